@@ -1,0 +1,1 @@
+"""Typed settings and the YAML files that ship with the engine."""

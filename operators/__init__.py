@@ -1,0 +1,1 @@
+"""The steps of the dataflow: decode, route, order, entities, decide."""

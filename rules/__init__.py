@@ -1,0 +1,1 @@
+"""The rule language: load with positions, parse, check, plan, evaluate."""

@@ -1,0 +1,1 @@
+"""Where decisions, dead letters and counts are written."""

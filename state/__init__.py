@@ -1,0 +1,1 @@
+"""What the engine remembers: event series, windows, timers, contacts, tickets."""
