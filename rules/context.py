@@ -1,0 +1,38 @@
+"""What an expression sees while it is evaluated: the anchor, the customer's attributes, features and lets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+
+class Evaluation:
+    """One evaluation of rules for one customer at one time.
+
+    ``stream`` and ``values`` are the anchor's (−1 and empty at a tick). ``profile`` are the values of the profile
+    stream's fields that the plan reads, null if the customer has none. ``feature`` and ``entity`` give the value of a
+    customer's or an entity's feature by its number. ``lets``, ``holding`` and the two lists of ``rises`` belong to the
+    rule being evaluated: ``rose_before`` is what the conditions were at its previous evaluation, null at the first.
+    """
+
+    __slots__ = ("entity", "feature", "holding", "lets", "profile", "rises_now", "rose_before", "stream", "t_ms", "values")
+
+    def __init__(
+        self,
+        t_ms: int,
+        stream: int,
+        values: tuple[Any, ...],
+        profile: tuple[Any, ...] | None,
+        feature: Callable[[int], Any],
+        entity: Callable[[int], Any],
+    ) -> None:
+        self.t_ms = t_ms
+        self.stream = stream
+        self.values = values
+        self.profile = profile
+        self.feature = feature
+        self.entity = entity
+        self.holding: dict[str, Any] | None = None
+        self.lets: dict[str, Any] = {}
+        self.rises_now: list[bool] = []
+        self.rose_before: tuple[bool, ...] | None = None

@@ -1,0 +1,74 @@
+"""What is to happen at a later event time: deadlines, held decisions and daily ticks, in their exact order."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+from typing import Any
+
+DEADLINE, HELD, TICK = 0, 1, 2
+"""Kinds of timers, in the order in which those of one time and one rule happen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Firing:
+    """A rule that fired or armed, with everything as it was then.
+
+    ``anchor_stream`` is ``daily`` for a tick, with the local date as ``anchor_id`` and the tick as ``anchor_ms``.
+    """
+
+    anchor_stream: str
+    anchor_id: str
+    anchor_ms: int
+    late: bool
+    holding_id: str | None
+    features: dict[str, Any]
+    payloads: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """One thing to happen. ``indices`` are the entries of ``then`` that were held together.
+
+    ``customer_id`` is empty for a tick, which is every customer's.
+    """
+
+    at_ms: int
+    kind: int
+    rule: int
+    sequence: int
+    customer_id: str = ""
+    firing: Firing | None = None
+    indices: tuple[int, ...] = ()
+    date: str = ""
+
+
+class TimerQueue:
+    """Timers by time, then rule, then kind, then the order in which they were set.
+
+    Rules are numbered in the order in which they are decided, so the number stands for priority and id.
+    """
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, int, int, int, Timer]] = []
+        self._sequence = 0
+        self.held_decisions = 0
+
+    def set(self, at_ms: int, kind: int, rule: int, customer_id: str = "", firing: Firing | None = None,
+            indices: tuple[int, ...] = (), date: str = "") -> int:  # fmt: skip
+        """Set a timer; its sequence number tells it apart from others of the same rule and customer."""
+        self._sequence += 1
+        timer = Timer(at_ms, kind, rule, self._sequence, customer_id, firing, indices, date)
+        heapq.heappush(self._heap, (at_ms, rule, kind, self._sequence, timer))
+        self.held_decisions += len(indices)
+        return self._sequence
+
+    def next_ms(self) -> int | None:
+        """The time of the earliest timer."""
+        return self._heap[0][0] if self._heap else None
+
+    def pop(self) -> Timer:
+        """Take the earliest timer."""
+        timer = heapq.heappop(self._heap)[4]
+        self.held_decisions -= len(timer.indices)
+        return timer
