@@ -5,9 +5,9 @@
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
-PYTHON  ?=
-VENV    ?= .venv
-WORKERS ?= 2
+PYTHON       ?=
+VENV         ?= .venv
+TEST_WORKERS ?= 2
 
 BIN  := $(VENV)/bin
 PIP  := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -30,7 +30,7 @@ demo: setup  ## run the demonstration
 	@$(BIN)/cem demo
 
 test: setup  ## run the tests
-	@$(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
+	@$(BIN)/python -m pytest -n $(TEST_WORKERS) -m "not slow"
 
 lint: setup  ## check style and types
 	$(BIN)/ruff check .
