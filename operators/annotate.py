@@ -1,0 +1,85 @@
+"""What a customer's words are about and how they sound: a first, deterministic annotator for Chinese feedback.
+
+It looks for the words of a lexicon; longer words win over shorter ones inside them. A later version will learn.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from config.lexicon import Lexicon, load_lexicon
+
+_NEAR_CODE_POINTS = 4
+"""How far before a word its negation or degree may stand, within the same clause."""
+
+_CLAUSE_END = re.compile(r"[，。！？；、,.!?;…\s]")
+
+
+class Annotation(NamedTuple):
+    """``sentiment`` from −1 (bad) to 1 (good), null without text; ``topics`` and ``keywords`` by first appearance."""
+
+    sentiment: float | None
+    topics: tuple[str, ...]
+    keywords: tuple[str, ...]
+
+
+class TextAnnotator:
+    """Annotates one text at a time; call it.
+
+    >>> annotate = TextAnnotator(load_lexicon())
+    >>> annotate("提前还款太麻烦了").topics
+    ('贷款',)
+    >>> annotate("不满意").sentiment < 0 < annotate("非常满意").sentiment
+    True
+    >>> annotate(None)
+    Annotation(sentiment=None, topics=(), keywords=())
+    """
+
+    def __init__(self, lexicon: Lexicon) -> None:
+        self._topic_of = {word.lower(): topic for topic, words in lexicon.topics.items() for word in words}
+        self._weight_of = {word.lower(): 1.0 for word in lexicon.positive}
+        self._weight_of |= {word.lower(): -1.0 for word in lexicon.negative}
+        self._degree_of = {word.lower(): factor for word, factor in lexicon.degrees.items()}
+        self._negations = {word.lower() for word in lexicon.negations}
+        # Opinions stand in a pass of their own: "转账失败" is both a topic's word and holds a bad one.
+        self._topic_words = _any_of(self._topic_of)
+        self._opinion_words = _any_of(self._weight_of)
+        self._modifiers = _any_of([*self._degree_of, *self._negations])
+
+    def __call__(self, text: str | None) -> Annotation:
+        """Annotate ``text``; without a word of the lexicon the sentiment is 0."""
+        if text is None:
+            return Annotation(None, (), ())
+        lowered = text.lower()
+        keywords = dict.fromkeys(match[0] for match in self._topic_words.finditer(lowered))
+        topics = dict.fromkeys(self._topic_of[word] for word in keywords)
+        return Annotation(self._sentiment(lowered), tuple(topics), tuple(keywords))
+
+    def _sentiment(self, text: str) -> float:
+        """The mean weight of the opinion words, each turned and scaled by the words just before it."""
+        weights = []
+        previous_end = 0
+        for match in self._opinion_words.finditer(text):
+            start = max(previous_end, match.start() - _NEAR_CODE_POINTS)
+            clause = _CLAUSE_END.split(text[start : match.start()])[-1]
+            weight = self._weight_of[match[0]]
+            for modifier in self._modifiers.findall(clause):
+                # "Not good" is bad, but less so than "bad".
+                weight *= -0.8 if modifier in self._negations else self._degree_of[modifier]
+            weights.append(weight)
+            previous_end = match.end()
+        if not weights:
+            return 0.0
+        # Half of full marks for a plain word leaves room for "very"; six decimals hide the last bits of a sum.
+        return round(max(-1.0, min(1.0, 0.6 * sum(weights) / len(weights))), 6)
+
+
+def default_annotator() -> TextAnnotator:
+    """The annotator with the lexicon that is shipped."""
+    return TextAnnotator(load_lexicon())
+
+
+def _any_of(words: object) -> re.Pattern[str]:
+    ordered = sorted(words, key=lambda word: (-len(word), word))  # type: ignore[call-overload]
+    return re.compile("|".join(map(re.escape, ordered)) or r"(?!)")
