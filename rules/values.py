@@ -18,6 +18,10 @@ Value = Any
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
+LISTS = (list, tuple)
+"""A list comes as either."""
+
+
 def is_number(x: Value) -> bool:
     """Tell whether ``x`` is a number of the language (a boolean is not)."""
     return type(x) is int or type(x) is float
@@ -44,8 +48,8 @@ def equal(a: Value, b: Value) -> bool:
     ta, tb = type(a), type(b)
     if ta is str or tb is str or ta is bool or tb is bool:
         return ta is tb and bool(a == b)
-    if ta is list:
-        return tb is list and len(a) == len(b) and all(map(equal, a, b))
+    if ta in LISTS:
+        return tb in LISTS and len(a) == len(b) and all(map(equal, a, b))
     return bool(a == b)
 
 
@@ -73,7 +77,7 @@ def contains(x: Value, container: Value) -> bool:
         return False
     if type(container) is str:
         return type(x) is str and x in container
-    if type(container) is list:
+    if type(container) in LISTS:
         return any(equal(x, item) for item in container)
     return False
 
@@ -159,7 +163,7 @@ def lowered(s: Value) -> Value:
 
 def length(x: Value) -> Value:
     """``len``: code points of a string, entries of a list."""
-    return len(x) if type(x) in (str, list) else None
+    return len(x) if type(x) is str or type(x) in LISTS else None
 
 
 def starts_with(s: Value, prefix: Value) -> bool:

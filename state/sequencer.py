@@ -1,10 +1,11 @@
-"""Puts what several inputs deliver into processing order and drops duplicates."""
+"""Puts what several inputs deliver into processing order, and drops duplicates."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable
+from typing import Any, Generic, TypeVar
 
 from state.event import Event
 
@@ -12,56 +13,68 @@ BEFORE_ALL_MS = -1
 AFTER_ALL_MS = 1 << 62
 """The watermark of an input that is finished."""
 
+T = TypeVar("T", bound=tuple[Any, ...])
+
 
 class Frontier:
     """The lowest watermark over a fixed number of inputs: everything below it has arrived."""
 
     def __init__(self, inputs: int) -> None:
         self._watermarks = [BEFORE_ALL_MS] * inputs
-        self.ms = BEFORE_ALL_MS if inputs else AFTER_ALL_MS
+        self.ms = BEFORE_ALL_MS
 
-    def advance(self, source: int, watermark_ms: int) -> int:
-        """Note an input's watermark (it never falls) and give the lowest."""
-        self._watermarks[source] = max(self._watermarks[source], watermark_ms)
-        self.ms = min(self._watermarks)
-        return self.ms
+    def advance(self, source: int, watermark_ms: int) -> None:
+        """Note an input's watermark, which never falls."""
+        if watermark_ms > self._watermarks[source]:
+            self._watermarks[source] = watermark_ms
+            self.ms = min(self._watermarks)
 
 
-class Sequencer:
-    """Holds events back until the frontier has passed them, then gives them in order, each once."""
+class OrderedBuffer(Generic[T]):
+    """Holds items back until the frontier has passed them, then gives them in order.
 
-    def __init__(self, dedup_ms: int) -> None:
-        self._waiting: list[Event] = []
-        self._dedup_ms = dedup_ms
-        self._kept: dict[tuple[int, str, str], int] = {}
-        self._kept_order: deque[tuple[int, tuple[int, str, str]]] = deque()
+    Items are tuples that sort in processing order. ``nested``: the event is an item's first element and not the item.
+    """
 
-    def add(self, events: Iterable[Event]) -> None:
-        """Take events in any order."""
-        self._waiting.extend(events)
+    def __init__(self, *, nested: bool = False) -> None:
+        self._waiting: list[T] = []
+        self._nested = nested
 
-    def take(self, frontier_ms: int) -> tuple[list[Event], int]:
-        """The events below the frontier in processing order, and the number of duplicates dropped among them."""
+    def add(self, items: Iterable[T]) -> None:
+        """Take items in any order."""
+        self._waiting.extend(items)
+
+    def take(self, frontier_ms: int) -> list[T]:
+        """The items with an effective time below the frontier, in order."""
         waiting = self._waiting
         if not waiting:
-            return [], 0
+            return []
         waiting.sort()
-        ready = bisect_left(waiting, (frontier_ms,))
+        bound: Any = ((frontier_ms,),) if self._nested else (frontier_ms,)
+        ready = bisect_left(waiting, bound)
         taken = waiting[:ready]
         del waiting[:ready]
-        if self._dedup_ms <= 0:
-            return taken, 0
-        kept = [event for event in taken if self._is_new(event)]
-        return kept, len(taken) - len(kept)
+        return taken
+
+
+class Deduplicator:
+    """Tells which events are new: none of the same stream, customer and id was kept within the horizon."""
+
+    def __init__(self, dedup_ms: int) -> None:
+        self._dedup_ms = dedup_ms
+        self._kept: dict[tuple[int, str, str], int] = {}
+        self._order: deque[tuple[int, tuple[int, str, str]]] = deque()
+
+    def keep_new(self, events: list[Event]) -> list[Event]:
+        """The events that are no duplicates, of events in processing order."""
+        return events if self._dedup_ms <= 0 else [event for event in events if self._is_new(event)]
 
     def _is_new(self, event: Event) -> bool:
         now_ms = event.effective_ms
-        oldest_ms = now_ms - self._dedup_ms
-        order, kept = self._kept_order, self._kept
-        while order and order[0][0] <= oldest_ms:
-            at_ms, stale = order.popleft()
-            if kept.get(stale) == at_ms:
-                del kept[stale]
+        expired_ms = now_ms - self._dedup_ms
+        order, kept = self._order, self._kept
+        while order and order[0][0] <= expired_ms:
+            del kept[order.popleft()[1]]
         key = (event.stream, event.customer_id, event.event_id)
         if key in kept:
             return False

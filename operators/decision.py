@@ -1,0 +1,58 @@
+"""The decision record and its id, as the contract writes them."""
+
+from __future__ import annotations
+
+import json
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from operators.policy_gate import Verdict
+from rules.model import Rule
+from state.timers import Firing
+
+_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_encoder = msgspec.json.Encoder()
+
+
+def action_id(rule: Rule, customer_id: str, firing: Firing, index: int) -> str:
+    """The id of entry ``index`` of a firing: a digest of what it is about, so that a replay gives the same."""
+    parts = [
+        rule.id, rule.version, customer_id, firing.anchor_stream, firing.anchor_id, firing.anchor_ms,
+        firing.holding_id, rule.actions[index].kind, index,
+    ]  # fmt: skip
+    return blake2b(_to_json(parts).encode(), digest_size=16).hexdigest()
+
+
+def decision_record(
+    rule: Rule, customer_id: str, firing: Firing, verdict: Verdict, decision_id: str, t_ms: int
+) -> dict[str, Any]:
+    """One decision as it is written, fields in the contract's order."""
+    return {
+        "action_id": decision_id,
+        "kind": rule.actions[verdict.index].kind,
+        "rule_id": rule.id,
+        "rule_version": rule.version,
+        "class": rule.rule_class,
+        "priority": rule.priority,
+        "customer_id": customer_id,
+        "ts": t_ms,
+        "anchor_event_id": None if firing.anchor_stream == "daily" else firing.anchor_id,
+        "holding_id": firing.holding_id,
+        "decision": "emitted" if verdict.reason is None else "suppressed",
+        "reason": verdict.reason,
+        "would_be": verdict.would_be,
+        "open_ticket_id": verdict.open_ticket_id,
+        "late": firing.late,
+        "features": firing.features,
+        "payload": firing.payloads[verdict.index],
+    }
+
+
+def encode_record(record: dict[str, Any]) -> bytes:
+    """A record as one line of JSON, without the newline."""
+    try:
+        return _encoder.encode(record)
+    except OverflowError:  # an integer of more than 64 bits, which only the standard encoder writes
+        return _to_json(record).encode()
