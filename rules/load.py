@@ -1,0 +1,59 @@
+"""Rule files -> one checked ``RuleSet``, with every problem of every file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rules.diagnostics import Diagnostic, Problems
+from rules.load_rule import load_rule
+from rules.mapping_reader import MappingReader
+from rules.model import Position, Rule, RuleSet
+from rules.yaml_source import Map, Node, Scalar, Seq, describe, read_yaml
+
+
+def load_rules(paths: Sequence[Path]) -> tuple[RuleSet | None, list[Diagnostic]]:
+    """The rules of all files as one set, and all problems; no set exactly if one of them is an error.
+
+    Problems come by file, line and column. Never raises for bad input.
+    """
+    problems = Problems()
+    rules: list[Rule] = []
+    ids: dict[str, Position] = {}
+    for path in paths:
+        problems.rule_id = None
+        root = read_yaml(path, problems)
+        if root is not None:
+            rules += _file_rules(root, problems, ids)
+    problems.rule_id = None
+    found = problems.in_order(str(path) for path in paths)
+    return (None if problems.error_count() else RuleSet(tuple(rules))), found
+
+
+def _file_rules(root: Node, problems: Problems, ids: dict[str, Position]) -> list[Rule]:
+    if not isinstance(root, Map):
+        message = f"a rule file must be a mapping, not {describe(root)}"
+        problems.add("E101", root.position, message, "{version: 1, timezone: Asia/Shanghai, rules: […]}")
+        return []
+    reader = MappingReader(root, "a rule file", problems)
+    reader.known_keys(("version", "timezone", "rules"))
+    reader.file_version()
+    timezone = reader.timezone()
+    if "rules" not in root.entries:
+        reader.require("rules")
+        return []
+    key, node = root.entries["rules"]
+    if isinstance(node, Scalar) and node.value is None:
+        node = Seq(key.position, [])
+    if not isinstance(node, Seq):
+        reader.wrong_type(node, "rules", "a list", "begin each rule with `- id:`")
+        return []
+    if not node.items:
+        problems.add("W101", node.position, "the file has no rules")
+    rules = []
+    for item in node.items:
+        problems.rule_id = None
+        rule = load_rule(item, timezone, problems, ids)
+        if rule is not None:
+            rules.append(rule)
+    return rules

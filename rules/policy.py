@@ -1,0 +1,154 @@
+"""The contact policy: control group, caps and quiet hours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+from rules.diagnostics import Diagnostic, Problems
+from rules.mapping_reader import DEFAULT_TIMEZONE, MappingReader
+from rules.model import CLASSES
+from rules.yaml_source import Map, Node, Scalar, Seq, describe, read_yaml
+
+_SOFT_CLASSES = ("marketing", "survey")
+
+
+@dataclass(frozen=True, slots=True)
+class Holdout:
+    """The control group: ``percent_hundredths`` of 10,000 customers, chosen by ``salt``, for ``classes``."""
+
+    percent_hundredths: int
+    salt: str
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """At most ``max`` emitted decisions of ``rule_class`` (``*``: any) per customer within ``per_ms``."""
+
+    rule_class: str
+    max: int
+    per_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class QuietHours:
+    """Minutes after local midnight, ``[from_minute, to_minute)``; equal means never. ``defer`` holds, else drops."""
+
+    from_minute: int
+    to_minute: int
+    classes: tuple[str, ...]
+    defer: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    timezone: str
+    holdout: Holdout | None
+    caps: tuple[Cap, ...]
+    quiet_hours: QuietHours | None
+
+    @classmethod
+    def default(cls) -> Policy:
+        """No control group, no caps, no quiet hours."""
+        return cls(DEFAULT_TIMEZONE, None, (), None)
+
+
+def load_policy(path: Path) -> tuple[Policy | None, list[Diagnostic]]:
+    """The policy in ``path`` and all problems of the file; no policy exactly if one of them is an error.
+
+    Never raises for bad input.
+    """
+    problems = Problems()
+    root = read_yaml(path, problems)
+    policy = None
+    if root is not None:
+        policy = _policy(root, problems)
+    return (None if problems.error_count() else policy), problems.in_order([str(path)])
+
+
+def _reader(node: Node, what: str, keys: tuple[str, ...], problems: Problems) -> MappingReader | None:
+    if not isinstance(node, Map):
+        problems.add("E101", node.position, f"{what} must be a mapping, not {describe(node)}")
+        return None
+    reader = MappingReader(node, what, problems)
+    reader.known_keys(keys)
+    return reader
+
+
+def _policy(root: Node, problems: Problems) -> Policy | None:
+    keys = ("version", "timezone", "holdout", "caps", "quiet_hours")
+    reader = _reader(root, "a policy file", keys, problems)
+    if reader is None:
+        return None
+    reader.file_version()
+    holdout, quiet_hours = reader.optional("holdout"), reader.optional("quiet_hours")
+    return Policy(
+        reader.timezone(),
+        None if holdout is None else _holdout(holdout, problems),
+        _caps(reader, problems),
+        None if quiet_hours is None else _quiet_hours(quiet_hours, problems),
+    )
+
+
+def _holdout(node: Node, problems: Problems) -> Holdout | None:
+    reader = _reader(node, "holdout", ("percent", "salt", "classes"), problems)
+    if reader is None:
+        return None
+    classes = reader.choices("classes", CLASSES, _SOFT_CLASSES)
+    listed = reader.node.entries.get("classes")
+    if "risk" in classes and listed is not None and isinstance(listed[1], Seq):
+        place = next(item.position for item in listed[1].items if isinstance(item, Scalar) and item.value == "risk")
+        problems.add("E502", place, "class `risk` is never held out", "remove it")
+    return Holdout(_percent_hundredths(reader), reader.text_or_number("salt", ""), classes)
+
+
+def _percent_hundredths(reader: MappingReader) -> int:
+    """``percent`` times 100, exactly: from the decimal text, not from a binary fraction."""
+    node = reader.require("percent")
+    if node is None:
+        return 0
+    hundredths = None
+    if isinstance(node, Scalar) and type(node.value) in (int, float):
+        hundredths = Decimal(node.value if type(node.value) is int else node.text) * 100
+    if hundredths is None or not 0 <= hundredths <= 10_000 or hundredths != int(hundredths):
+        message = f"`percent` must be a number from 0 to 100 with at most two decimals, not {describe(node)}"
+        reader.problems.add("E501", node.position, message)
+        return 0
+    return int(hundredths)
+
+
+def _caps(reader: MappingReader, problems: Problems) -> tuple[Cap, ...]:
+    node = reader.optional("caps")
+    if node is None:
+        return ()
+    if not isinstance(node, Seq):
+        reader.wrong_type(node, "caps", "a list", "[{class: survey, max: 1, per: 30d}]")
+        return ()
+    caps = []
+    for item in node.items:
+        cap = _reader(item, "a cap", ("class", "max", "per"), problems)
+        if cap is None:
+            continue
+        for key in ("class", "max"):
+            if key not in cap.node.entries:
+                cap.require(key)
+        per_ms = cap.duration_ms("per", required=True)
+        per = cap.node.entries.get("per")
+        if per is not None and isinstance(per[1], Scalar) and per[1].text.strip("0msdhw") == "" and per_ms == 0:
+            problems.add("E109", per[1].position, "`per` must be longer than nothing")
+        caps.append(Cap(cap.choice("class", (*CLASSES, "*"), "*"), cap.integer("max", 0, None, 0), per_ms))
+    return tuple(caps)
+
+
+def _quiet_hours(node: Node, problems: Problems) -> QuietHours | None:
+    reader = _reader(node, "quiet_hours", ("from", "to", "classes", "action"), problems)
+    if reader is None:
+        return None
+    return QuietHours(
+        reader.clock_minutes("from"),
+        reader.clock_minutes("to"),
+        reader.choices("classes", CLASSES, _SOFT_CLASSES),
+        reader.choice("action", ("drop", "defer"), "drop") == "defer",
+    )
