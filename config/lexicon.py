@@ -14,11 +14,16 @@ from ruamel.yaml.error import YAMLError
 
 @dataclass(frozen=True, slots=True)
 class Lexicon:
-    """Words by meaning; ``degrees`` maps a degree word to the factor by which it makes an opinion stronger."""
+    """Words by meaning.
+
+    ``neutral`` words hold an opinion word in them without its meaning; ``degrees`` maps a degree word to the factor
+    by which it makes an opinion stronger.
+    """
 
     topics: Mapping[str, tuple[str, ...]]
     positive: tuple[str, ...]
     negative: tuple[str, ...]
+    neutral: tuple[str, ...]
     negations: tuple[str, ...]
     degrees: Mapping[str, float]
 
@@ -50,6 +55,7 @@ def load_lexicon(path: Path | None = None) -> Lexicon:
         topics={str(topic): _words(name, topic, words) for topic, words in data["topics"].items()},
         positive=_words(name, "positive", data.get("positive")),
         negative=_words(name, "negative", data.get("negative")),
+        neutral=_words(name, "neutral", data.get("neutral")),
         negations=_words(name, "negations", data.get("negations")),
         degrees={str(word): float(factor) for word, factor in degrees.items()},
     )

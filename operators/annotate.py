@@ -6,6 +6,7 @@ It looks for the words of a lexicon; longer words win over shorter ones inside t
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from config.lexicon import Lexicon, load_lexicon
@@ -42,9 +43,9 @@ class TextAnnotator:
         self._weight_of |= {word.lower(): -1.0 for word in lexicon.negative}
         self._degree_of = {word.lower(): factor for word, factor in lexicon.degrees.items()}
         self._negations = {word.lower() for word in lexicon.negations}
-        # Opinions stand in a pass of their own: "转账失败" is both a topic's word and holds a bad one.
+        # Opinions are a pass of their own: "转账失败" is a word of a topic and holds an opinion too.
         self._topic_words = _any_of(self._topic_of)
-        self._opinion_words = _any_of(self._weight_of)
+        self._opinion_words = _any_of([*self._weight_of, *(word.lower() for word in lexicon.neutral)])
         self._modifiers = _any_of([*self._degree_of, *self._negations])
 
     def __call__(self, text: str | None) -> Annotation:
@@ -61,6 +62,8 @@ class TextAnnotator:
         weights = []
         previous_end = 0
         for match in self._opinion_words.finditer(text):
+            if match[0] not in self._weight_of:
+                continue
             start = max(previous_end, match.start() - _NEAR_CODE_POINTS)
             clause = _CLAUSE_END.split(text[start : match.start()])[-1]
             weight = self._weight_of[match[0]]
@@ -71,7 +74,7 @@ class TextAnnotator:
             previous_end = match.end()
         if not weights:
             return 0.0
-        # Half of full marks for a plain word leaves room for "very"; six decimals hide the last bits of a sum.
+        # 0.6 for a plain word leaves room for "very"; rounding hides the last bits of the sum.
         return round(max(-1.0, min(1.0, 0.6 * sum(weights) / len(weights))), 6)
 
 
@@ -80,6 +83,6 @@ def default_annotator() -> TextAnnotator:
     return TextAnnotator(load_lexicon())
 
 
-def _any_of(words: object) -> re.Pattern[str]:
-    ordered = sorted(words, key=lambda word: (-len(word), word))  # type: ignore[call-overload]
+def _any_of(words: Iterable[str]) -> re.Pattern[str]:
+    ordered = sorted(words, key=lambda word: (-len(word), word))
     return re.compile("|".join(map(re.escape, ordered)) or r"(?!)")

@@ -9,40 +9,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import attrgetter
-from typing import Annotated, Any, Literal, Union
+from typing import Any, Union
 
 import msgspec
-from msgspec import Meta
 
-from operators import event_schema as schema
 from operators.annotate import Annotation
 from operators.columns import EventColumns
 from operators.dead_letters import FUTURE_TS, NOT_JSON, TOO_LONG, DeadLetter
 from operators.decode_slow import MAX_DEPTH, Fault, check_event, is_too_deep
+from operators.event_layout import StreamLayout
 from rules.model import STREAMS
 
 MAX_LINE_BYTES = 64 << 20
 """A longer message is a dead letter ``too_long``."""
-
-_Scalar = str | int | float | bool | None
-_Number = int | float | None
-
-# What the typed decoder lets through, by kind; anything else is left to the careful reader.
-_OPTIONAL_TYPES: dict[str | None, Any] = {
-    schema.STRING: str | None,
-    schema.NUMBER: _Number,
-    schema.STRINGS: list[str] | None,
-    schema.STRING_OR_STRINGS: str | list[str] | None,
-    schema.OBJECTS: list[dict[str, _Scalar]] | None,
-    None: _Scalar | list[_Scalar],
-}
-
-_ENVELOPE_TYPES: dict[str, Any] = {
-    "event_id": Annotated[str, Meta(min_length=1, max_length=schema.EVENT_ID_MAX_CODE_POINTS)],
-    "customer_id": Annotated[str, Meta(min_length=1, max_length=schema.CUSTOMER_ID_MAX_CODE_POINTS)],
-    "ts": Annotated[int, Meta(ge=0, le=schema.TS_MAX_MS)],
-}
 
 
 @dataclass(slots=True)
@@ -90,7 +69,7 @@ class Decoder:
             raise ValueError(f"unknown stream {sorted(unknown)[0]!r}")
         self._lateness_ms = lateness_ms
         self._max_jump_ms: float = max_jump_ms or math.inf
-        layouts = [_Layout(stream, tuple(fields.get(stream, ())), annotate) for stream in STREAMS]
+        layouts = [StreamLayout(stream, tuple(fields.get(stream, ())), annotate) for stream in STREAMS]
         self._names: dict[str, Sequence[str]] = {layout.stream: layout.names for layout in layouts}
         self._struct = {layout.stream: layout.struct for layout in layouts}
         self._code: dict[type, int] = {layout.struct: code for code, layout in enumerate(layouts)}
@@ -180,114 +159,6 @@ class Decoder:
             raw=raw,
             values=[values[row.__class__](row) for row in rows],
         )
-
-
-class _Layout:
-    """How one stream's events are decoded: a struct of what is required or wanted, and the way to its values."""
-
-    def __init__(
-        self, stream: str, wanted: tuple[str, ...], annotate: Callable[[str | None], Annotation] | None
-    ) -> None:
-        self.stream = stream
-        self.wanted = wanted
-        self.annotate = annotate
-        self.annotated = stream == "feedback" and any(name in schema.ANNOTATED for name in wanted)
-        required = {item.name: item for item in schema.REQUIRED[stream]}
-        optional = [name for name in wanted if name not in required and name not in schema.ENVELOPE]
-        if self.annotated:
-            optional += [*schema.ANNOTATED, "text"]
-        self.names = tuple(dict.fromkeys([*required, *optional]))
-        """The fields beyond the envelope, in the struct's order."""
-        # A rule's field may have any name, so the attributes are numbered.
-        self.attributes = {name: f"v{index}" for index, name in enumerate(self.names)}
-        members: list[Any] = list(_ENVELOPE_TYPES.items())
-        for name, attribute in self.attributes.items():
-            if name in required:
-                members.append((attribute, _required_type(required[name])))
-            else:
-                members.append((attribute, _OPTIONAL_TYPES[schema.OPTIONAL[stream].get(name)], None))
-        self.struct = msgspec.defstruct(
-            f"{stream.title()}Event",
-            members,
-            tag_field="stream",
-            tag=stream,
-            rename={attribute: name for name, attribute in self.attributes.items()},
-            namespace={"stream": stream},
-            gc=False,
-        )
-
-    def values(self) -> Callable[[Any], tuple[Any, ...]]:
-        """The function from an event's struct to its ``values``."""
-        attributes = [self.attributes.get(name, name) for name in self.wanted]
-        if self.annotated:
-            return self._annotated_values(attributes)
-        read = _reader(attributes)
-        changes = [(index, _CHANGES[key]) for index, name in enumerate(self.wanted) if (key := self._change(name))]
-        if not changes:
-            return read
-
-        def changed(row: Any) -> tuple[Any, ...]:
-            row_values = list(read(row))
-            for index, change in changes:
-                row_values[index] = change(row_values[index])
-            return tuple(row_values)
-
-        return changed
-
-    def _change(self, name: str) -> str | None:
-        if (self.stream, name) == ("txn", "currency"):
-            return "currency"
-        kind = schema.OPTIONAL[self.stream].get(name)
-        return kind if kind in _CHANGES else None
-
-    def _annotated_values(self, attributes: list[str]) -> Callable[[Any], tuple[Any, ...]]:
-        read = _reader(attributes)
-        own = _reader([self.attributes[name] for name in (*schema.ANNOTATED, "text")])
-        places = [(i, schema.ANNOTATED.index(name)) for i, name in enumerate(self.wanted) if name in schema.ANNOTATED]
-        annotate = self.annotate or _no_annotation
-
-        def annotated(row: Any) -> tuple[Any, ...]:
-            sentiment, topics, keywords, text = own(row)
-            if sentiment is None or topics is None or keywords is None:
-                made = annotate(text)
-                sentiment = made.sentiment if sentiment is None else sentiment
-                topics = made.topics if topics is None else topics
-                keywords = made.keywords if keywords is None else keywords
-            result = (sentiment, tuple(topics), tuple(keywords))
-            row_values = list(read(row))
-            for index, place in places:
-                row_values[index] = result[place]
-            return tuple(row_values)
-
-        return annotated
-
-
-def _required_type(required: schema.Required) -> Any:
-    if required.choices:
-        return Literal[required.choices]
-    if required.kind == schema.NUMBER:
-        limits = Meta(ge=required.least, le=required.most)
-        return Annotated[int, limits] | Annotated[float, limits]
-    return bool if required.kind == schema.BOOLEAN else str
-
-
-def _reader(attributes: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
-    if not attributes:
-        return lambda row: ()
-    if len(attributes) == 1:
-        only = attrgetter(attributes[0])
-        return lambda row: (only(row),)
-    return attrgetter(*attributes)
-
-
-_CHANGES: dict[str, Callable[[Any], Any]] = {
-    "currency": lambda value: schema.DEFAULT_CURRENCY if value is None else value,
-    schema.STRING_OR_STRINGS: lambda value: (value,) if isinstance(value, str) else value and tuple(value),
-}
-
-
-def _no_annotation(text: str | None) -> Annotation:
-    return Annotation(None, (), ())
 
 
 def _unreadable(lines: list[bytes]) -> dict[int, str]:

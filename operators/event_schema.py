@@ -37,9 +37,7 @@ REQUIRED: dict[str, tuple[Required, ...]] = {
     "profile": (),
     "ticket": (
         Required("ticket_id", STRING),
-        Required(
-            "stage", STRING, choices=("accepted", "analysing", "resolved", "followed_up", "reopened", "closed")
-        ),
+        Required("stage", STRING, choices=("accepted", "analysing", "resolved", "followed_up", "reopened", "closed")),
     ),
     "label": (Required("subject_event_id", STRING), Required("label", BOOLEAN)),
     "click": (),
