@@ -10,8 +10,8 @@ class Evaluation:
     """One evaluation of rules for one customer at one time.
 
     ``stream`` and ``values`` are the anchor's (−1 and empty at a tick). ``profile`` are the values of the profile
-    stream's fields that the plan reads, null if the customer has none. ``feature`` and ``entity`` give the value of a
-    customer's or an entity's feature by its number. ``lets``, ``holding`` and the two lists of ``rises`` belong to the
+    stream's fields that the plan reads, null if the customer has none. ``feature`` gives the value of a
+    customer's feature by its number, ``entity`` that of an entity's by its ``per=`` field and number. ``lets``, ``holding`` and the two lists of ``rises`` belong to the
     rule being evaluated: ``rose_before`` is what the conditions were at its previous evaluation, null at the first.
     """
 
@@ -24,7 +24,7 @@ class Evaluation:
         values: tuple[Any, ...],
         profile: tuple[Any, ...] | None,
         feature: Callable[[int], Any],
-        entity: Callable[[int], Any],
+        entity: Callable[[tuple[str, int]], Any],
     ) -> None:
         self.t_ms = t_ms
         self.stream = stream

@@ -73,15 +73,15 @@ class FeatureSet:
 class RulePlan:
     """A rule with its conditions compiled. Masks are bit sets over the plan's matchers.
 
-    ``features`` and ``entity_features`` number what it reads; ``before`` are those of the features that are to be read
-    before the anchor is added. ``lets``, ``when`` and ``payloads`` take an ``Evaluation``.
+    ``before`` are the customer's features that it reads and that must be read before the anchor is added;
+    ``entity_features`` are the entity features it reads, by (``per=`` field, number). ``lets``, ``when`` and ``payloads`` take an ``Evaluation``.
     """
 
     rule: m.Rule
     trigger_mask: int
     unless_mask: int
     before: tuple[int, ...]
-    entity_features: tuple[int, ...]
+    entity_features: tuple[tuple[str, int], ...]
     rises: int
     lets: tuple[tuple[str, Reader], ...]
     when: Reader | None
@@ -92,9 +92,8 @@ class RulePlan:
 class Plan:
     """Everything the engine needs of a rule set.
 
-    ``fields`` gives, by stream, the names of the fields in ``Event.values``. ``entities`` gives, by the name of a ``per=``
-    field, its feature set; entity features are numbered over all of them, in that order. ``rules`` are in the order in
-    which they are decided.
+    ``fields`` gives, by stream, the names of the fields in ``Event.values``. ``entities`` gives, by the name of a
+    ``per=`` field, its feature set. ``rules`` are in the order in which they are decided.
     """
 
     fields: dict[str, tuple[str, ...]]
@@ -165,7 +164,8 @@ class _Planner:
         if known is not None:
             return known
         index = self._matchers[selector] = len(self._compiled)
-        test, columns = None, ()
+        test: Reader | None = None
+        columns: tuple[int, ...] = ()
         if selector.predicate is not None:
             used: dict[int, None] = {}
 

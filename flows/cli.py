@@ -1,0 +1,141 @@
+"""The `cem` command."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+app = typer.Typer(
+    name="cem",
+    help="The real-time engine of a bank's customer experience: act before the customer complains.",
+    no_args_is_help=True,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+rules_app = typer.Typer(name="rules", help="Work with rule files.", no_args_is_help=True)
+app.add_typer(rules_app)
+
+WRONG_INPUT, FAILED = 1, 3
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    print(message, file=sys.stderr)
+    raise typer.Exit(code)
+
+
+def _duration_ms(text: str) -> int:
+    from rules.durations import DURATION_HINT, parse_duration_ms
+
+    size_ms = 0 if text == "0" else parse_duration_ms(text)
+    if size_ms is None:
+        raise typer.BadParameter(f"{text!r} is no duration: {DURATION_HINT}")
+    return size_ms
+
+
+DurationOption = typer.Option(parser=_duration_ms, metavar="DURATION")
+
+
+@app.command()
+def replay(
+    rules: Annotated[list[Path], typer.Option(help="A rule file; repeat the option for several.")],
+    events: Annotated[
+        list[Path],
+        typer.Option(help="An event file (NDJSON, also .gz or .zst), one source partition; repeat for several."),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for actions.ndjson, dead_letters.ndjson and summary.json.")],
+    policy: Annotated[Path | None, typer.Option(help="The contact policy: control group, caps, quiet hours.")] = None,
+    lateness: Annotated[
+        int, typer.Option(parser=_duration_ms, metavar="DURATION", help="How far out of order a file may be, e.g. 10s.")
+    ] = "10s",  # type: ignore[assignment]  # typer parses defaults as well
+    dedup: Annotated[
+        int, typer.Option(parser=_duration_ms, metavar="DURATION", help="An event seen again within this is dropped.")
+    ] = "1h",  # type: ignore[assignment]
+    until: Annotated[
+        int | None, typer.Option(min=0, metavar="TS_MS", help="Let event time run on to this if the events end earlier.")
+    ] = None,
+    max_jump: Annotated[
+        int,
+        typer.Option(
+            parser=_duration_ms, metavar="DURATION",
+            help="An event this far above its file's highest time is a dead letter; 0 for no limit.",
+        ),
+    ] = "366d",  # type: ignore[assignment]  # fmt: skip
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Number of processes.")] = 1,
+) -> None:
+    """Run rules over event files: every decision is written, emitted or suppressed with its reason."""
+    from flows.failures import known_failure
+    from flows.progress import show_progress
+    from flows.replay import ReplayJob
+    from flows.replay import replay as run
+
+    rule_set, contact_policy = _load(rules, policy)
+    job = ReplayJob(
+        rule_set, tuple(events), out, contact_policy, lateness, dedup, until, max_jump, workers,
+    )  # fmt: skip
+    try:
+        with show_progress(events, "replay") as progress:
+            summary = run(job, progress)
+    except Exception as error:
+        known = known_failure(error)
+        if known is None:
+            raise
+        _fail(f"cem replay: {known}", FAILED)
+    _report(summary, out)
+
+
+def _load(rules: list[Path], policy: Path | None):  # type: ignore[no-untyped-def]
+    """The rule set and the policy, or every problem on stderr and exit code 1."""
+    from rules.load import load_rules
+    from rules.policy import Policy, load_policy
+
+    rule_set, problems = load_rules(rules)
+    contact_policy = Policy.default()
+    if policy is not None:
+        loaded, policy_problems = load_policy(policy)
+        problems += policy_problems
+        contact_policy = loaded or contact_policy
+    errors = [problem for problem in problems if problem.severity == "error"]
+    if rule_set is None or errors:
+        _fail("\n".join(map(str, problems)), WRONG_INPUT)
+    return rule_set, contact_policy
+
+
+def _report(summary: dict, out: Path) -> None:  # type: ignore[type-arg]
+    events = sum(summary["events"].values())
+    emitted = sum(by.get("emitted", 0) for by in summary["decisions"].values())
+    suppressed = sum(sum(by.values()) for by in summary["decisions"].values()) - emitted
+    dead = sum(summary["dead_letters"].values())
+    print(
+        f"{events:,} events ({summary['duplicates']:,} duplicates, {summary['late']:,} late), {dead:,} dead letters; "
+        f"{emitted:,} decisions emitted, {suppressed:,} suppressed, {summary['pending']:,} pending; "
+        f"{summary['events_per_second']:,} events/s, {summary['peak_rss_bytes'] / 1e6:,.0f} MB; written to {out}",
+        file=sys.stderr,
+    )
+
+
+@rules_app.command()
+def check(files: Annotated[list[Path], typer.Argument(help="Rule files; together they are one set.")]) -> None:
+    """Print every problem of the files as `file:line:column: CODE rule-id: message (hint)`."""
+    from rules.load import load_rules
+
+    rule_set, problems = load_rules(files)
+    for problem in problems:
+        print(problem)
+    errors = sum(problem.severity == "error" for problem in problems)
+    rules = "no rules loaded" if rule_set is None else f"{len(rule_set.rules)} rules"
+    print(f"{rules}, {errors} errors, {len(problems) - errors} warnings", file=sys.stderr)
+    if rule_set is None:
+        raise typer.Exit(WRONG_INPUT)
+
+
+def main() -> None:
+    """Entry point of the `cem` command."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""The dataflow: decoded micro-batches to shards, through the entities where rules read them, to the sinks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import bytewax.operators as op
+from bytewax.dataflow import Dataflow, Stream
+from bytewax.inputs import Source
+from bytewax.operators import StatefulBatchLogic
+from bytewax.outputs import Sink
+
+from flows.files_source import SourceBatch
+from operators.delivery import SHARDS, Delivery, EntityAnswer, EntityDelivery, shard_of
+from operators.entities import EntityShard
+from operators.shard import DecidingShard, OrderingShard, Outcome, Shard
+from rules.plan import Plan
+from rules.policy import Policy
+from state.event import Event
+
+Keyed = tuple[str, Any]
+
+
+def build_dataflow(
+    source: Source[SourceBatch], plan: Plan, policy: Policy, *, partitions: int, dedup_ms: int, until_ms: int,
+    actions: Sink[Any], dead_letters: Sink[Any], counts: Sink[Any],
+) -> Dataflow:  # fmt: skip
+    """Wire the graph. The sinks take keyed items: lists of lines, and counters."""
+    flow = Dataflow("cem")
+    batches = op.input("read", flow, source)
+    op.output("write_dead_letters", op.flat_map("dead_letters", batches, _dead_letters), dead_letters)
+    routed: Stream[Keyed] = op.flat_map("route", batches, _route)
+    if plan.entities:
+        ordered = op.stateful_batch("order", routed, lambda _: _OrderLogic(plan, partitions, dedup_ms))
+        rows = op.flat_map("rows", ordered, lambda item: item[1][1])
+        answers = op.stateful_batch("entities", rows, lambda _: _EntityLogic(plan))
+        inward = op.merge(
+            "inward",
+            op.flat_map("ordered", ordered, lambda item: item[1][0]),
+            op.flat_map("answers", answers, lambda item: item[1]),
+        )
+        decided = op.stateful_batch(
+            "decide", inward, lambda _: _StepLogic(DecidingShard(plan, policy, until_ms).step)
+        )
+        dropped = op.flat_map("dropped", ordered, lambda item: item[1][2])
+        shard_counts = op.merge("shard_counts", op.flat_map("counts", decided, _counts), dropped)
+    else:
+        decided = op.stateful_batch(
+            "decide", routed, lambda _: _StepLogic(Shard(plan, policy, partitions, dedup_ms, until_ms).step)
+        )
+        shard_counts = op.flat_map("counts", decided, _counts)
+    op.output("write_actions", op.flat_map("lines", decided, _lines), actions)
+    source_counts = op.flat_map("source_counts", batches, lambda batch: [("counts", batch.counts)] if batch.counts else [])
+    op.output("write_counts", op.merge("all_counts", source_counts, shard_counts), counts)
+    return flow
+
+
+def _key(shard: int) -> str:
+    return f"{shard:03d}"
+
+
+def _route(batch: SourceBatch) -> list[tuple[str, tuple[int, Delivery]]]:
+    """Split a batch by shard. Every shard gets an item, as every shard needs the watermark."""
+    buckets: list[list[Event]] = [[] for _ in range(SHARDS)]
+    for event in batch.events:
+        buckets[shard_of(event.customer_id)].append(event)
+    return [
+        (_key(shard), (shard, Delivery(batch.source, batch.watermark_ms, batch.end_ms, events)))
+        for shard, events in enumerate(buckets)
+    ]
+
+
+def _dead_letters(batch: SourceBatch) -> list[Keyed]:
+    return [("dead_letters", batch.dead_letters)] if batch.dead_letters else []
+
+
+def _lines(item: tuple[str, Outcome]) -> list[Keyed]:
+    return [("actions", item[1].lines)] if item[1].lines else []
+
+
+def _counts(item: tuple[str, Outcome]) -> list[Keyed]:
+    return [("counts", item[1].counts)] if item[1].counts else []
+
+
+class _Logic(StatefulBatchLogic[Any, Any, None]):
+    """A stage that is kept as long as the flow runs. Items carry the shard, as a builder is not told the key."""
+
+    def snapshot(self) -> None:
+        return None
+
+
+class _StepLogic(_Logic):
+    def __init__(self, step: Callable[[list[Any]], Outcome | None]) -> None:
+        self._step = step
+
+    def on_batch(self, values: list[tuple[int, Any]]) -> tuple[Iterable[Outcome], bool]:
+        outcome = self._step([delivery for _, delivery in values])
+        return ([] if outcome is None else [outcome]), StatefulBatchLogic.RETAIN
+
+
+class _OrderLogic(_Logic):
+    """Emits one triple a step: items for the deciding stage, for the entities, and counts."""
+
+    def __init__(self, plan: Plan, partitions: int, dedup_ms: int) -> None:
+        self._plan, self._partitions, self._dedup_ms = plan, partitions, dedup_ms
+        self._shard: OrderingShard | None = None
+
+    def on_batch(self, values: list[tuple[int, Delivery]]) -> tuple[Iterable[Any], bool]:
+        shard = values[0][0]
+        if self._shard is None:
+            self._shard = OrderingShard(shard, self._plan, self._partitions, self._dedup_ms)
+        ready = self._shard.step([delivery for _, delivery in values])
+        if ready is None:
+            return [], StatefulBatchLogic.RETAIN
+        onward, to_entities, duplicates = ready
+        rows = [(_key(i), (i, delivery)) for i, delivery in enumerate(to_entities)]
+        counts = [("counts", Counter({("duplicates",): duplicates}))] if duplicates else []
+        return [([(_key(shard), (shard, onward))], rows, counts)], StatefulBatchLogic.RETAIN
+
+
+class _EntityLogic(_Logic):
+    """Emits one list of answers a step, one for each customer shard."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._shard: EntityShard | None = None
+
+    def on_batch(self, values: list[tuple[int, EntityDelivery]]) -> tuple[Iterable[list[Keyed]], bool]:
+        if self._shard is None:
+            self._shard = EntityShard(values[0][0], self._plan)
+        answers: list[EntityAnswer] | None = self._shard.step([delivery for _, delivery in values])
+        if answers is None:
+            return [], StatefulBatchLogic.RETAIN
+        return [[(_key(i), (i, answer)) for i, answer in enumerate(answers)]], StatefulBatchLogic.RETAIN

@@ -1,0 +1,135 @@
+"""Event files as a Bytewax source: each file is one partition, each item a decoded micro-batch.
+
+Decoding happens in the partition and not in a step after it, because lateness depends on the partition's watermark:
+position and watermark belong in one snapshot.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
+
+from flows.board import Board
+from flows.lines import LineReader
+from operators.decode import Decoder, PartitionClock
+from operators.match import MaskBuilder
+from operators.shard import Counts
+from rules.model import STREAMS
+from state.event import Event
+from state.sequencer import AFTER_ALL_MS, BEFORE_ALL_MS
+
+BATCH_BYTES = 1 << 20
+
+MAX_BATCHES_AHEAD = 16
+"""A partition that has delivered this many batches from beyond the slowest partition's watermark waits for it: they are
+held in memory, as nothing beyond that watermark can be decided."""
+
+
+@dataclass(slots=True)
+class SourceBatch:
+    """A decoded micro-batch of one partition, with its watermark after it and the latest effective time so far."""
+
+    source: int
+    watermark_ms: int
+    end_ms: int
+    events: list[Event]
+    dead_letters: list[bytes]
+    counts: Counts
+
+
+class _FilePartition(StatefulSourcePartition[SourceBatch, None]):
+    def __init__(
+        self, path: Path, source: int, decoder: Decoder, masks: MaskBuilder, lateness_ms: int, board: Board
+    ) -> None:
+        self._reader = LineReader(path)
+        self._source = source
+        self._decoder = decoder
+        self._masks = masks
+        self._lateness_ms = lateness_ms
+        self._board = board
+        self._clock = PartitionClock(None)
+        self._ahead: deque[int] = deque()
+        self._events = 0
+        self._finished = False
+
+    def next_batch(self) -> list[SourceBatch]:
+        if self._finished:
+            raise StopIteration
+        if self._is_too_far_ahead():
+            return []
+        raw = self._reader.read_batch(BATCH_BYTES)
+        if raw is None:
+            self._finished = True
+            self._board.finish(self._source)
+            return [SourceBatch(self._source, AFTER_ALL_MS, self._end_ms(), [], [], Counter())]
+        batch = self._decode(raw.lines, raw.first_line)
+        self._events += len(batch.events)
+        self._ahead.append(batch.watermark_ms)
+        self._board.note(
+            self._source, batch.watermark_ms, self._reader.bytes_read, self._reader.bytes_total, self._events
+        )
+        return [batch]
+
+    def _is_too_far_ahead(self) -> bool:
+        if len(self._ahead) < MAX_BATCHES_AHEAD:
+            return False
+        lowest_ms = self._board.lowest_watermark_ms()
+        while self._ahead and self._ahead[0] <= lowest_ms:
+            self._ahead.popleft()
+        return len(self._ahead) >= MAX_BATCHES_AHEAD
+
+    def _end_ms(self) -> int:
+        return BEFORE_ALL_MS if self._clock.high_ms is None else self._clock.high_ms
+
+    def _decode(self, lines: list[bytes], first_line: int) -> SourceBatch:
+        decoded = self._decoder.decode(lines, self._reader.path, first_line, self._clock)
+        columns = decoded.events
+        mask = self._masks.mask
+        masks = [mask(stream, values) for stream, values in zip(columns.stream, columns.values, strict=True)]
+        rows = zip(
+            columns.effective_ms, columns.stream, columns.event_id, columns.customer_id, columns.raw,
+            columns.ts_ms, columns.late, masks, columns.values, strict=True,
+        )  # fmt: skip
+        counts: Counts = Counter({("events", STREAMS[s]): n for s, n in Counter(columns.stream).items()})
+        late = sum(columns.late)
+        if late:
+            counts[("late",)] = late
+        for letter in decoded.dead_letters:
+            counts[("dead_letters", letter.reason)] += 1
+        end_ms = self._end_ms()
+        return SourceBatch(
+            self._source, end_ms - self._lateness_ms, end_ms, list(map(Event._make, rows)),
+            [letter.to_json() for letter in decoded.dead_letters], counts,
+        )  # fmt: skip
+
+    def snapshot(self) -> None:
+        return None
+
+    def close(self) -> None:
+        self._reader.close()
+
+
+class FilesSource(FixedPartitionedSource[SourceBatch, None]):
+    """NDJSON files, plain or compressed, as partitions in the order given."""
+
+    def __init__(
+        self, paths: Sequence[Path], decoder: Decoder, masks: MaskBuilder, lateness_ms: int, board: Board
+    ) -> None:
+        self._paths = paths
+        self._decoder = decoder
+        self._masks = masks
+        self._lateness_ms = lateness_ms
+        self._board = board
+
+    def list_parts(self) -> list[str]:
+        return [f"{index:06d}" for index in range(len(self._paths))]
+
+    def build_part(self, step_id: str, for_part: str, resume_state: None) -> _FilePartition:
+        index = int(for_part)
+        return _FilePartition(
+            self._paths[index], index, self._decoder, self._masks, self._lateness_ms, self._board
+        )

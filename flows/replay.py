@@ -1,0 +1,121 @@
+"""`cem replay`: event files through the dataflow to files of decisions, dead letters and counts."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import resource
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from bytewax.testing import cluster_main
+
+from flows.board import Board
+from flows.cluster import run_cluster
+from flows.dataflow import build_dataflow
+from flows.files_source import FilesSource
+from flows.lines import LineReader
+from operators.annotate import default_annotator
+from operators.decode import Decoder
+from operators.match import MaskBuilder
+from rules.model import STREAMS, RuleSet
+from rules.plan import make_plan
+from rules.policy import Policy
+from sinks.files import CountsSink, LinesSink, SinkError, open_for_writing
+from state.sequencer import BEFORE_ALL_MS
+
+DAY_MS = 86_400_000
+ACTIONS, DEAD_LETTERS = "actions.ndjson", "dead_letters.ndjson"
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayJob:
+    """What to replay. ``until_ms``: go on to this time if the events end earlier."""
+
+    rules: RuleSet
+    events: tuple[Path, ...]
+    out: Path
+    policy: Policy = field(default_factory=Policy.default)
+    lateness_ms: int = 10_000
+    dedup_ms: int = 3_600_000
+    until_ms: int | None = None
+    max_jump_ms: int = 366 * DAY_MS
+    workers: int = 1
+
+
+class ReplayError(Exception):
+    """A source or a sink failed for good; the message is for the person who started the replay."""
+
+
+def replay(job: ReplayJob, progress: Callable[[Board], Any] | None = None) -> dict[str, Any]:
+    """Run a replay to its end and return the summary, which is in ``out/summary.json`` as well.
+
+    ``progress`` is called once, with the board that shows how far the partitions are, before the flow starts.
+    """
+    for path in job.events:
+        LineReader(path).close()  # a file that can't be opened is reported before anything is written
+    try:
+        job.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SinkError(f"{job.out}: cannot be created: {error.strerror}; choose another folder with --out") from error
+    for name in (ACTIONS, DEAD_LETTERS):
+        open_for_writing(job.out / name).close()  # the sinks are built only when something is written
+    with tempfile.TemporaryDirectory(prefix="cem-replay-") as folder:
+        scratch = Path(folder)
+        board = Board(scratch / "board", len(job.events), job.workers, create=True)
+        if progress is not None:
+            progress(board)
+        started = perf_counter()
+        if job.workers == 1:
+            run_worker(job, scratch, [], 0)
+        else:
+            (scratch / "job.pickle").write_bytes(pickle.dumps(job))
+            run_cluster(scratch, job.workers)
+        seconds = perf_counter() - started
+        counts_file = scratch / "counts.json"
+        counts = json.loads(counts_file.read_bytes()) if counts_file.exists() else {}
+        summary = _summary(counts, seconds, board.rss_bytes)
+    (job.out / "summary.json").write_text(json.dumps(summary, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    return summary
+
+
+def run_worker(job: ReplayJob, scratch: Path, addresses: Sequence[str], index: int) -> None:
+    """Run one process of the replay; ``addresses`` are those of all processes, empty for a single one."""
+    plan = make_plan(job.rules)
+    board = Board(scratch / "board", len(job.events), job.workers)
+    decoder = Decoder(
+        plan.fields, lateness_ms=job.lateness_ms, max_jump_ms=job.max_jump_ms, annotate=default_annotator()
+    )
+    flow = build_dataflow(
+        FilesSource(job.events, decoder, MaskBuilder(plan.matchers), job.lateness_ms, board),
+        plan,
+        job.policy,
+        partitions=len(job.events),
+        dedup_ms=job.dedup_ms,
+        until_ms=BEFORE_ALL_MS if job.until_ms is None else job.until_ms,
+        actions=LinesSink(job.out / ACTIONS),
+        dead_letters=LinesSink(job.out / DEAD_LETTERS),
+        counts=CountsSink(scratch / "counts.json"),
+    )
+    cluster_main(flow, list(addresses), index)  # type: ignore[no-untyped-call]
+    unit_bytes = 1 if sys.platform == "darwin" else 1024
+    board.note_memory(index, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit_bytes)
+
+
+def _summary(counts: dict[str, Any], seconds: float, rss_bytes: int) -> dict[str, Any]:
+    events = {stream: counts.get("events", {}).get(stream, 0) for stream in STREAMS}
+    return {
+        "events": {stream: n for stream, n in events.items() if n},
+        "dead_letters": counts.get("dead_letters", {}),
+        "duplicates": counts.get("duplicates", 0),
+        "late": counts.get("late", 0),
+        "decisions": counts.get("decisions", {}),
+        "pending": counts.get("pending", 0),
+        "events_per_second": round(sum(events.values()) / seconds) if seconds else 0,
+        "peak_rss_bytes": rss_bytes,
+    }

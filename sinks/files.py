@@ -1,0 +1,104 @@
+"""Sinks that write one file: lines as they come, or counts at the end."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
+
+_BUFFER_BYTES = 1 << 20
+
+
+class SinkError(Exception):
+    """A file that cannot be written; the message says which and why."""
+
+
+def open_for_writing(path: Path) -> Any:
+    """The file, empty, for bytes; its folder is created."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("wb", buffering=_BUFFER_BYTES)
+    except OSError as error:
+        raise SinkError(
+            f"{path}: cannot be written: {error.strerror or error}; choose another folder with --out"
+        ) from error
+
+
+class _LinesPartition(StatefulSinkPartition[list[bytes], None]):
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = open_for_writing(path)
+
+    def write_batch(self, values: list[list[bytes]]) -> None:
+        try:
+            for lines in values:
+                self._file.writelines(line + b"\n" for line in lines)
+        except OSError as error:
+            raise SinkError(f"{self._path}: writing failed: {error.strerror or error}") from error
+
+    def snapshot(self) -> None:
+        return None
+
+    def close(self) -> None:
+        try:
+            self._file.close()
+        except OSError as error:
+            raise SinkError(f"{self._path}: writing failed: {error.strerror or error}") from error
+
+
+class LinesSink(FixedPartitionedSink[list[bytes], None]):
+    """Writes lists of lines, given under any key, to one file, whatever the number of workers."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def list_parts(self) -> list[str]:
+        return ["file"]
+
+    def part_fn(self, item_key: str) -> int:
+        return 0
+
+    def build_part(self, step_id: str, for_part: str, resume_state: None) -> _LinesPartition:
+        return _LinesPartition(self._path)
+
+
+class _CountsPartition(StatefulSinkPartition["Counter[tuple[str, ...]]", None]):
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._counts: Counter[tuple[str, ...]] = Counter()
+
+    def write_batch(self, values: list[Counter[tuple[str, ...]]]) -> None:
+        for counts in values:
+            self._counts.update(counts)
+
+    def snapshot(self) -> None:
+        return None
+
+    def close(self) -> None:
+        nested: dict[str, Any] = {}
+        for path, n in sorted(self._counts.items()):
+            into = nested
+            for name in path[:-1]:
+                into = into.setdefault(name, {})
+            into[path[-1]] = n
+        with open_for_writing(self._path) as file:
+            file.write(json.dumps(nested, ensure_ascii=False, indent=2).encode())
+
+
+class CountsSink(FixedPartitionedSink["Counter[tuple[str, ...]]", None]):
+    """Adds up counters whose keys are paths, and writes them as nested objects when the flow has ended."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def list_parts(self) -> list[str]:
+        return ["file"]
+
+    def part_fn(self, item_key: str) -> int:
+        return 0
+
+    def build_part(self, step_id: str, for_part: str, resume_state: None) -> _CountsPartition:
+        return _CountsPartition(self._path)
