@@ -19,8 +19,11 @@ from rules.model import STREAMS
 MAX_INTEGER_DIGITS = 4300
 """Python's own default limit for turning text into an integer and back, because that takes quadratic time."""
 
-MAX_DEPTH = 512
-"""Arrays and objects inside each other; more is refused, so that no message can exhaust the stack."""
+MAX_DEPTH = 256
+"""Arrays and objects inside each other; more is refused, so that no message can exhaust the stack.
+
+Pickling, by which events go from process to process, takes two frames of Python's thousand a level.
+"""
 
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|.)")
 _BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)

@@ -83,7 +83,7 @@ def test_skipping_goes_on_with_the_right_line_number(tmp_path, suffix):
     data = b"".join(b"%d\n" % number for number in range(1, 5001))
     path = tmp_path / f"e.ndjson{suffix}"
     path.write_bytes({"": bytes, ".gz": gzip.compress, ".zst": zstd}[suffix](data))
-    assert read_all(path, 500, skip_lines=4321) == [b"%d" % number for number in range(4322, 5001)]
+    assert read_all(path, 500, skip_lines=4300) == [b"%d" % number for number in range(4301, 5001)]
     assert read_all(path, 500, skip_lines=5000) == []
 
 

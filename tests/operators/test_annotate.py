@@ -51,6 +51,10 @@ def test_degrees_scale_and_negations_reach_no_further_than_their_clause():
     assert annotate("满意，但是慢").sentiment == 0
 
 
+def test_a_modifier_inside_an_opinion_word_belongs_to_that_word():
+    assert annotate("不理满意").sentiment == 0
+
+
 def test_neutral_words_hide_the_opinion_in_them():
     assert annotate("你好，最好问问").sentiment == 0
 

@@ -230,13 +230,14 @@ def test_pairs_of_surrogates_and_escaped_backslashes_are_fine(escape):
 
 
 def test_nesting_is_bounded():
-    assert fault(with_json("click", zz="[" * 513 + "]" * 513)) == ("not_json", None)
+    assert fault(with_json("click", zz="[" * 256 + "]" * 256)) == ("not_json", None)
     assert fault(with_json("click", zz='{"a":' * 100_000 + "1" + "}" * 100_000)) == ("not_json", None)
     brackets_in_a_string = '"' + '[\\"' * 5000 + '"'
     wide = "[" + ",".join(["[]"] * 5000) + "]"
-    for text in ("[" * 511 + "]" * 511, brackets_in_a_string, wide):
+    for text in ("[" * 255 + "]" * 255, brackets_in_a_string, wide):
         assert len(decode(with_json("click", zz=text)).events) == 1
-        assert len(decode(with_json("click", zz=text, page="1"), fields={"click": ["zz", "page"]}).events) == 1
+        events = decode(with_json("click", zz=text, page="1"), fields={"click": ["zz", "page"]}).events
+        assert pickle.loads(pickle.dumps(events)).values == [(json.loads(text), None)]
 
 
 def test_a_line_that_is_too_long(monkeypatch):
