@@ -19,8 +19,11 @@ from rules.model import STREAMS
 MAX_INTEGER_DIGITS = 4300
 """Python's own default limit for turning text into an integer and back, because that takes quadratic time."""
 
-MAX_DEPTH = 512
-"""Arrays and objects inside each other; more is refused, so that no message can exhaust the stack."""
+MAX_DEPTH = 256
+"""Arrays and objects inside each other; more is refused, so that no message can exhaust the stack.
+
+Pickling, by which events go from process to process, takes two frames of Python's thousand a level.
+"""
 
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|.)")
 _BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
@@ -178,13 +181,23 @@ def _field(event: dict[str, Any], stream: str, name: str) -> Any:
 
 
 def _finite(value: Any) -> Any:
-    """The value with null in place of every number that is not finite."""
+    """The value with null in place of every number that is not finite; changes lists and dicts in place."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+    containers = [value]
+    while containers:  # no recursion: two frames a level are too many for what the JSON parser lets through
+        container = containers.pop()
+        if isinstance(container, list):
+            items: Any = enumerate(container)
+        elif isinstance(container, dict):
+            items = container.items()
+        else:
+            continue
+        for key, item in items:
+            if isinstance(item, float):
+                container[key] = _finite(item)
+            else:
+                containers.append(item)
     return value
 
 

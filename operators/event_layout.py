@@ -138,9 +138,15 @@ def _reader(attributes: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
     return attrgetter(*attributes)
 
 
+def _strings(value: str | list[str] | None) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
 _CHANGES: dict[str, Callable[[Any], Any]] = {
     "currency": lambda value: schema.DEFAULT_CURRENCY if value is None else value,
-    schema.STRING_OR_STRINGS: lambda value: (value,) if isinstance(value, str) else value and tuple(value),
+    schema.STRING_OR_STRINGS: _strings,
 }
 
 
