@@ -77,7 +77,6 @@ CODES: dict[str, str] = {
     "E502": "class `risk` in a control group",
     # warnings: files
     "W101": "the file has no rules",
-    "W102": "a let has the name of a key or field and hides nothing, but may mislead",
     # warnings: values that are always null or false
     "W201": "a field's name is close to a standard field's",
     "W202": "arithmetic that is always null",
@@ -119,19 +118,18 @@ class Diagnostic:
 
 @dataclass(slots=True)
 class Problems:
-    """Collects diagnostics; ``rule_id`` is the rule now being read."""
+    """Collects diagnostics; ``rule_id`` is the rule now being read, ``errors`` the number of errors so far."""
 
     found: list[Diagnostic] = field(default_factory=list)
     rule_id: str | None = None
+    errors: int = 0
 
     def add(self, code: str, position: Position, message: str, hint: str | None = None) -> None:
         """Record one problem. Raises KeyError for a code that is not in ``CODES``."""
         assert CODES[code]
         severity = "error" if code.startswith("E") else "warning"
+        self.errors += severity == "error"
         self.found.append(Diagnostic(code, severity, position, self.rule_id, message, hint))
-
-    def error_count(self) -> int:
-        return sum(1 for problem in self.found if problem.is_error)
 
     def in_order(self, files: Iterable[str]) -> list[Diagnostic]:
         """All problems once, by file (in the order given), then line, column and code."""

@@ -20,14 +20,14 @@ def load_rules(paths: Sequence[Path]) -> tuple[RuleSet | None, list[Diagnostic]]
     problems = Problems()
     rules: list[Rule] = []
     ids: dict[str, Position] = {}
-    for path in paths:
+    for path in map(Path, paths):
         problems.rule_id = None
         root = read_yaml(path, problems)
         if root is not None:
             rules += _file_rules(root, problems, ids)
     problems.rule_id = None
     found = problems.in_order(str(path) for path in paths)
-    return (None if problems.error_count() else RuleSet(tuple(rules))), found
+    return (None if problems.errors else RuleSet(tuple(rules))), found
 
 
 def _file_rules(root: Node, problems: Problems, ids: dict[str, Position]) -> list[Rule]:

@@ -6,38 +6,29 @@ All problems of an expression are reported, not only the first; an expression wi
 from __future__ import annotations
 
 import ast
-import io
 import math
-import tokenize
-import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
-from rules import parse_calls
-from rules.diagnostics import did_you_mean, shown
-from rules.fields import FIELDS, HOLDING_FIELDS, STANDARD_NAMES
-from rules.functions import ALL
+from rules import parse_calls, parse_names
 from rules.model import (
-    STREAMS,
-    AnchorField,
     Arithmetic,
     Compare,
-    EvalTime,
     Expr,
-    Field,
-    HoldingField,
-    LetRef,
     ListExpr,
     Literal,
     Logic,
-    ProfileField,
     Selector,
     Unary,
 )
+from rules.python_syntax import ExpressionSyntaxError, python_tree, too_deep
 from rules.scope import ExprText, Scope
 
-MAX_CHARS = 100_000
 MAX_DEPTH = 100
 """Nesting that the recursive passes over expressions surely survive."""
+
+T = TypeVar("T")
 
 _ARITHMETIC = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Mod: "%"}
 _COMPARISONS = {
@@ -50,8 +41,6 @@ _COMPARISONS = {
     ast.In: "in",
     ast.NotIn: "not in",
 }
-_SPELLINGS = {"true": "True", "false": "False", "null": "None", "none": "None", "nil": "None"}
-_FOREIGN_OPERATORS = {"&&": "and", "||": "or", "<>": "!=", "===": "=="}
 _REFUSED: dict[type[ast.AST], tuple[str, str | None]] = {
     ast.IfExp: ("`… if … else …`", None),
     ast.Lambda: ("`lambda`", None),
@@ -84,10 +73,6 @@ class Bad(Expr):
     __slots__ = ()
 
 
-class _TooDeepError(Exception):
-    pass
-
-
 def parse_expression(text: ExprText, scope: Scope, *, in_template: bool = False) -> Expr | None:
     """The expression in ``text``, or None if it has an error (reported in ``scope.problems``)."""
     return Parser(text, scope, in_template).expression()
@@ -114,95 +99,30 @@ class Parser:
     # --- entry ---
 
     def expression(self) -> Expr | None:
-        before = self.scope.problems.error_count()
-        tree = self._syntax()
-        if tree is None:
-            return None
-        try:
-            result = self.value(tree)
-        except _TooDeepError:
-            self._too_deep()
-        return None if self.scope.problems.error_count() > before else result
+        return self._whole(self.value)
 
     def whole_selector(self) -> Selector | None:
-        before = self.scope.problems.error_count()
-        tree = self._syntax()
-        if tree is None:
-            return None
-        try:
-            result = self.selector(tree)
-        except _TooDeepError:
-            self._too_deep()
-        return None if self.scope.problems.error_count() > before else result
+        return self._whole(lambda tree: parse_names.selector(self, tree))
 
-    def _syntax(self) -> ast.expr | None:
-        """Python's tree for the text, or None with the reason reported."""
+    def _whole(self, parse: Callable[[ast.expr], T | None]) -> T | None:
+        before = self.scope.problems.errors
+        result = None
+        try:
+            result = parse(self._syntax())
+        except ExpressionSyntaxError as error:
+            self._report(error.code, error.offset, error.message, error.hint)
+        return None if self.scope.problems.errors > before else result
+
+    def _syntax(self) -> ast.expr:
         flat = self.source.text.replace("\n", " ").replace("\r", " ")
         self._body = flat.strip()
-        self._base = len(flat) - len(flat.lstrip())
-        if not self._body:
-            self._report("E216", 0, "the expression is empty")
-            return None
-        if len(self._body) > MAX_CHARS:
-            self._report("E212", 0, f"the expression is longer than {MAX_CHARS} characters")
-            return None
-        comment = self._comment_at()
-        if comment is not None:
-            self._report("E211", comment, "a comment inside an expression", "put it on a line of its own in the YAML")
-            return None
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                return ast.parse(self._body, mode="eval").body
-        except SyntaxError as error:
-            self._syntax_error(error)
-        except (RecursionError, MemoryError):
-            self._too_deep()
-        except ValueError as error:
-            self._report("E201", 0, f"the expression does not parse: {error}")
-        return None
-
-    def _comment_at(self) -> int | None:
-        """The offset of a ``#`` that Python would read as a comment: everything behind it would be lost silently."""
-        if "#" not in self.source.text:
-            return None
-        try:
-            for token in tokenize.generate_tokens(io.StringIO(self._body).readline):
-                if token.type == tokenize.COMMENT:
-                    return token.start[1]
-        except (tokenize.TokenError, SyntaxError):
-            pass
-        return None
-
-    def _syntax_error(self, error: SyntaxError) -> None:
-        message = str(error.msg).split("; use ")[0]
-        # Python points at 0 where the text ends too early, and behind it for some other faults.
-        offset = min(error.offset - 1, len(self._body)) if error.offset else len(self._body)
-        if message.startswith("Exceeds the limit"):
-            self._report("E208", 0, "a number with too many digits")
-            return
-        hint = None
-        rest = self._body[offset:]
-        for foreign, ours in _FOREIGN_OPERATORS.items():
-            if rest.startswith(foreign) or self._body[max(offset - 1, 0) :].startswith(foreign):
-                hint = f"write `{ours}` for `{foreign}`"
-        if message.startswith("invalid character"):
-            hint = "use the plain ASCII character"
-        elif rest.startswith("=") and hint is None:
-            hint = "a comparison is written `==`"
-        elif rest[:1] == "!":
-            hint = "write `not`"
-        if message == "invalid syntax. Maybe you meant '==' or ':=' instead of '='?":
-            message, hint = "invalid syntax", "a comparison is written `==`"
-        self._report("E201", offset, f"the expression does not parse: {message}", hint)
+        self._base = len(flat) - len(flat.lstrip()) if self._body else 0
+        return python_tree(self._body)
 
     # --- reporting ---
 
     def _report(self, code: str, offset: int, message: str, hint: str | None = None) -> None:
         self.scope.problems.add(code, self.source.place_of(self._base + offset), message, hint)
-
-    def _too_deep(self) -> None:
-        self._report("E212", 0, "the expression is nested too deeply", "split it with lets")
 
     def offset(self, node: ast.AST) -> int:
         """The character of the text where ``node`` begins (``ast`` counts UTF-8 bytes)."""
@@ -231,8 +151,12 @@ class Parser:
         what, hint = _REFUSED.get(kind, (f"`{kind.__name__}`", None))
         return self.fail("E202", node, f"{what} is not part of the language", hint)
 
-    def placed(self, result: Expr, node: ast.AST) -> Expr:
+    def put(self, result: Expr | Selector, node: ast.AST) -> None:
+        """Remember where ``result`` stands."""
         self.scope.places.put(result, self.source, self._base + self.offset(node))
+
+    def placed(self, result: Expr, node: ast.AST) -> Expr:
+        self.put(result, node)
         return result
 
     # --- values ---
@@ -241,7 +165,7 @@ class Parser:
         """The node for any expression, in a selector's brackets or outside."""
         self.depth += 1
         if self.depth > MAX_DEPTH:
-            raise _TooDeepError
+            raise too_deep()
         result = self.placed(self._value(node), node)
         self.depth -= 1
         return result
@@ -251,9 +175,9 @@ class Parser:
             case ast.Constant():
                 return self._literal(node)
             case ast.Name():
-                return self._field(node, node.id) if self.stream is not None else self._name(node)
+                return parse_names.field(self, node) if self.stream is not None else parse_names.name(self, node)
             case ast.Attribute():
-                return self._attribute(node)
+                return parse_names.attribute(self, node)
             case ast.Call():
                 return parse_calls.call(self, node)
             case ast.List():
@@ -270,7 +194,7 @@ class Parser:
             case ast.Compare():
                 return self._compare(node)
             case ast.Subscript():
-                return self._subscript(node)
+                return parse_names.subscript(self, node)
         return self.refuse(node, type(node))
 
     def _literal(self, node: ast.Constant) -> Expr:
@@ -278,11 +202,7 @@ class Parser:
         if isinstance(value, str) and any("\ud800" <= c <= "\udfff" for c in value):
             return self.fail("E208", node, "a string with half of a surrogate pair", "write the character itself")
         if isinstance(value, int | float) and not isinstance(value, bool):
-            try:
-                finite = math.isfinite(value)
-            except OverflowError:
-                finite = False
-            if not finite:
+            if not math.isfinite(value) if isinstance(value, float) else value >= 2**63:
                 return self.fail("E208", node, "a number that is too large")
         elif not isinstance(value, str | bool | None):
             what = {bytes: "a bytes literal", complex: "a complex number"}.get(type(value), "`...`")
@@ -314,133 +234,3 @@ class Parser:
                 self.fail("E202", pair[1], "`is` is not part of the language", f"use `{better}`")
             ops.append(_COMPARISONS.get(type(op), "=="))
         return Compare(tuple(ops), tuple(self.value(operand) for operand in operands))
-
-    # --- names ---
-
-    def _name(self, node: ast.Name) -> Expr:
-        name, scope = node.id, self.scope
-        if name == "ts":
-            return EvalTime()
-        if name in scope.lets:
-            return LetRef(scope.lets[name])
-        if name in scope.all_lets:
-            hint = "a let can use earlier ones only"
-            return self.fail("E203", node, f"{shown(name)} is not defined yet", hint)
-        if name in STREAMS or name == "holding":
-            hint = (
-                f"name a field, such as {name}.{'amount' if name in ('txn', 'holding') else next(iter(FIELDS[name]))}"
-            )
-            return self.fail("E213", node, f"{shown(name)} is not a value by itself", hint)
-        if name in ALL:
-            return self.fail("E203", node, f"{shown(name)} is a function", f"call it: {name}(…)")
-        return self.fail("E203", node, f"unknown name {shown(name)}", self._name_hint(name))
-
-    def _name_hint(self, name: str) -> str | None:
-        if name in _SPELLINGS:
-            return f"did you mean `{_SPELLINGS[name]}`?"
-        for stream in (*self.scope.trigger_streams, *STREAMS):
-            if name in FIELDS[stream]:
-                return f"did you mean `{stream}.{name}`?"
-        return did_you_mean(name, [*self.scope.lets.values(), "ts", *ALL, *STREAMS]) or (
-            "a text is written in quotes" if not name.isascii() else None
-        )
-
-    def _field(self, node: ast.Name, name: str) -> Expr:
-        """A bare name inside a selector's brackets."""
-        if name in _SPELLINGS:
-            return self.fail("E203", node, f"unknown name {shown(name)}", f"did you mean `{_SPELLINGS[name]}`?")
-        if name in ("profile", "holding"):
-            return self.fail("E210", node, f"a selector can't use `{name}`", "test it in `when`")
-        if name in self.scope.all_lets and name not in STANDARD_NAMES:
-            hint = "test it in `when`"
-            return self.fail("E210", node, f"a selector can't use lets, and {shown(name)} is one", hint)
-        assert self.stream is not None
-        self.check_field(node, self.stream, name)
-        return Field(name)
-
-    def check_field(self, node: ast.AST, stream: str, name: str) -> None:
-        """Warn of a field that is nearly a standard one."""
-        known = HOLDING_FIELDS if stream == "holding" else FIELDS[stream]
-        hint = None if name in known else did_you_mean(name, known, cutoff=0.8)
-        if hint:
-            self.warn("W201", node, f"{shown(name)} is no standard field of {stream}", hint)
-
-    def _attribute(self, node: ast.Attribute) -> Expr:
-        base = node.value
-        if self.stream is not None:
-            return self._attribute_in_selector(node)
-        if isinstance(base, ast.Subscript):
-            hint = "ask for one event's: last(…), or for all: sum(…), max(…)"
-            return self.fail("E213", node, "a selector's field is many values", hint)
-        if not isinstance(base, ast.Name):
-            return self.fail("E202", node, "attribute access is not part of the language")
-        name = base.id
-        if name == "holding":
-            if not self.scope.each_holding:
-                hint = "it needs `trigger: {daily: …}` and `each: holdings`"
-                return self.fail("E207", node, "`holding` outside a rule with `each: holdings`", hint)
-            self.check_field(node, "holding", node.attr)
-            return HoldingField(node.attr)
-        if name in STREAMS:
-            self.check_field(node, name, node.attr)
-            return ProfileField(node.attr) if name == "profile" else AnchorField(name, node.attr)
-        if name in self.scope.all_lets or name == "ts":
-            return self.fail("E202", node, f"{shown(name)} is a value and has no fields")
-        return self.fail("E203", node, f"unknown stream {shown(name)}", did_you_mean(name, [*STREAMS, "holding"]))
-
-    def _attribute_in_selector(self, node: ast.Attribute) -> Expr:
-        name = node.value.id if isinstance(node.value, ast.Name) else ""
-        if name in ("profile", "holding"):
-            return self.fail("E210", node, f"a selector can't use `{name}`", "test it in `when`")
-        if name in STREAMS:
-            hint = (
-                f"inside the brackets a field is written `{node.attr}`" if name == self.stream else "test it in `when`"
-            )
-            return self.fail("E210", node, f"a selector can't use `{name}.{node.attr}`", hint)
-        return self.fail("E202", node, "attribute access is not part of the language")
-
-    def _subscript(self, node: ast.Subscript) -> Expr:
-        if isinstance(node.value, ast.Name) and node.value.id in STREAMS:
-            if self.stream is not None:
-                return self.fail("E210", node, "a selector inside a selector")
-            return self.fail("E213", node, "a selector is not a value by itself", "count it: count(…)")
-        if isinstance(node.value, ast.Name) and self.stream is None:
-            name = node.value.id
-            return self.fail("E215", node, f"{shown(name)} is not a stream", did_you_mean(name, STREAMS))
-        return self.fail("E202", node, "`[…]` behind a value is not part of the language")
-
-    # --- selectors ---
-
-    def selector(self, node: ast.expr) -> Selector | None:
-        """``stream`` or ``stream[predicate]``; None where there is an error."""
-        base = node.value if isinstance(node, ast.Subscript) else node
-        if not isinstance(base, ast.Name) or base.id not in STREAMS:
-            self._not_a_selector(node, base)
-            return None
-        predicate = None
-        if isinstance(node, ast.Subscript):
-            outer, self.stream = self.stream, base.id
-            try:
-                predicate = self.value(node.slice)
-            finally:
-                self.stream = outer
-        result = Selector(base.id, predicate)
-        self.scope.places.put(result, self.source, self._base + self.offset(node))
-        return result
-
-    def _not_a_selector(self, node: ast.expr, base: ast.expr) -> None:
-        hint: str | None = "a selector is `stream` or `stream[condition]`"
-        message = "this is not a selector"
-        if isinstance(base, ast.Name):
-            message = f"{shown(base.id)} is not a stream"
-            hint = did_you_mean(base.id, STREAMS) or "the streams are " + ", ".join(STREAMS)
-        elif isinstance(base, ast.Attribute):
-            inner = base.value.value if isinstance(base.value, ast.Subscript) else base.value
-            if isinstance(inner, ast.Name) and inner.id not in STREAMS:
-                message = f"{shown(inner.id)} is not a stream"
-                hint = did_you_mean(inner.id, STREAMS)
-            elif isinstance(node, ast.Subscript):
-                hint = "the brackets stand behind the stream: stream[condition].field"
-            else:
-                message = "a field where a selector is needed"
-        self.fail("E215", node, message, hint)

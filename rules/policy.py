@@ -65,7 +65,7 @@ def load_policy(path: Path) -> tuple[Policy | None, list[Diagnostic]]:
     policy = None
     if root is not None:
         policy = _policy(root, problems)
-    return (None if problems.error_count() else policy), problems.in_order([str(path)])
+    return (None if problems.errors else policy), problems.in_order([str(path)])
 
 
 def _reader(node: Node, what: str, keys: tuple[str, ...], problems: Problems) -> MappingReader | None:

@@ -261,6 +261,9 @@ class _Converter:
         if isinstance(value, float) and not math.isfinite(value):
             self.problems.add("E109", place, f"{shown(text)} is not a finite number")
             value = 0.0
+        if type(value) is int and abs(value) >= 2**63:
+            self.problems.add("E109", place, f"{shown(text)} is too large for an integer", "put it in quotes")
+            value = 0
         return Scalar(place, value, text, self.source, start, style)
 
     def _tagged(self, text: str, name: str, tag: str, place: Position) -> Any:

@@ -1,0 +1,149 @@
+"""Names, fields and selectors."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+from rules.diagnostics import did_you_mean, shown
+from rules.fields import FIELDS, HOLDING_FIELDS, STANDARD_NAMES
+from rules.functions import ALL
+from rules.model import STREAMS, AnchorField, EvalTime, Expr, Field, HoldingField, LetRef, ProfileField, Selector
+from rules.scope import Scope
+
+if TYPE_CHECKING:
+    from rules.parse import Parser
+
+_SPELLINGS = {"true": "True", "false": "False", "null": "None", "none": "None", "nil": "None"}
+
+
+def name(parser: Parser, node: ast.Name) -> Expr:
+    name, scope = node.id, parser.scope
+    if name == "ts":
+        return EvalTime()
+    if name in scope.lets:
+        return LetRef(scope.lets[name])
+    if name in scope.all_lets:
+        hint = "a let can use earlier ones only"
+        return parser.fail("E203", node, f"{shown(name)} is not defined yet", hint)
+    if name in STREAMS or name == "holding":
+        hint = f"name a field, such as {name}.{'amount' if name in ('txn', 'holding') else next(iter(FIELDS[name]))}"
+        return parser.fail("E213", node, f"{shown(name)} is not a value by itself", hint)
+    if name in ALL:
+        return parser.fail("E203", node, f"{shown(name)} is a function", f"call it: {name}(…)")
+    return parser.fail("E203", node, f"unknown name {shown(name)}", _name_hint(scope, name))
+
+
+def _name_hint(scope: Scope, name: str) -> str | None:
+    if name in _SPELLINGS:
+        return f"did you mean `{_SPELLINGS[name]}`?"
+    for stream in (*scope.trigger_streams, *STREAMS):
+        if name in FIELDS[stream]:
+            return f"did you mean `{stream}.{name}`?"
+    return did_you_mean(name, [*scope.lets.values(), "ts", *ALL, *STREAMS]) or (
+        "a text is written in quotes" if not name.isascii() else None
+    )
+
+
+def field(parser: Parser, node: ast.Name) -> Expr:
+    """A bare name inside a selector's brackets."""
+    name = node.id
+    if name in _SPELLINGS:
+        return parser.fail("E203", node, f"unknown name {shown(name)}", f"did you mean `{_SPELLINGS[name]}`?")
+    if name in ("profile", "holding"):
+        return parser.fail("E210", node, f"a selector can't use `{name}`", "test it in `when`")
+    if name in parser.scope.all_lets and name not in STANDARD_NAMES:
+        hint = "test it in `when`"
+        return parser.fail("E210", node, f"a selector can't use lets, and {shown(name)} is one", hint)
+    assert parser.stream is not None
+    check_field(parser, node, parser.stream, name)
+    return Field(name)
+
+
+def check_field(parser: Parser, node: ast.AST, stream: str, name: str) -> None:
+    """Warn of a field that is nearly a standard one."""
+    known = HOLDING_FIELDS if stream == "holding" else FIELDS[stream]
+    hint = None if name in known else did_you_mean(name, known, cutoff=0.8)
+    if hint:
+        parser.warn("W201", node, f"{shown(name)} is no standard field of {stream}", hint)
+
+
+def attribute(parser: Parser, node: ast.Attribute) -> Expr:
+    base = node.value
+    if parser.stream is not None:
+        return _attribute_in_selector(parser, node)
+    if isinstance(base, ast.Subscript):
+        hint = "ask for one event's: last(…), or for all: sum(…), max(…)"
+        return parser.fail("E213", node, "a selector's field is many values", hint)
+    if not isinstance(base, ast.Name):
+        return parser.fail("E202", node, "attribute access is not part of the language")
+    name = base.id
+    if name == "holding":
+        if not parser.scope.each_holding:
+            hint = "it needs `trigger: {daily: …}` and `each: holdings`"
+            return parser.fail("E207", node, "`holding` outside a rule with `each: holdings`", hint)
+        check_field(parser, node, "holding", node.attr)
+        return HoldingField(node.attr)
+    if name in STREAMS:
+        check_field(parser, node, name, node.attr)
+        return ProfileField(node.attr) if name == "profile" else AnchorField(name, node.attr)
+    if name in parser.scope.all_lets or name == "ts":
+        return parser.fail("E202", node, f"{shown(name)} is a value and has no fields")
+    return parser.fail("E203", node, f"unknown stream {shown(name)}", did_you_mean(name, [*STREAMS, "holding"]))
+
+
+def _attribute_in_selector(parser: Parser, node: ast.Attribute) -> Expr:
+    name = node.value.id if isinstance(node.value, ast.Name) else ""
+    if name in ("profile", "holding"):
+        return parser.fail("E210", node, f"a selector can't use `{name}`", "test it in `when`")
+    if name in STREAMS:
+        hint = f"inside the brackets a field is written `{node.attr}`" if name == parser.stream else "test it in `when`"
+        return parser.fail("E210", node, f"a selector can't use `{name}.{node.attr}`", hint)
+    return parser.fail("E202", node, "attribute access is not part of the language")
+
+
+def subscript(parser: Parser, node: ast.Subscript) -> Expr:
+    if isinstance(node.value, ast.Name) and node.value.id in STREAMS:
+        if parser.stream is not None:
+            return parser.fail("E210", node, "a selector inside a selector")
+        return parser.fail("E213", node, "a selector is not a value by itself", "count it: count(…)")
+    if isinstance(node.value, ast.Name) and parser.stream is None:
+        name = node.value.id
+        return parser.fail("E215", node, f"{shown(name)} is not a stream", did_you_mean(name, STREAMS))
+    return parser.fail("E202", node, "`[…]` behind a value is not part of the language")
+
+
+def selector(parser: Parser, node: ast.expr) -> Selector | None:
+    """``stream`` or ``stream[predicate]``; None where there is an error."""
+    base = node.value if isinstance(node, ast.Subscript) else node
+    if not isinstance(base, ast.Name) or base.id not in STREAMS:
+        _not_a_selector(parser, node, base)
+        return None
+    predicate = None
+    if isinstance(node, ast.Subscript):
+        outer, parser.stream = parser.stream, base.id
+        try:
+            predicate = parser.value(node.slice)
+        finally:
+            parser.stream = outer
+    result = Selector(base.id, predicate)
+    parser.put(result, node)
+    return result
+
+
+def _not_a_selector(parser: Parser, node: ast.expr, base: ast.expr) -> None:
+    hint: str | None = "a selector is `stream` or `stream[condition]`"
+    message = "this is not a selector"
+    if isinstance(base, ast.Name):
+        message = f"{shown(base.id)} is not a stream"
+        hint = did_you_mean(base.id, STREAMS) or "the streams are " + ", ".join(STREAMS)
+    elif isinstance(base, ast.Attribute):
+        inner = base.value.value if isinstance(base.value, ast.Subscript) else base.value
+        if isinstance(inner, ast.Name) and inner.id not in STREAMS:
+            message = f"{shown(inner.id)} is not a stream"
+            hint = did_you_mean(inner.id, STREAMS)
+        elif isinstance(node, ast.Subscript):
+            hint = "the brackets stand behind the stream: stream[condition].field"
+        else:
+            message = "a field where a selector is needed"
+    parser.fail("E215", node, message, hint)
