@@ -7,9 +7,9 @@ import math
 from typing import Any
 
 FIELDS = (
-    "rule_id kind ts decision reason would_be open_ticket_id features payload action_id rule_version class priority "
-    "customer_id anchor_event_id holding_id late"
-).split()
+    *("rule_id", "kind", "ts", "decision", "reason", "would_be", "open_ticket_id", "features", "payload", "action_id"),
+    *("rule_version", "class", "priority", "customer_id", "anchor_event_id", "holding_id", "late"),
+)
 
 
 def same(a: Any, b: Any) -> bool:

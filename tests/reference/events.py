@@ -15,14 +15,14 @@ STREAM_ORDER = ["profile", "ticket", "label", "click", "txn", "feedback"]
 MAX_TS_MS = 253_402_300_799_999  # the last millisecond of year 9999
 STAGES = ("accepted", "analysing", "resolved", "followed_up", "reopened", "closed")
 
-# Optional fields with a stated type. `label.source` has none stated, so it stays as it came.
+# Optional fields and their types. The contract states none for `label.source`: a string, like every other name.
 STRINGS = {
     "click": "session_id journey step page action query element error_code device_id city",
     "txn": "currency kind account_id counterparty_id merchant_id terminal_id mcc city country device_id status",
     "feedback": "metric text touchpoint survey_id ticket_id",
     "profile": "tier segment manager_id branch risk_level birthday",
     "ticket": "actor_id note",
-    "label": "",
+    "label": "source",
 }
 NUMBERS = {
     "click": "duration_ms",
@@ -52,7 +52,7 @@ class Event:
         return (self.effective, STREAM_ORDER.index(self.stream), self.event_id, self.customer_id, self.raw)
 
 
-class Fault(Exception):
+class FaultError(Exception):
     """Why a line is a dead letter."""
 
     def __init__(self, reason: str, field_name: str | None = None) -> None:
@@ -89,64 +89,64 @@ def parse_json(line: bytes) -> Any:
         value = json.loads(line.decode("utf-8"), object_pairs_hook=_pairs, parse_constant=_constant)
         _check_strings(value)
     except (ValueError, RecursionError):
-        raise Fault("not_json") from None
+        raise FaultError("not_json") from None
     return value
 
 
 def _required(message: dict[str, Any], name: str) -> Any:
     if message.get(name) is None:
-        raise Fault("missing_field", name)
+        raise FaultError("missing_field", name)
     return message[name]
 
 
 def _required_string(message: dict[str, Any], name: str) -> str:
     value = _required(message, name)
     if not isinstance(value, str):
-        raise Fault("wrong_type", name)
+        raise FaultError("wrong_type", name)
     return value
 
 
 def _identifier(message: dict[str, Any], name: str, longest: int) -> str:
     value = _required_string(message, name)
     if value == "":
-        raise Fault("bad_value", name)
+        raise FaultError("bad_value", name)
     if len(value) > longest:
-        raise Fault("too_long", name)
+        raise FaultError("too_long", name)
     return value
 
 
 def check(message: Any, highest_ts: int | None, max_jump_ms: int) -> None:
     """Raise the first fault of a parsed message. `highest_ts` is its partition's so far, None before any."""
     if not isinstance(message, dict):
-        raise Fault("not_object")
+        raise FaultError("not_object")
     stream = message.get("stream")
     if not isinstance(stream, str) or stream not in STREAM_ORDER:
-        raise Fault("unknown_stream", "stream")
+        raise FaultError("unknown_stream", "stream")
     _identifier(message, "event_id", 128)
     _identifier(message, "customer_id", 64)
     ts = _required(message, "ts")
     if not isinstance(ts, int) or isinstance(ts, bool):
-        raise Fault("wrong_type", "ts")
+        raise FaultError("wrong_type", "ts")
     if not 0 <= ts <= MAX_TS_MS:
-        raise Fault("bad_value", "ts")
+        raise FaultError("bad_value", "ts")
     if max_jump_ms and highest_ts is not None and ts > highest_ts + max_jump_ms:
-        raise Fault("future_ts", "ts")
+        raise FaultError("future_ts", "ts")
     if stream == "txn":
         amount = _required(message, "amount")
         if not is_number(amount):
-            raise Fault("wrong_type", "amount")
+            raise FaultError("wrong_type", "amount")
         if not 0 <= amount <= 10**12:  # 1e400 reads as infinity and fails here
-            raise Fault("bad_value", "amount")
+            raise FaultError("bad_value", "amount")
         if _required_string(message, "direction") not in ("in", "out"):
-            raise Fault("bad_value", "direction")
+            raise FaultError("bad_value", "direction")
     elif stream == "ticket":
         _required_string(message, "ticket_id")
         if _required_string(message, "stage") not in STAGES:
-            raise Fault("bad_value", "stage")
+            raise FaultError("bad_value", "stage")
     elif stream == "label":
         _required_string(message, "subject_event_id")
         if not isinstance(_required(message, "label"), bool):
-            raise Fault("wrong_type", "label")
+            raise FaultError("wrong_type", "label")
 
 
 def typed(message: dict[str, Any]) -> dict[str, Any]:
@@ -181,7 +181,7 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def dead_letter(line: bytes, source: str, fault: Fault) -> dict[str, Any]:
+def dead_letter(line: bytes, source: str, fault: FaultError) -> dict[str, Any]:
     try:
         raw, encoding = line.decode("utf-8"), "utf-8"
     except UnicodeDecodeError:
@@ -202,7 +202,7 @@ def read_partition(
         try:
             message = parse_json(line)
             check(message, highest, max_jump_ms)
-        except Fault as fault:
+        except FaultError as fault:
             dead.append(dead_letter(line, f"{name}:{index + 1}", fault) | {"line": index})
             continue
         ts = message["ts"]
@@ -210,11 +210,8 @@ def read_partition(
         late = ts < watermark
         effective = watermark if late else ts
         highest = ts if highest is None else max(highest, ts)
-        events.append(
-            Event(
-                message["stream"], message["event_id"], message["customer_id"], ts, effective, late, line, typed(message)
-            )
-        )
+        identity = (message["stream"], message["event_id"], message["customer_id"])
+        events.append(Event(*identity, ts, effective, late, line, typed(message)))
     return events, dead
 
 

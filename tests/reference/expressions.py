@@ -32,7 +32,7 @@ def operators(node: ast.expr, of: Any) -> Any:
     if isinstance(node, ast.Compare):
         sides = [of(entry) for entry in [node.left, *node.comparators]]
         names = [type(op).__name__ for op in node.ops]
-        return all([values.compare(name, a, b) for name, a, b in zip(names, sides, sides[1:], strict=False)])
+        return all(values.compare(name, a, b) for name, a, b in zip(names, sides, sides[1:], strict=False))
     raise ValueError(f"not in the language: {ast.unparse(node)}")
 
 

@@ -216,22 +216,23 @@ class Values:
         """Something true or false; `names` are numeric lets."""
         rng = self.rng
         roll = rng.random()
-        if roll < 0.07:
+        if roll < 0.10:
             stream, name = any_field(rng)
             if self.anchors:
                 stream = rng.choice(self.anchors)
                 name = rng.choice([*TEXTS[stream], *NUMBERS[stream], "mix"])
             return f'novel({selector(rng, stream)}.{name}, prior="{rng.choice(DURATIONS)}")'
-        if roll < 0.14:
+        if roll < 0.20:
             last = rng.choice(self.anchors) if self.anchors else "click"
-            steps = [selector(rng) for _ in range(rng.choice([0, 1, 1, 2, 3]))] + [selector(rng, last)]
+            steps = [selector(rng, rng.choice(["click", "txn", "feedback"])) for _ in range(rng.choice([0, 1, 1, 2]))]
+            steps.append(selector(rng, last, bare=0.7))
             return f'seq({", ".join(steps)}, last="{rng.choice(DURATIONS)}")'
-        if roll < 0.24:
+        if roll < 0.32:
             return f"rises({self.comparison(names)})"
-        if roll < 0.30:
+        if roll < 0.38:
             a, b = self.condition(names), self.comparison(names)
             return rng.choice([f"{a} and {b}", f"{a} or {b}", f"not ({a})", f"not ({b})"])
-        if roll < 0.42:
+        if roll < 0.48:
             return rng.choice(
                 [f"is_null({self.anchor_field()})", f"not is_null({self.anchor_field()})", f"{self.anchor_field()}",
                  f"{self.anchor_field()} == {self.anchor_field()}", f"{self.anchor_field()} != {self.anchor_field()}",
@@ -243,7 +244,7 @@ class Values:
     def comparison(self, names: list[str]) -> str:
         rng = self.rng
         left = rng.choice(names) if names and rng.random() < 0.75 else self.number()
-        k = rng.choice([0, 1, 1, 2, 2, 3, 5, 0.3, 10, 100])
+        k = rng.choice([0, 0, 1, 1, 2, 2, 3, 0.3, 10])
         op = rng.choice([">=", ">=", ">=", ">", "<", "<=", "==", "!="])
         return rng.choice([f"{left} {op} {k}"] * 4 + [f"0 <= {left} < {max(k, 1)}", f"{left} in [0, 1, {k}]"])
 
@@ -281,7 +282,7 @@ def event_rule(rng: Random) -> dict[str, Any]:
     anchors = rng.sample(sorted(set(ANCHORS)), rng.choice([1, 1, 1, 2, 2, 3]))
     if rng.random() < 0.5:
         anchors = [rng.choice(["click", "txn"])]
-    triggers = [selector(rng, stream, bare=0.6) for stream in anchors]
+    triggers = [selector(rng, stream, bare=0.75) for stream in anchors]
     rule: dict[str, Any] = {"trigger": triggers[0] if len(triggers) == 1 else triggers}
     values = Values(rng, anchors)
     names = add_lets(rng, rule, values)

@@ -129,9 +129,7 @@ class Policy:
             self.held_count += 1
             self.held.append(Held(self.quiet_end(t), self.held_count, firing, held))
 
-    def _reason(
-        self, firing: Firing, index: int, customer: Customer, before: list[Emission], t: int
-    ) -> str | None:
+    def _reason(self, firing: Firing, index: int, customer: Customer, before: list[Emission], t: int) -> str | None:
         """The first that applies of the reasons 2 to 6."""
         rule = firing.rule
         kind, payload = rule.then[index][0], firing.payloads[index]
@@ -162,7 +160,7 @@ class Policy:
     @staticmethod
     def _reached(cap: dict[str, Any], rule: Rule, customer: Customer, t: int) -> bool:
         everything = cap["class"] == "*"
-        if everything and rule.klass == "risk" or not everything and cap["class"] != rule.klass:
+        if rule.klass == "risk" if everything else rule.klass != cap["class"]:
             return False
         counted = [
             e
