@@ -272,7 +272,7 @@ def weave_tickets(rng: Random, case: Case, share: float = 0.6) -> None:
             message = {"stream": "ticket", "event_id": f"k{number}-{turn}", "customer_id": customer, "ts": ts}
             message |= {"ticket_id": decision["action_id"], "stage": stage, "satisfaction": rng.choice([1, 5, "x"])}
             lines = rng.choice(filled)
-            at = next((i for i, line in enumerate(lines) if time_of(line) >= ts), None)
+            at = next((i for i, line in enumerate(lines) if 0 <= time_of(line) - ts < 20 * 86_400_000), None)
             if at is not None:
                 lines.insert(at, as_line(rng, message))
 

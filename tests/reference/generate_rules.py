@@ -224,7 +224,7 @@ class Values:
             return f'novel({selector(rng, stream)}.{name}, prior="{rng.choice(DURATIONS)}")'
         if roll < 0.20:
             last = rng.choice(self.anchors) if self.anchors else "click"
-            steps = [selector(rng, rng.choice(["click", "txn", "feedback"])) for _ in range(rng.choice([0, 1, 1, 2]))]
+            steps = [selector(rng, rng.choice(["click", "txn", "feedback"])) for _ in range(rng.choice([1, 1, 2]))]
             steps.append(selector(rng, last, bare=0.7))
             return f'seq({", ".join(steps)}, last="{rng.choice(DURATIONS)}")'
         if roll < 0.32:

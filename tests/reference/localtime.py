@@ -63,9 +63,10 @@ def local(ts_ms: int, zone: str) -> Local:
 def instant_ms(day: int, hhmm: str, zone: str) -> int:
     """The instant of a local time of a local day, as zoneinfo gives it with fold=0."""
     hour, minute = hhmm.split(":")
-    there = datetime.combine(date.fromordinal(day), datetime.min.time(), ZoneInfo(zone))
+    shift = DAYS_400Y if day >= date.max.toordinal() else 0
+    there = datetime.combine(date.fromordinal(day - shift), datetime.min.time(), ZoneInfo(zone))
     there = there.replace(hour=int(hour), minute=int(minute), fold=0)
-    return (there.astimezone(UTC) - EPOCH) // timedelta(milliseconds=1)
+    return (there.astimezone(UTC) - EPOCH) // timedelta(milliseconds=1) + shift * DAY_MS
 
 
 @lru_cache
