@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import decimal
-import math
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -63,10 +62,9 @@ def deviation(values: list[Any]) -> float | None:
         second = EXACT.add(second, EXACT.multiply(number, number))
     n = len(values)
     variance = Fraction(second) / n - (Fraction(first) / n) ** 2
-    try:
-        return math.sqrt(variance)
-    except OverflowError:
-        return None
+    roots = decimal.Context(prec=60, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN)
+    ratio = roots.divide(Decimal(variance.numerator), Decimal(variance.denominator))
+    return finite(float(roots.sqrt(ratio)))
 
 
 def over_field(name: str, values: list[Any]) -> Any:

@@ -47,3 +47,14 @@ def compare(want: list[dict[str, Any]], got: list[dict[str, Any]]) -> str | None
         more, who = (want, "missing") if len(want) > len(got) else (got, "unexpected")
         return f"{who}: {json.dumps(more[min(len(want), len(got))], ensure_ascii=False)}"
     return None
+
+
+def compare_dead_letters(want: list[dict[str, Any]], got: list[dict[str, Any]]) -> str | None:
+    """The first difference of dead letters, whatever their order and source, or None."""
+    names = ("raw", "encoding", "reason", "field")
+    wanted = sorted(json.dumps([letter[name] for name in names]) for letter in want)
+    found = sorted(json.dumps([letter[name] for name in names]) for letter in got)
+    for w, g in zip(wanted, found, strict=False):
+        if w != g:
+            return f"missing: {w[:300]}" if w < g else f"unexpected: {g[:300]}"
+    return None if len(wanted) == len(found) else f"want {len(wanted)} dead letters, got {len(found)}"

@@ -34,8 +34,10 @@ from tests.reference.rules import load_rules
 
 # Days around which something happens on a calendar: clocks change, a leap day, ends of months and years.
 BASES = [(2025, 10, 25), (2025, 11, 1), (2026, 3, 7), (2026, 3, 28), (2024, 2, 27), (2026, 2, 26), (2025, 12, 29)]
-SPANS_MS = [60_000, 6 * 3_600_000, 3 * 86_400_000, 10 * 86_400_000, 40 * 86_400_000]
+SPANS_MS = [60_000, 6 * 3_600_000] + [days * 86_400_000 for days in (3, 3, 10, 10, 40)]
 CUSTOMERS = ["C1", "客户2", "c3", "😀4", "Ｃ5", "C10", "6", "C7", "c8", "C9"]
+HUGE: list[Any] = [2**53 + 1, float(2**53), 10**20, -(10**20), 1e100, 12345678901234.5678]
+ODD_IDS = ['"', "\\", "\n\t\b\f\r", "\x01", "\x7f", "\u2028", "/", "e", "é", "e\u0301"]
 LIVES = [["closed"], ["closed"], ["accepted", "closed", "reopened"], ["closed", "reopened", "closed"]]
 WRONG: list[Any] = [None, True, 7, "x", ["x"], {"x": 1}, 1.5, ""]
 STREAMS = ["click"] * 6 + ["txn"] * 7 + ["feedback"] * 3 + ["profile"] * 2 + ["ticket", "label"]
@@ -66,8 +68,10 @@ class Case:
 
 
 def as_line(rng: Random, message: dict[str, Any]) -> bytes:
-    text = json.dumps(message, ensure_ascii=rng.random() < 0.3)
-    return text.encode("utf-8")
+    line = json.dumps(message, ensure_ascii=rng.random() < 0.3).encode("utf-8")
+    if rng.random() < 0.02:
+        line = rng.choice([b" " + line, line + b"\r", line.replace(b": ", b":\t")])
+    return line
 
 
 def random_times(rng: Random, n: int, span_ms: int, start_ms: int | None = None) -> list[int]:
@@ -111,7 +115,7 @@ def random_fields(rng: Random, stream: str, ts: int) -> dict[str, Any]:
         if rng.random() < 0.03:
             fields[name] = rng.choice(WRONG)
     if rng.random() < 0.4:
-        fields["mix"] = rng.choice(MIXED)
+        fields["mix"] = rng.choice(MIXED if rng.random() < 0.97 else HUGE)
     if rng.random() < 0.1:
         fields["extra"] = rng.choice([1, 2.5, "x", False])
     if stream == "txn":
@@ -194,6 +198,8 @@ def random_messages(rng: Random, n: int, customers: list[str], times: list[int])
     for index, ts in zip(rng.sample(range(10 * n), n), times, strict=True):
         stream = rng.choice(STREAMS)
         event_id = rng.choice(["e", "e", "E", "事"]) + str(index)
+        if rng.random() < 0.02:
+            event_id = rng.choice(ODD_IDS)
         message = {"stream": stream, "event_id": event_id, "customer_id": rng.choice(customers), "ts": ts}
         messages.append(message | random_fields(rng, stream, ts))
     return messages

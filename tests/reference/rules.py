@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import io
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -22,6 +23,7 @@ class _Core(SafeConstructor):
 _Core.add_constructor("tag:yaml.org,2002:timestamp", lambda _loader, node: node.value)
 
 
+@lru_cache(maxsize=64)  # a case is run many times while it is shrunk; nothing changes what is loaded
 def load_yaml(text: str) -> Any:
     yaml = YAML(typ="safe", pure=True)
     yaml.Constructor = _Core
