@@ -83,6 +83,8 @@ CODES: dict[str, str] = {
     "W203": "a comparison that is always false",
     "W204": "a function that is always null",
     "W205": "a list element that equals nothing",
+    "W206": "a condition that is always true",
+    "W207": "a selector that can never match",
     # warnings: rules that do not do what they seem to
     "W301": "a rule that can never fire",
     "W302": "a value that is always null or false for this trigger",
@@ -140,12 +142,17 @@ class Problems:
         )
 
 
+def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The known word that ``word`` was probably meant to be, or None."""
+    folded = {name.lower(): name for name in reversed(list(known))}
+    near = difflib.get_close_matches(word.lower(), list(folded), n=1, cutoff=cutoff)
+    return folded[near[0]] if near else None
+
+
 def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     """``did you mean `x`?`` for the known word nearest to ``word``, or None."""
-    candidates = list(dict.fromkeys(known))
-    folded = {name.lower(): name for name in reversed(candidates)}
-    near = difflib.get_close_matches(word.lower(), list(folded), n=1, cutoff=cutoff)
-    return f"did you mean `{folded[near[0]]}`?" if near else None
+    near = nearest(word, known, cutoff)
+    return f"did you mean `{near}`?" if near else None
 
 
 def shown(text: str, limit: int = 60) -> str:

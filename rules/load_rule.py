@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from rules.check import check_rule
 from rules.diagnostics import Problems, did_you_mean, one_of, shown
 from rules.durations import CLOCK_HINT, parse_clock_minutes
 from rules.functions import ALL
@@ -61,7 +62,11 @@ def load_rule(node: Node, timezone: str, problems: Problems, ids: dict[str, Posi
     rule_id = _rule_id(reader, ids)
     problems.rule_id = rule_id
     reader.known_keys(RULE_KEYS)
-    return _RuleLoader(reader, Scope(problems, timezone)).load(rule_id or "")
+    before = problems.errors
+    scope = Scope(problems, timezone)
+    rule = _RuleLoader(reader, scope).load(rule_id or "")
+    check_rule(rule, scope.places, problems, complete=problems.errors == before)
+    return rule
 
 
 def _rule_id(reader: MappingReader, ids: dict[str, Position]) -> str | None:

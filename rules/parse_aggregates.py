@@ -52,7 +52,7 @@ def windowed(parser: Parser, node: ast.Call, name: str, keywords: dict[str, ast.
     else:
         selector, field = selector_field(parser, node.args[0], name)
     window = window_of(parser, keywords)
-    per = per_of(parser, keywords["per"]) if "per" in keywords else None
+    per = per_of(parser, keywords["per"], selector) if "per" in keywords else None
     if window is not None and window.kind == "ever" and not parser.in_streak:
         if name == "distinct":
             parser.fail("E303", node, "distinct needs a window", 'such as last="7d"')

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from rules.diagnostics import did_you_mean, one_of, shown
+from rules.diagnostics import did_you_mean, nearest, one_of, shown
 from rules.durations import DURATION_HINT, parse_duration_ms
 from rules.functions import (
     KEYWORDS,
@@ -24,43 +24,34 @@ if TYPE_CHECKING:
     from rules.parse import Bad, Parser
 
 
-def keywords_of(parser: Parser, node: ast.Call, name: str) -> dict[str, ast.expr] | None:
-    """Keyword -> its value; None where one is unknown or stands twice."""
+def keywords_of(parser: Parser, node: ast.Call, name: str) -> dict[str, ast.expr]:
+    """Keyword -> its value. A word that the function does not have counts as the one that was probably meant."""
     allowed = KEYWORDS.get(name, ())
     result: dict[str, ast.expr] = {}
-    ok = True
     for keyword in node.keywords:
         word = str(keyword.arg)
         if word not in allowed:
-            hint = did_you_mean(word, allowed) or (
-                f"{name} takes {', '.join(allowed)}" if allowed else f"{name} takes no keywords"
-            )
+            takes = f"{name} takes {', '.join(allowed)}" if allowed else f"{name} takes no keywords"
+            hint = did_you_mean(word, allowed) or takes
             parser.fail("E301", keyword, f"{name} has no keyword {shown(word)}", hint)
-            ok = False
+            word = nearest(word, allowed) or next((other for other in allowed if other not in result), word)
         elif word in result:
             code = "E302" if word in WINDOW_KEYWORDS else "E205"
             parser.fail(code, keyword, f"keyword {shown(word)} again")
-            ok = False
-        else:
-            result[word] = keyword.value
-    return result if ok else None
+        result.setdefault(word, keyword.value)
+    return {word: value for word, value in result.items() if word in allowed}
 
 
 def count_is_wrong(parser: Parser, node: ast.Call, name: str, least: int, most: int) -> Bad | None:
+    """Reports too few or too many positional arguments; None if their number is right."""
     given = len(node.args)
     if least <= given <= most:
         return None
     wanted = f"{least}" if least == most else f"{least} or more" if most >= 1000 else f"{least} to {most}"
     noun = "argument" if wanted == "1" else "arguments"
     extra = node.args[most] if given > most else node
-    hint = None
-    if (
-        given > most
-        and isinstance(extra, ast.Constant)
-        and isinstance(extra.value, str)
-        and "last" in KEYWORDS.get(name, ())
-    ):
-        hint = f'did you mean `last="{extra.value}"`?'
+    window = "last" in KEYWORDS.get(name, ()) and given > most and literal_text(extra)
+    hint = f'did you mean `last="{window}"`?' if window else None
     return parser.fail("E205", extra, f"{name} takes {wanted} {noun}, not {given}", hint)
 
 
@@ -69,6 +60,7 @@ def literal_text(node: ast.expr) -> str | None:
 
 
 def bare_selector(parser: Parser, node: ast.expr, name: str) -> Selector | None:
+    """The argument of ``name``, which takes a selector without a field."""
     if isinstance(node, ast.Attribute) and stream_of(node) is not None:
         parser.fail("E307", node, f"{name} takes a selector without a field", f"remove `.{node.attr}`")
         return None
@@ -76,6 +68,7 @@ def bare_selector(parser: Parser, node: ast.expr, name: str) -> Selector | None:
 
 
 def selector_field(parser: Parser, node: ast.expr, name: str) -> tuple[Selector | None, str]:
+    """The argument of ``name``, which takes ``selector.field``."""
     if isinstance(node, ast.Attribute):
         selector = selector_of(parser, node.value)
         if selector is not None:
@@ -145,9 +138,11 @@ def period_of(parser: Parser, node: ast.expr, word: str) -> str | None:
     return text
 
 
-def per_of(parser: Parser, node: ast.expr) -> str | None:
+def per_of(parser: Parser, node: ast.expr, selector: Selector | None) -> str | None:
     text = literal_text(node)
     if text is None or not text.isidentifier():
         parser.fail("E304", node, "per is not the name of a field in quotes", 'such as per="device_id"')
         return None
+    if selector is not None:
+        check_field(parser, node, selector.stream, text)
     return text

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import re2  # type: ignore[import-untyped]
 
-from rules.diagnostics import did_you_mean, shown
+from rules.diagnostics import did_you_mean, nearest, shown
 from rules.durations import DURATION_HINT, parse_duration_ms
 from rules.functions import (
     AGGREGATES,
@@ -39,8 +39,12 @@ def call(parser: Parser, node: ast.Call) -> Expr:
         return parser.fail("E202", node, "only functions can be called", _method_hint(node.func))
     name = node.func.id
     if name not in ALL:
-        known = SELECTOR_FUNCTIONS if parser.stream is not None else ALL
-        return parser.fail("E204", node, f"unknown function {shown(name)}", did_you_mean(name, sorted(known)))
+        known = sorted(SELECTOR_FUNCTIONS if parser.stream is not None else ALL)
+        parser.fail("E204", node, f"unknown function {shown(name)}", did_you_mean(name, known))
+        meant = nearest(name, known)
+        if meant is None:
+            return parser.bad()
+        name = meant  # read on as what it probably means, to find the problems of its arguments too
     starred: list[ast.expr] = [arg for arg in node.args if isinstance(arg, ast.Starred)]
     if starred or any(keyword.arg is None for keyword in node.keywords):
         return parser.fail("E202", starred[0] if starred else node, "`*` in a call is not part of the language")
@@ -49,8 +53,6 @@ def call(parser: Parser, node: ast.Call) -> Expr:
         hint = "in brackets: " + ", ".join(sorted(SELECTOR_FUNCTIONS))
         return parser.fail("E210", node, f"a selector can't use {what}", hint)
     keywords = keywords_of(parser, node, name)
-    if keywords is None:
-        return parser.bad()
     if name in ("min", "max"):
         return _scalar(parser, node, name, keywords) if len(node.args) > 1 else windowed(parser, node, name, keywords)
     if name in SCALARS:
@@ -67,9 +69,10 @@ def _method_hint(function: ast.expr) -> str | None:
 
 
 def _scalar(parser: Parser, node: ast.Call, name: str, keywords: dict[str, ast.expr]) -> Expr:
-    wrong = count_is_wrong(parser, node, name, *SCALARS[name])
-    if wrong:
-        return wrong
+    if count_is_wrong(parser, node, name, *SCALARS[name]):
+        for arg in node.args:
+            parser.value(arg)
+        return parser.bad()
     if name in ("min", "max") and keywords:
         hint = f"an aggregate takes one argument: {name}(stream.field, …)"
         return parser.fail("E205", node, f"{name} of several values takes no keywords", hint)

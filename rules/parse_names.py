@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from rules.diagnostics import did_you_mean, shown
+from rules.diagnostics import did_you_mean, nearest, shown
 from rules.fields import FIELDS, HOLDING_FIELDS, STANDARD_NAMES
 from rules.functions import ALL
 from rules.model import STREAMS, AnchorField, EvalTime, Expr, Field, HoldingField, LetRef, ProfileField, Selector
@@ -116,17 +116,21 @@ def subscript(parser: Parser, node: ast.Subscript) -> Expr:
 def selector(parser: Parser, node: ast.expr) -> Selector | None:
     """``stream`` or ``stream[predicate]``; None where there is an error."""
     base = node.value if isinstance(node, ast.Subscript) else node
-    if not isinstance(base, ast.Name) or base.id not in STREAMS:
+    stream = base.id if isinstance(base, ast.Name) else None
+    if stream not in STREAMS:
         _not_a_selector(parser, node, base)
-        return None
+        # Read on as the stream that was probably meant, to find the problems inside the brackets too.
+        stream = nearest(stream, STREAMS) if stream is not None else None
+        if stream is None:
+            return None
     predicate = None
     if isinstance(node, ast.Subscript):
-        outer, parser.stream = parser.stream, base.id
+        outer, parser.stream = parser.stream, stream
         try:
             predicate = parser.value(node.slice)
         finally:
             parser.stream = outer
-    result = Selector(base.id, predicate)
+    result = Selector(stream, predicate)
     parser.put(result, node)
     return result
 
