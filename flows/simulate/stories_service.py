@@ -65,7 +65,8 @@ def mortgage_browsing(book: StoryBook, cast: list[int], decoy: int | None) -> No
 def idle_cash(book: StoryBook, cast: list[int], decoy: int | None) -> None:
     """A txn `in` of 200,000 or more (kind `transfer`) while `profile.demand_balance / profile.aum` is above 0.6 (before
     the inflow and, in the profile sent again within the hour, after it), and no txn of kind `investment` and no click
-    that finishes `wealth_buy` in the 3 days after it. Complete 3 days after the inflow. Background inflows stay below 60,000.
+    that finishes `wealth_buy` in the 3 days after it. Complete 3 days after the inflow.
+    Background inflows are at most 60,600.
 
     Decoys: buys wealth products within two days; a demand share below 0.6 before and after.
     """
@@ -92,7 +93,7 @@ def idle_cash(book: StoryBook, cast: list[int], decoy: int | None) -> None:
 
 def maturing_holding(book: StoryBook, cast: list[int], decoy: int | None) -> None:
     """An entry of `profile.holdings` whose `matures_on` lies in the run and 7 local days after a day of the run other
-    than the first: `days_until(holding.matures_on) == 7` at that day's tick, at any time of day from 01:00. The evidence
+    than the first: `days_until(holding.matures_on) == 7` at that day's tick, at any time from 01:00. The evidence
     is empty (the profile of the first minutes); start and end are that day's bounds. The profile is sent without the
     holding after it has matured. No other holding in the bank matures in the run or ten days after it.
 
@@ -166,7 +167,8 @@ def low_score_after_errors(book: StoryBook, cast: list[int], decoy: int | None) 
     kind = "" if decoy is None else ("happy", "no_errors", "one_error")[decoy % 3]
     ts = book.moment(book.integer(0, len(book.days) - 1), 9, 12)
     journey, topic = (("transfer", "转账"), ("loan_apply", "贷款"), ("wealth_buy", "理财"))[book.integer(0, 2)]
-    found, times = [], []
+    found: list[str] = []
+    times: list[int] = []
     for _ in range({"no_errors": 0, "one_error": 1}.get(kind, book.integer(2, 3))):
         # Different steps and sessions: this is not the friction story.
         step = words.JOURNEYS[journey][len(found)]

@@ -13,9 +13,9 @@ RISK_LEVELS = ("R1", "R2", "R3", "R4", "R5")
 HOLDING_KINDS = ("理财", "存单", "基金")
 OPT_OUTS = ("[]", '["marketing"]', '["survey"]', '["marketing","survey"]', '"marketing"', '["sms"]', '["call","sms"]')
 CHANNELS = ("app", "wechat", "web", "branch", "call")
-CITIES = ("上海", "北京", "深圳", "广州", "成都", "杭州", "重庆", "武汉", "苏州", "西安", "南京", "长沙", "天津", "郑州",
-          "东莞", "青岛", "昆明", "宁波", "合肥", "佛山", "沈阳", "无锡", "济南", "厦门", "福州", "温州", "哈尔滨", "大连",
-          "贵阳", "南宁", "泉州", "石家庄", "长春", "南昌", "常州", "嘉兴", "惠州", "太原", "海口", "兰州")  # fmt: skip
+CITIES = ("上海", "北京", "深圳", "广州", "成都", "杭州", "重庆", "武汉", "苏州", "西安", "南京", "长沙", "天津",
+          "郑州", "东莞", "青岛", "昆明", "宁波", "合肥", "佛山", "沈阳", "无锡", "济南", "厦门", "福州", "温州", "哈尔滨",
+          "大连", "贵阳", "南宁", "泉州", "石家庄", "长春", "南昌", "常州", "嘉兴", "惠州", "太原", "海口", "兰州")  # fmt: skip
 _weights = 1.0 / np.arange(3.0, 3.0 + len(CITIES))
 CITY_SHARES: Array = _weights / _weights.sum()
 MCCS = ("5411", "5812", "5814", "4121", "4111", "5912", "5311", "5541", "7832", "5999", "8062", "4814", "5651", "7011")
@@ -110,7 +110,7 @@ SCRIPTS: tuple[Script, ...] = (
         _PREPAY,
         (page_fragment("loan/repay"),),
         (page_fragment("loan/prepay", action="prepay_submit"),),
-    ),  # fmt: skip
+    ),
 )
 SCRIPT_NO = {script.name: number for number, script in enumerate(SCRIPTS)}
 QUIET_SCRIPTS = tuple(SCRIPT_NO[name] for name in ("mortgage", "prepay_look", "prepay"))
