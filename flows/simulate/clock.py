@@ -63,7 +63,8 @@ def calendar(start_ms: int, days: int) -> list[Day]:
 
 def curve_hours(rng: np.random.Generator, count: int, weekend: bool) -> Array:
     """Hours of the day (float, 0 ≤ h < 24) drawn from the bank's day curve."""
-    return np.interp(rng.random(count), _WEEKEND_CDF if weekend else _WORKDAY_CDF, _HOURS)
+    hours: Array = np.interp(rng.random(count), _WEEKEND_CDF if weekend else _WORKDAY_CDF, _HOURS)
+    return hours
 
 
 def own_hours(rng: np.random.Generator, centre_h: Array, spread_h: Array, weekend: bool) -> Array:

@@ -27,15 +27,13 @@ class Formatter:
 
     def lines(self, stream: str, table: Columns) -> list[str]:
         """One line (with its newline) per row of `table`, in its order."""
-        make = {
-            "profile": lambda: format_profiles(table, self._names, self._pop),
-            "txn": lambda: self._txn(table),
-            "click": lambda: self._click(table),
-            "feedback": lambda: self._feedback(table),
-            "ticket": lambda: self._ticket(table),
-            "label": lambda: self._label(table),
-        }[stream]
-        return make()
+        if stream == "profile":
+            return format_profiles(table, self._names, self._pop)
+        makers = {
+            "txn": self._txn, "click": self._click, "feedback": self._feedback, "ticket": self._ticket,
+            "label": self._label,
+        }  # fmt: skip
+        return makers[stream](table)
 
     def _heads(self, stream: str, table: Columns) -> Iterator[str]:
         ids = self._names.hex16(stream, table["n"])

@@ -99,4 +99,5 @@ class Texts:
     def choose(self, rng: np.random.Generator, topic: Array, mood: Array) -> Array:
         """A text number for each pair of topic number and mood."""
         cell = topic * 3 + mood
-        return self._first[cell] + (rng.random(len(topic)) * self._count[cell]).astype(np.int64)
+        chosen: Array = self._first[cell] + (rng.random(len(topic)) * self._count[cell]).astype(np.int64)
+        return chosen
