@@ -177,9 +177,8 @@ def low_score_after_errors(book: StoryBook, cast: list[int], decoy: int | None) 
         times.append(ts)
         ts += book.integer(35 * MINUTE_MS, 120 * MINUTE_MS)
     metric = "complaint" if kind == "one_error" or (not kind and book.integer(0, 1)) else "nps"
-    score = (
-        None if metric == "complaint" else {"happy": 9, "no_errors": 1}.get(kind, 0) + book.integer(0, 1 if kind else 3)
-    )
+    lowest, most = {"happy": 9, "no_errors": 1}.get(kind, 0), 1 if kind else 3
+    score = lowest + book.integer(0, most) if metric == "nps" else None
     text = text_of(book.rng, topic, POSITIVE if kind == "happy" else NEGATIVE)
     touch = {"转账": "transfer", "贷款": "loan", "理财": "wealth"}[topic]
     found.append(book.emit(

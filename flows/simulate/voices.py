@@ -5,7 +5,7 @@ import numpy as np
 from flows.simulate import texts
 from flows.simulate import vocabulary as words
 from flows.simulate.clock import DAY_MS, HOUR_MS, MINUTE_MS, Day, own_hours
-from flows.simulate.columns import Array, Columns, Counters, concat
+from flows.simulate.columns import Array, Columns, Counters, concat, take
 from flows.simulate.population import CALM_FEEDBACK, Population
 from flows.simulate.sessions import Sessions
 from flows.simulate.texts import NEGATIVE, NEUTRAL, POSITIVE, TOPIC_NO, Texts
@@ -56,10 +56,8 @@ class VoiceMaker:
             "topic": np.concatenate((_SCRIPT_TOPIC[sessions.script[said]], rng.choice(_OTHER_TOPICS, len(other)))),
             "errors": np.concatenate((sessions.errors[said], np.zeros(len(other), np.int64))),
         }
-        heard = ((pop.calm[c] & CALM_FEEDBACK) == 0) & (
-            (table["ts"] < pop.mute_from[c]) | (table["ts"] >= pop.mute_to[c])
-        )
-        table = {name: column[heard] for name, column in table.items()}
+        muted = (table["ts"] >= pop.mute_from[c]) & (table["ts"] < pop.mute_to[c])
+        table = take(table, ((pop.calm[c] & CALM_FEEDBACK) == 0) & ~muted)
         self._score(rng, pop, table, day)
         feedback = table | {"n": counters.take("feedback", len(table["c"])), "case": np.full(len(table["c"]), -1)}
         del feedback["errors"]
