@@ -13,6 +13,7 @@ from flows.simulate.texts import Texts
 from flows.simulate.voices import METRICS, NO_SCORE, STAGES, TOUCHPOINTS
 
 _CHANNELS = ("app", "wechat", "web")
+_TOUCH_CHANNEL = {TOUCHPOINTS.index("call"): "call", TOUCHPOINTS.index("branch"): "branch"}
 _TXN_CHANNEL = ("pos", "app", "app", "app", "counter", "atm", "atm", "app", "core", "app")
 
 
@@ -84,7 +85,7 @@ class Formatter:
         cases = self._names.hex16("case", table["case"].view(np.uint64))
         rows = rows_of(table, ("metric", "score", "text", "touch", "case"))
         return [
-            f'{head},"channel":"app","metric":"{METRICS[metric]}"{scores[score]}{text[said]},'
+            f'{head},"channel":"{_TOUCH_CHANNEL.get(touch, "app")}","metric":"{METRICS[metric]}"{scores[score]}{text[said]},'
             f'"touchpoint":"{TOUCHPOINTS[touch]}"' + (f',"ticket_id":"{name}"}}\n' if case >= 0 else "}\n")
             for head, name, (metric, score, said, touch, case) in zip(
                 self._heads("feedback", table), cases, rows, strict=True

@@ -57,7 +57,7 @@ class PaymentMaker:
         ])  # fmt: skip
         n = len(table["c"])
         table["n"] = counters.take("txn", n)
-        table["party"], table["terminal"] = _parties(rng, table, pop.customers)
+        table["party"], table["terminal"] = _parties(rng, table, pop)
         table["amount"] = _amounts(rng, table, pop, day)
         table["failed"] = (rng.random(n) < 0.01) & (table["kind"] != SALARY)
         _steal_cards(rng, table, pop.customers)
@@ -75,7 +75,9 @@ class PaymentMaker:
         hours = own_hours(rng, pop.centre_h[c], pop.spread_h[c], day.weekend)
         drawn = np.searchsorted(_DRAWN_CDF, rng.random(len(c)), side="right")
         kind = _DRAWN[np.minimum(drawn, len(_DRAWN) - 1)]
-        return c, day.start_ms + (hours * HOUR_MS).astype(np.int64), kind
+        ts = day.start_ms + (hours * HOUR_MS).astype(np.int64)
+        heard = (ts < pop.mute_from[c]) | (ts >= pop.mute_to[c])
+        return c[heard], ts[heard], kind[heard]
 
 
 def _from_sessions(rng: np.random.Generator, sessions: Sessions, pop: Population) -> Columns:
@@ -97,11 +99,13 @@ def _salaries(rng: np.random.Generator, pop: Population, lo: int, hi: int, day: 
     return {"c": c, "ts": ts, "kind": np.full(len(c), SALARY), "device": np.zeros(len(c), np.int64)}
 
 
-def _parties(rng: np.random.Generator, table: Columns, customers: int) -> tuple[Array, Array]:
+def _parties(rng: np.random.Generator, table: Columns, pop: Population) -> tuple[Array, Array]:
     """The merchant, payee or employer (a customer has a few of their own) and the terminal."""
-    c, kind = table["c"], table["kind"]
+    c, kind, customers = table["c"], table["kind"], pop.customers
     pick = np.minimum((rng.random(len(c)) ** 2.5 * 12).astype(np.int64), 11)
-    shop = own_choice(c, pick, 1, merchants(customers))
+    # On a journey people go to other shops, yet to the same ones whenever they are in that city.
+    place = np.where(table["city"] == pop.city[c], 0, 12 + 24 * table["city"].astype(np.int64))
+    shop = own_choice(c, pick + place, 1, merchants(customers))
     payee = own_choice(c, pick % 5, 2, 1 << 40)
     employer = own_choice(c // 40, np.zeros_like(c), 3, 1 << 40)
     party = np.where(kind <= ONLINE, shop, np.where(kind == SALARY, employer, payee))

@@ -53,7 +53,7 @@ class Population:
     device_owner: Array  # whose device: the customer's own, or the spouse's
     device_no: Array  # generation of the phone
     calm: Array
-    mute_from: Array  # no background sessions start in [mute_from, mute_to)
+    mute_from: Array  # no background sessions or payments start in [mute_from, mute_to)
     mute_to: Array
 
     @property

@@ -30,6 +30,9 @@ def repeated_prepay_search(book: StoryBook, cast: list[int], decoy: int | None) 
     times = [book.moment(day, *part) for day, part in zip(on, hours, strict=True)]
     if kind == "two_searches":
         times.pop(0)
+    if decoy is None and book.integer(0, 2) == 0:
+        times.append(times[-1] + book.integer(30 * MINUTE_MS, 5 * HOUR_MS))
+    end = times[min(2, len(times) - 1)] + DAY_MS
     found = [
         book.page(c, ts, words.page_fragment("search", action="search", query=book.one_of(words.PREPAY_QUERIES)))
         for ts in times
@@ -37,7 +40,7 @@ def repeated_prepay_search(book: StoryBook, cast: list[int], decoy: int | None) 
     if kind == "submitted":
         done = times[-1] + book.integer(10 * MINUTE_MS, 20 * HOUR_MS)
         found.append(book.page(c, done, words.page_fragment("loan/prepay", action="prepay_submit")))
-    book.tell(cast, found, times[0], times[-1] + DAY_MS, note=kind or f"{len(times)} searches", expected=decoy is None)
+    book.tell(cast, found, times[0], end, note=kind or f"{len(times)} searches", expected=decoy is None)
 
 
 def mortgage_browsing(book: StoryBook, cast: list[int], decoy: int | None) -> None:
