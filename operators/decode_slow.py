@@ -164,17 +164,14 @@ def _is_kind(value: Any, kind: str) -> bool:
         return isinstance(value, int | float) and not isinstance(value, bool)
     if kind == schema.BOOLEAN:
         return isinstance(value, bool)
-    item_type: type = dict if kind == schema.OBJECTS else str
-    return isinstance(value, list) and all(isinstance(item, item_type) for item in value)
+    return isinstance(value, list) and (kind == schema.OBJECTS or all(isinstance(item, str) for item in value))
 
 
 def _field(event: dict[str, Any], stream: str, name: str) -> Any:
     value = event.get(name)
     kind = schema.OPTIONAL[stream].get(name)
     if kind == schema.STRING_OR_STRINGS:
-        if isinstance(value, list):
-            return [item for item in value if isinstance(item, str)]
-        return value if isinstance(value, str) else None
+        return value if isinstance(value, str) else _finite(value) if isinstance(value, list) else None
     if kind is not None and not _is_kind(value, kind):
         return None
     return _finite(value)

@@ -111,7 +111,7 @@ class StreamLayout:
                 sentiment = made.sentiment if sentiment is None else sentiment
                 topics = made.topics if topics is None else topics
                 keywords = made.keywords if keywords is None else keywords
-            result = (sentiment, tuple(topics), tuple(keywords))
+            result = (sentiment, list(topics), list(keywords))
             row_values = list(read(row))
             for index, place in places:
                 row_values[index] = result[place]
@@ -138,10 +138,8 @@ def _reader(attributes: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
     return attrgetter(*attributes)
 
 
-def _strings(value: str | list[str] | None) -> tuple[str, ...] | None:
-    if value is None:
-        return None
-    return (value,) if isinstance(value, str) else tuple(value)
+def _strings(value: str | list[str] | None) -> list[str] | None:
+    return [value] if isinstance(value, str) else value
 
 
 _CHANGES: dict[str, Callable[[Any], Any]] = {

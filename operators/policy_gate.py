@@ -5,7 +5,6 @@ The order of the reasons is the contract's: shadow, holdout, opt_out, cooldown, 
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from rules.model import Rule
 from rules.policy import Policy
-from state.calendar import MAX_LOCAL_MS, first_at_or_after
+from state.calendar import MAX_LOCAL_MS, first_at_or_after, wall_time
 from state.contacts import UNCAPPED_CLASS, ContactLedger, RuleKey
 from state.customer import Customer
 from state.timers import Firing
@@ -124,7 +123,8 @@ class PolicyGate:
         if customer.profile is None or self._opt_out_column is None:
             return False
         refused = customer.profile[self._opt_out_column] or ()
-        return rule_class in refused or payload.get("channel") in refused
+        channel = payload.get("channel")
+        return rule_class in refused or (isinstance(channel, str) and channel in refused)
 
     def _is_capped(self, customer: Customer, shadow: ContactLedger | None, rule_class: str, t_ms: int) -> bool:
         for cap in self._policy.caps:
@@ -150,7 +150,7 @@ class PolicyGate:
         quiet = self._policy.quiet_hours
         if quiet is None:
             return False
-        wall = dt.datetime.fromtimestamp(min(t_ms, MAX_LOCAL_MS) // 1000, self._zone)
+        wall = wall_time(t_ms, self._zone)
         minute = wall.hour * 60 + wall.minute
         if quiet.from_minute <= quiet.to_minute:
             return quiet.from_minute <= minute < quiet.to_minute

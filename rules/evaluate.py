@@ -131,9 +131,11 @@ def _matches(expr: m.Call, subject: Reader) -> Reader:
     assert isinstance(pattern_node, m.Literal)
     pattern = re2.compile(pattern_node.value)
 
-    def test(c: Any) -> bool:
+    def test(c: Any) -> Any:
         s = subject(c)
-        return type(s) is str and pattern.search(s) is not None
+        if type(s) is not str:
+            return False if s is None else None
+        return pattern.search(s) is not None
 
     return test
 

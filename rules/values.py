@@ -18,10 +18,6 @@ Value = Any
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
-LISTS = (list, tuple)
-"""A list comes as either."""
-
-
 def is_number(x: Value) -> bool:
     """Tell whether ``x`` is a number of the language (a boolean is not)."""
     return type(x) is int or type(x) is float
@@ -48,8 +44,8 @@ def equal(a: Value, b: Value) -> bool:
     ta, tb = type(a), type(b)
     if ta is str or tb is str or ta is bool or tb is bool:
         return ta is tb and bool(a == b)
-    if ta in LISTS:
-        return tb in LISTS and len(a) == len(b) and all(map(equal, a, b))
+    if ta is list:
+        return tb is list and len(a) == len(b) and all(map(equal, a, b))
     return bool(a == b)
 
 
@@ -77,7 +73,7 @@ def contains(x: Value, container: Value) -> bool:
         return False
     if type(container) is str:
         return type(x) is str and x in container
-    if type(container) in LISTS:
+    if type(container) is list:
         return any(equal(x, item) for item in container)
     return False
 
@@ -163,17 +159,22 @@ def lowered(s: Value) -> Value:
 
 def length(x: Value) -> Value:
     """``len``: code points of a string, entries of a list."""
-    return len(x) if type(x) is str or type(x) in LISTS else None
+    return len(x) if type(x) in (str, list) else None
 
 
-def starts_with(s: Value, prefix: Value) -> bool:
-    """A test: false for null and for what is no string."""
-    return type(s) is str and type(prefix) is str and s.startswith(prefix)
+def _text_test(test: Callable[[str, str], bool]) -> Callable[[Value, Value], Value]:
+    def apply(s: Value, other: Value) -> Value:
+        if s is None or other is None:
+            return False
+        return test(s, other) if type(s) is str and type(other) is str else None
+
+    return apply
 
 
-def ends_with(s: Value, suffix: Value) -> bool:
-    """A test: false for null and for what is no string."""
-    return type(s) is str and type(suffix) is str and s.endswith(suffix)
+starts_with = _text_test(str.startswith)
+"""``startswith``, a test: false for null; null for what is no string."""
+ends_with = _text_test(str.endswith)
+"""``endswith``, as ``startswith``."""
 
 
 def coalesce(*xs: Value) -> Value:
@@ -185,27 +186,31 @@ def coalesce(*xs: Value) -> Value:
 
 MAX_LOCAL_MS = 253_402_300_799_999 - 86_400_000
 """The last instant that has a local date in every timezone: Python's calendar ends with the year 9999."""
+_CYCLE_DAYS = 146_097
+"""400 years, after which the calendar repeats, weekdays included."""
 
 
-def local_datetime(ts_ms: int, zone: dt.tzinfo) -> dt.datetime:
-    """The local wall time of an instant, to the second; instants past ``MAX_LOCAL_MS`` count as that one."""
-    return dt.datetime.fromtimestamp(min(ts_ms, MAX_LOCAL_MS) // 1000, zone)
+def _local(ts_ms: int, zone: dt.tzinfo) -> tuple[dt.datetime, int]:
+    """The local wall time of an instant, to the second, and the days that it is to be moved on by."""
+    if ts_ms <= MAX_LOCAL_MS:
+        return dt.datetime.fromtimestamp(ts_ms // 1000, zone), 0
+    return dt.datetime.fromtimestamp(ts_ms // 1000 - _CYCLE_DAYS * 86_400, zone), _CYCLE_DAYS
 
 
 def _instant(ts: Value) -> int | None:
-    return int(ts) if is_number(ts) and 0 <= ts <= MAX_LOCAL_MS + 86_400_000 else None
+    return int(ts // 1) if is_number(ts) and 0 <= ts <= MAX_LOCAL_MS + 86_400_000 else None
 
 
 def hour(ts: Value, zone: dt.tzinfo) -> Value:
     """Local hour, 0..23, of a time in ms."""
     instant = _instant(ts)
-    return None if instant is None else local_datetime(instant, zone).hour
+    return None if instant is None else _local(instant, zone)[0].hour
 
 
 def weekday(ts: Value, zone: dt.tzinfo) -> Value:
     """Local weekday, 0 = Monday, of a time in ms."""
     instant = _instant(ts)
-    return None if instant is None else local_datetime(instant, zone).weekday()
+    return None if instant is None else _local(instant, zone)[0].weekday()
 
 
 def parse_date(text: Value) -> dt.date | None:
@@ -221,7 +226,10 @@ def parse_date(text: Value) -> dt.date | None:
 def days_until(text: Value, ts_ms: int, zone: dt.tzinfo) -> Value:
     """Local calendar days from the date of ``ts_ms`` to the date in ``text``; negative when past."""
     date = parse_date(text)
-    return None if date is None else date.toordinal() - local_datetime(ts_ms, zone).date().toordinal()
+    if date is None:
+        return None
+    now, moved_days = _local(ts_ms, zone)
+    return date.toordinal() - now.date().toordinal() - moved_days
 
 
 def days_until_yearly(text: Value, ts_ms: int, zone: dt.tzinfo) -> Value:
@@ -229,13 +237,14 @@ def days_until_yearly(text: Value, ts_ms: int, zone: dt.tzinfo) -> Value:
     date = parse_date(text)
     if date is None:
         return None
-    today = local_datetime(ts_ms, zone).date()
+    # 400 years earlier the calendar is the same, and the next year always exists
+    today = _local(ts_ms, zone)[0].date()
+    if today.year == dt.MAXYEAR:
+        today = dt.date.fromordinal(today.toordinal() - _CYCLE_DAYS)
     for year in (today.year, today.year + 1):
-        if year > dt.MAXYEAR:
-            return None
-        leap_birthday = (date.month, date.day) == (2, 29)
         leap_year = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+        leap_birthday = (date.month, date.day) == (2, 29)
         recurrence = dt.date(year, date.month, 28 if leap_birthday and not leap_year else date.day)
         if recurrence >= today:
             return (recurrence - today).days
-    return None
+    raise AssertionError(text)

@@ -9,6 +9,17 @@ MAX_LOCAL_MS = 253_402_300_799_999 - 86_400_000
 """The last instant that has a local date in every timezone: Python's calendar ends with the year 9999."""
 
 
+_CYCLE_DAYS = 146_097
+"""400 years, after which the calendar repeats, weekdays included."""
+CYCLE_MS = _CYCLE_DAYS * 86_400_000
+_CYCLE_PERIODS = {"day": _CYCLE_DAYS, "week": _CYCLE_DAYS // 7, "month": 4800}
+
+
+def wall_time(ts_ms: int, zone: dt.tzinfo) -> dt.datetime:
+    """The local wall time of an instant, to the second; at the very end of the calendar, that of 400 years before."""
+    return dt.datetime.fromtimestamp((ts_ms if ts_ms <= MAX_LOCAL_MS else ts_ms - CYCLE_MS) // 1000, zone)
+
+
 class Periods:
     """Maps instants to the period that holds them. Remembers the last one, as time mostly goes on."""
 
@@ -32,12 +43,15 @@ class Periods:
         return self._start_ms
 
     def _locate(self, ts_ms: int) -> None:
-        date = dt.datetime.fromtimestamp(min(ts_ms, MAX_LOCAL_MS) // 1000, self.zone).date()
-        number = self._of(date)
-        first = self._first(number)
-        self._number = number
-        self._start_ms = local_ms(first, 0, 0, self.zone)
-        self._end_ms = local_ms(self._first(number + 1), 0, 0, self.zone) if first.year < dt.MAXYEAR else 1 << 62
+        number = self._of(wall_time(ts_ms, self.zone).date())
+        # the bounds of a period at the end of the calendar are found 400 years before
+        moved = ts_ms > MAX_LOCAL_MS - 40 * 86_400_000
+        if moved and ts_ms <= MAX_LOCAL_MS:
+            number -= _CYCLE_PERIODS[self.period]
+        shift_ms, shift = (CYCLE_MS, _CYCLE_PERIODS[self.period]) if moved else (0, 0)
+        self._number = number + shift
+        self._start_ms = local_ms(self._first(number), 0, 0, self.zone) + shift_ms
+        self._end_ms = local_ms(self._first(number + 1), 0, 0, self.zone) + shift_ms
         if not self._start_ms <= ts_ms < self._end_ms:
             # clocks set back over midnight: the date stands, the bounds are widened to hold the instant
             self._start_ms, self._end_ms = min(self._start_ms, ts_ms), max(self._end_ms, ts_ms + 1)

@@ -7,7 +7,7 @@ exact fraction that it is. Sums of either are exact; the result is rounded to a 
 from __future__ import annotations
 
 import math
-from decimal import Decimal
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 from fractions import Fraction
 
 Units = int | Fraction
@@ -47,20 +47,15 @@ def from_units(units: Units, whole: bool) -> int | float | None:
         return None
 
 
+_ROOTS = Context(prec=60, Emax=MAX_EMAX, Emin=MIN_EMIN)
+"""Far more digits than a double has, so that rounding to one happens once."""
+
+
 def deviation(n: int, total: Units, squares: Units) -> float | None:
-    """Population standard deviation from exact sums of units and of squared units."""
+    """Population standard deviation from exact sums of units and of squared units, as the nearest double."""
     spread = n * squares - total * total  # exact: no cancellation, zero exactly where all are equal
     if spread <= 0:
         return 0.0
-    try:
-        return _sqrt(spread) / n / SCALE
-    except OverflowError:
-        return None
-
-
-def _sqrt(x: Units) -> float:
-    if isinstance(x, int) and x < 1 << 1000:
-        return math.sqrt(x)
-    f = Fraction(x)
-    shift = max(0, f.numerator.bit_length() - f.denominator.bit_length() - 100) // 2
-    return math.ldexp(math.sqrt(float(f / (1 << (2 * shift)))), shift)
+    root = _ROOTS.sqrt(_ROOTS.divide(Decimal(spread.numerator), Decimal(spread.denominator)))
+    result = float(_ROOTS.divide(root, Decimal(n * SCALE)))
+    return result if math.isfinite(result) else None
