@@ -238,7 +238,7 @@ def test_weekends_and_salary_days_are_busier_for_payments(run: Run) -> None:
 
 def test_text_fits_the_score(run: Run) -> None:
     happy = re.compile(
-        "满意|方便|快|流畅|点赞|点个赞|好评|省心|专业|优惠|稳定|清楚|顺手|高|热情|周到|耐心"
+        "满意|方便|秒到账|快|流畅|点赞|点个赞|好评|省心|专业|优惠|稳定|清楚|顺手|高|热情|周到|耐心"
         "|值得|丰富|简单|推荐|谢谢|不错|保持|实惠|成功|没想到"
     )
     low = [e["text"] for e in run.events["feedback"] if e["metric"] == "nps" and e["score"] <= 3 and "text" in e]
