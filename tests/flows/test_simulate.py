@@ -91,6 +91,12 @@ def test_partitions_hold_the_same_events_split_by_customer(tmp_path: Path) -> No
     assert (tmp_path / "one" / "truth.ndjson").read_bytes() == (tmp_path / "three" / "truth.ndjson").read_bytes()
 
 
+def test_files_of_an_earlier_run_with_other_partitions_go(tmp_path: Path) -> None:
+    simulate(tmp_path, customers=10, days=1, seed=1, partitions_per_stream=3)
+    report = simulate(tmp_path, customers=10, days=1, seed=1, partitions_per_stream=2)
+    assert sorted(tmp_path.iterdir()) == sorted(report.files)
+
+
 def test_report_counts_what_is_in_the_files(run: Run) -> None:
     assert run.report.events == {stream: len(events) for stream, events in run.events.items()}
     assert run.report.stories == dict(Counter(t["story"] for t in run.truth if t["expected"]))
