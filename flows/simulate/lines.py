@@ -85,8 +85,8 @@ class Formatter:
         cases = self._names.hex16("case", table["case"].view(np.uint64))
         rows = rows_of(table, ("metric", "score", "text", "touch", "case"))
         return [
-            f'{head},"channel":"{_TOUCH_CHANNEL.get(touch, "app")}","metric":"{METRICS[metric]}"{scores[score]}{text[said]},'
-            f'"touchpoint":"{TOUCHPOINTS[touch]}"' + (f',"ticket_id":"{name}"}}\n' if case >= 0 else "}\n")
+            f'{head},"channel":"{_TOUCH_CHANNEL.get(touch, "app")}","metric":"{METRICS[metric]}"{scores[score]}'
+            f'{text[said]},"touchpoint":"{TOUCHPOINTS[touch]}"' + (f',"ticket_id":"{name}"}}\n' if case >= 0 else "}\n")
             for head, name, (metric, score, said, touch, case) in zip(
                 self._heads("feedback", table), cases, rows, strict=True
             )

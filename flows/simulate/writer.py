@@ -29,6 +29,9 @@ class Writer:
         self.events = dict.fromkeys(STREAMS, 0)
         self._files: dict[str, list[IO[bytes]]] = {}
         for stream in STREAMS:
+            # Partitions of an earlier run into the same folder would be read as if they belonged to this one.
+            for stale in (out_dir / f"{stream}.ndjson", *out_dir.glob(f"{stream}-[0-9]*.ndjson")):
+                stale.unlink(missing_ok=True)
             names = [f"{stream}-{i}.ndjson" for i in range(partitions)] if partitions > 1 else [f"{stream}.ndjson"]
             paths = [out_dir / name for name in names]
             self._files[stream] = [self._stack.enter_context(path.open("wb", buffering=1 << 20)) for path in paths]

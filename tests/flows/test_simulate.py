@@ -91,6 +91,12 @@ def test_partitions_hold_the_same_events_split_by_customer(tmp_path: Path) -> No
     assert (tmp_path / "one" / "truth.ndjson").read_bytes() == (tmp_path / "three" / "truth.ndjson").read_bytes()
 
 
+def test_files_of_an_earlier_run_with_other_partitions_go(tmp_path: Path) -> None:
+    simulate(tmp_path, customers=10, days=1, seed=1, partitions_per_stream=3)
+    report = simulate(tmp_path, customers=10, days=1, seed=1, partitions_per_stream=2)
+    assert sorted(tmp_path.iterdir()) == sorted(report.files)
+
+
 def test_report_counts_what_is_in_the_files(run: Run) -> None:
     assert run.report.events == {stream: len(events) for stream, events in run.events.items()}
     assert run.report.stories == dict(Counter(t["story"] for t in run.truth if t["expected"]))
@@ -238,7 +244,7 @@ def test_weekends_and_salary_days_are_busier_for_payments(run: Run) -> None:
 
 def test_text_fits_the_score(run: Run) -> None:
     happy = re.compile(
-        "满意|方便|快|流畅|点赞|点个赞|好评|省心|专业|优惠|稳定|清楚|顺手|高|热情|周到|耐心"
+        "满意|方便|秒到账|快|流畅|点赞|点个赞|好评|省心|专业|优惠|稳定|清楚|顺手|高|热情|周到|耐心"
         "|值得|丰富|简单|推荐|谢谢|不错|保持|实惠|成功|没想到"
     )
     low = [e["text"] for e in run.events["feedback"] if e["metric"] == "nps" and e["score"] <= 3 and "text" in e]
