@@ -50,3 +50,12 @@ def show_progress(files: Sequence[Path], title: str) -> Iterator[Callable[[Board
             done.set()
             for thread in threads:
                 thread.join()
+
+
+@contextmanager
+def show_days(days: int) -> Iterator[Callable[[int], None]]:
+    """Give the function that moves a bar to a number of days; nothing is shown where stderr is no terminal."""
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("simulate", total=days)
+        yield lambda done: bar.update(task, completed=done)
