@@ -13,7 +13,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from bytewax.testing import cluster_main
+from bytewax.testing import cluster_main, run_main
 
 from flows.board import Board
 from flows.cluster import run_cluster
@@ -102,7 +102,7 @@ def run_worker(job: ReplayJob, scratch: Path, addresses: Sequence[str], index: i
         dead_letters=LinesSink(job.out / DEAD_LETTERS),
         counts=CountsSink(scratch / "counts.json"),
     )
-    cluster_main(flow, list(addresses), index)  # type: ignore[no-untyped-call]
+    (cluster_main(flow, list(addresses), index) if addresses else run_main(flow))  # type: ignore[no-untyped-call]
     unit_bytes = 1 if sys.platform == "darwin" else 1024
     board.note_memory(index, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit_bytes)
 

@@ -167,17 +167,17 @@ class Decider:
 
     @staticmethod
     def _holds(planned: RulePlan, customer: Customer, evaluation: Evaluation, holding_id: str | None) -> bool:
-        """Evaluate lets, ``rises`` and ``when`` of one rule, for one holding where it has ``each``."""
+        """Evaluate one rule's condition, for one holding where it has ``each``."""
         evaluation.lets = {}
-        if planned.rises:
-            key = (planned.rule.id, holding_id)
-            evaluation.rose_before = customer.rose.get(key)
-            evaluation.rises_now = [False] * planned.rises
-        for name, read in planned.lets:
-            evaluation.lets[name] = read(evaluation)
+        if not planned.rises:
+            return planned.when is None or bool(planned.when(evaluation))
+        key = (planned.rule.id, holding_id)
+        evaluation.rose_before = customer.rose.get(key)
+        evaluation.rises_now = [False] * planned.rises
+        for _, read in planned.lets:
+            read(evaluation)  # `rises` remembers at every evaluation, whatever `when` looks at
         holds = planned.when is None or bool(planned.when(evaluation))
-        if planned.rises:
-            customer.rose[key] = tuple(evaluation.rises_now)
+        customer.rose[key] = tuple(evaluation.rises_now)
         return holds
 
     @staticmethod
@@ -185,8 +185,9 @@ class Decider:
         planned: RulePlan, evaluation: Evaluation, stream: str, anchor_id: str, anchor_ms: int, late: bool,
         holding_id: str | None = None,
     ) -> Firing:  # fmt: skip
+        features = {name: read(evaluation) for name, read in planned.lets}
         payloads = tuple(render(evaluation) for _, render in planned.payloads)
-        return Firing(stream, anchor_id, anchor_ms, late, holding_id, evaluation.lets, payloads)
+        return Firing(stream, anchor_id, anchor_ms, late, holding_id, features, payloads)
 
     # --- timers ----------------------------------------------------------------------------------
 

@@ -109,7 +109,7 @@ def _call(expr: m.Call, leaf: Leaf) -> Reader:
             return lambda c: until(args[0](c), now(c), zone)
         clock = v.hour if name == "hour" else v.weekday
         return lambda c: clock(args[0](c), zone)
-    function: Callable[..., Any] = {
+    functions: dict[str, Callable[..., Any]] = {
         "abs": v.absolute,
         "min": v.minimum,
         "max": v.maximum,
@@ -119,7 +119,8 @@ def _call(expr: m.Call, leaf: Leaf) -> Reader:
         "startswith": v.starts_with,
         "endswith": v.ends_with,
         "coalesce": v.coalesce,
-    }[name]
+    }
+    function = functions[name]
     if len(args) == 1:
         only = args[0]
         return lambda c: function(only(c))

@@ -74,7 +74,8 @@ class RulePlan:
     """A rule with its conditions compiled. Masks are bit sets over the plan's matchers.
 
     ``before`` are the customer's features that it reads and that must be read before the anchor is added;
-    ``entity_features`` are the entity features it reads, by (``per=`` field, number). ``lets``, ``when`` and ``payloads`` take an ``Evaluation``.
+    ``entity_features`` are the entity features it reads, by (``per=`` field, number). The readers take an ``Evaluation``;
+    those of ``lets`` remember the value in it.
     """
 
     rule: m.Rule
@@ -113,6 +114,7 @@ def make_plan(rule_set: m.RuleSet) -> Plan:
     return _Planner(rule_set).plan()
 
 
+_UNSET = object()
 _Aggregates = m.Aggregate | m.Latest | m.Age | m.Novel | m.Sequence | m.Streak
 _PERIOD_MAX_MS = {"day": 2 * 86_400_000, "week": 8 * 86_400_000, "month": 32 * 86_400_000}
 _SERIES_KIND = {
@@ -290,9 +292,13 @@ class _Planner:
                 return lambda c: c.feature(index)
             if isinstance(node, m.Rises):
                 return _rises(node, compile_expr(node.condition, leaf))
+            if isinstance(node, m.LetRef):
+                return lets[node.name]
             return self._plain_leaf(node)
 
-        lets = tuple((name, compile_expr(expr, leaf)) for name, expr in rule.lets)
+        lets: dict[str, Reader] = {}
+        for name, expr in rule.lets:
+            lets[name] = _let(name, compile_expr(expr, leaf))
         when = None if rule.when is None else compile_expr(rule.when, leaf)
         payloads = tuple(
             (action.kind, compile_payload(action.payload, lambda expr: compile_expr(expr, leaf)))
@@ -305,7 +311,7 @@ class _Planner:
             before=tuple(sorted(i for i in read if self._customer.features[i].before)),
             entity_features=tuple(sorted(entity_read)),
             rises=sum(isinstance(node, m.Rises) for expr in _expressions(rule) for node in walk(expr)),
-            lets=lets,
+            lets=tuple(lets.items()),
             when=when,
             payloads=payloads,
         )
@@ -322,11 +328,21 @@ class _Planner:
                 return lambda c: None if c.holding is None else c.holding.get(name)
             case m.EvalTime():
                 return lambda c: c.t_ms
-            case m.LetRef(name):
-                return lambda c: c.lets[name]
             case m.Score():
                 return lambda c: None  # no models are configured yet: as while one is warming up
         raise AssertionError(node)
+
+
+def _let(name: str, compute: Reader) -> Reader:
+    """Most evaluations end at the first test of ``when``: a let is worked out when it is first asked for."""
+
+    def read(c: Evaluation) -> Any:
+        value = c.lets.get(name, _UNSET)
+        if value is _UNSET:
+            value = c.lets[name] = compute(c)
+        return value
+
+    return read
 
 
 def _rises(node: m.Rises, condition: Reader) -> Reader:
