@@ -228,7 +228,7 @@ class Parser:
             if empty:
                 negated = isinstance(op, ast.NotEq | ast.IsNot | ast.NotIn)
                 hint = "use `not is_null(…)`" if negated else "use `is_null(…)`"
-                self.fail("E206", empty[0], "a comparison with None is never true", hint)
+                self.fail("E206", empty[0], "a comparison with None", hint)
             elif isinstance(op, ast.Is | ast.IsNot):
                 better = "==" if isinstance(op, ast.Is) else "!="
                 self.fail("E202", pair[1], "`is` is not part of the language", f"use `{better}`")

@@ -14,6 +14,15 @@ from rules.scope import Scope
 if TYPE_CHECKING:
     from rules.parse import Parser
 
+_EXAMPLES = {
+    "click": "page",
+    "txn": "amount",
+    "feedback": "score",
+    "profile": "tier",
+    "holding": "amount",
+    "ticket": "stage",
+    "label": "label",
+}
 _SPELLINGS = {"true": "True", "false": "False", "null": "None", "none": "None", "nil": "None"}
 
 
@@ -27,7 +36,7 @@ def name(parser: Parser, node: ast.Name) -> Expr:
         hint = "a let can use earlier ones only"
         return parser.fail("E203", node, f"{shown(name)} is not defined yet", hint)
     if name in STREAMS or name == "holding":
-        hint = f"name a field, such as {name}.{'amount' if name in ('txn', 'holding') else next(iter(FIELDS[name]))}"
+        hint = f"name a field, such as {name}.{_EXAMPLES[name]}"
         return parser.fail("E213", node, f"{shown(name)} is not a value by itself", hint)
     if name in ALL:
         return parser.fail("E203", node, f"{shown(name)} is a function", f"call it: {name}(…)")
@@ -37,12 +46,14 @@ def name(parser: Parser, node: ast.Name) -> Expr:
 def _name_hint(scope: Scope, name: str) -> str | None:
     if name in _SPELLINGS:
         return f"did you mean `{_SPELLINGS[name]}`?"
-    for stream in (*scope.trigger_streams, *STREAMS):
-        if name in FIELDS[stream]:
-            return f"did you mean `{stream}.{name}`?"
-    return did_you_mean(name, [*scope.lets.values(), "ts", *ALL, *STREAMS]) or (
-        "a text is written in quotes" if not name.isascii() else None
-    )
+    # A field of a stream that triggers the rule is likelier to be meant than one of another stream.
+    fields = {field: f"{stream}.{field}" for stream in STREAMS for field in FIELDS[stream]}
+    for stream in scope.trigger_streams:
+        fields |= {field: f"{stream}.{field}" for field in FIELDS[stream]}
+    near = nearest(name, [*scope.lets.values(), "ts", *fields, *sorted(ALL), *STREAMS])
+    if near is None:
+        return "a text is written in quotes" if not name.isascii() else None
+    return f"did you mean `{near if near in scope.lets.values() else fields.get(near, near)}`?"
 
 
 def field(parser: Parser, node: ast.Name) -> Expr:
