@@ -112,7 +112,7 @@ def _pattern(parser: Parser, node: ast.expr) -> Expr:
     except (re2.error, UnicodeError) as error:
         reason = error.args[0] if error.args else ""
         reason = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
-        return parser.fail(
-            "E209", node, f"the pattern is not RE2: {reason}", "look-around and back-references don't exist"
-        )
+        foreign = "perl operator" in reason or "escape sequence" in reason
+        hint = "look-around and back-references don't exist" if foreign else None
+        return parser.fail("E209", node, f"the pattern is not RE2: {reason}", hint)
     return parser.placed(Literal.of(text), node)

@@ -56,7 +56,5 @@ def test_mutated_rule_files(file: Path, data: st.DataObject) -> None:
 @given(text=st.lists(st.sampled_from([piece.decode("utf-8", "ignore") for piece in PIECES]), max_size=12).map(" ".join))
 def test_mixed_expressions(file: Path, text: str) -> None:
     quoted = "'" + text.replace("'", "''").replace("\n", " ") + "'"
-    check(
-        file,
-        f"version: 1\nrules:\n  - {{id: a, trigger: {quoted}, when: {quoted}, then: [{{tag: {{x: {quoted}}}}}]}}\n".encode(),
-    )
+    rule = f"{{id: a, trigger: {quoted}, when: {quoted}, then: [{{tag: {{x: {quoted}}}}}]}}"
+    check(file, f"version: 1\nrules:\n  - {rule}\n".encode())
