@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rules.check_habits import check_habits
-from rules.check_never import Contradiction, NeverFinder
+from rules.check_never import ALWAYS_FALSE, Contradiction, NeverFinder
 from rules.check_types import TypeChecker
 from rules.diagnostics import Problems
 from rules.model import AnchorField, Expr, Novel, Position, Rule, Score, Selector, Sequence
@@ -57,7 +57,7 @@ def _check_never(rule: Rule, places: Places, problems: Problems) -> Position | N
             return None
         reasons.append(found)
     place = places.of(reasons[0].node)
-    hint = "to switch it off use `status: paused`" if reasons[0].reason == "the condition is always false" else None
+    hint = "to switch it off use `status: paused`" if reasons[0].reason == ALWAYS_FALSE else None
     problems.add("W301", place, f"the rule can never fire: {reasons[0].reason}", hint)
     return place
 

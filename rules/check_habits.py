@@ -34,7 +34,7 @@ def check_habits(rule: Rule, places: Places, problems: Problems, complete: bool)
         for node in walk(expr):
             _check_currency(node, places, problems)
             _check_window(node, places, problems)
-            if isinstance(node, Score):
+            if isinstance(node, Score) and rule.daily is None:
                 hint = "without one it is always null"
                 problems.add("W307", places.of(node), f"no model {shown(node.model)} is configured", hint)
     if complete:
@@ -120,6 +120,6 @@ def _check_contacts(rule: Rule, problems: Problems) -> None:
     # `to` names somebody at the bank; without it the message goes to the customer.
     contacts = [a.kind for a in rule.actions if a.kind == "survey" or (a.kind == "notify" and "to" not in a.payload)]
     if contacts:
-        every = "day" if rule.daily else "match"
-        message = f"a {contacts[0]} at every {every}: there is no `when`, `unless` or `cooldown`"
+        when = "every day" if rule.daily else "at every match"
+        message = f"a {contacts[0]} {when}: there is no `when`, `unless` or `cooldown`"
         problems.add("W305", rule.position, message, "add `cooldown: 30d`, or count on the policy's caps")

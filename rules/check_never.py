@@ -41,6 +41,7 @@ from rules.walk import words
 MAX_STEPS = 10_000
 """Bound on the work for one rule: lets that use lets can double it at each level."""
 
+ALWAYS_FALSE = "the condition is always false"
 _MAX_TS_MS = 253_402_300_799_999
 _FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
 _NEGATED = {"==": "!=", "!=": "==", "in": "not in", "not in": "in"}
@@ -150,7 +151,7 @@ class NeverFinder:
             case Sequence(selectors=parts):
                 return self._anchored(expr, parts[-1])
             case Literal(value=value):
-                return None if value else Contradiction(expr, "the condition is always false")
+                return None if value else Contradiction(expr, ALWAYS_FALSE)
             case Unary(op="not", operand=operand):
                 return self._negated(operand, expr, stream)
             case Compare():
@@ -186,7 +187,7 @@ class NeverFinder:
     def _negated(self, operand: Expr, node: Expr, stream: str | None) -> Contradiction | None:
         operand = self._resolved(operand)
         if isinstance(operand, Literal):
-            return Contradiction(node, "the condition is always false") if operand.value else None
+            return Contradiction(node, ALWAYS_FALSE) if operand.value else None
         if isinstance(operand, Compare):
             # An ordering is false for null too, so its negation says nothing of the value.
             if len(operand.ops) == 1 and operand.ops[0] in _NEGATED:
@@ -235,7 +236,8 @@ class NeverFinder:
         elif isinstance(right.value, int | float) and not isinstance(right.value, bool):
             facts.order(op, right.value)
         if facts.impossible():
-            return Contradiction(node, f"no value of {words(left)} fits")
+            constant = isinstance(left, Literal)
+            return Contradiction(node, ALWAYS_FALSE if constant else f"nothing fits the conditions on {words(left)}")
         return None
 
     def _known_of(self, term: Expr) -> _Facts:

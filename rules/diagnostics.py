@@ -142,14 +142,14 @@ class Problems:
         )
 
 
-def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+def nearest(word: str, known: Iterable[str], cutoff: float = 0.7) -> str | None:
     """The known word that ``word`` was probably meant to be, or None."""
     folded = {name.lower(): name for name in reversed(list(known))}
     near = difflib.get_close_matches(word.lower(), list(folded), n=1, cutoff=cutoff)
     return folded[near[0]] if near else None
 
 
-def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.7) -> str | None:
     """``did you mean `x`?`` for the known word nearest to ``word``, or None."""
     near = nearest(word, known, cutoff)
     return f"did you mean `{near}`?" if near else None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rules.diagnostics import Diagnostic, Problems
-from rules.load_rule import load_rule
+from rules.load_rule import load_rule, rule_id_of
 from rules.mapping_reader import MappingReader
 from rules.model import Position, Rule, RuleSet
 from rules.yaml_source import Map, Node, Scalar, Seq, describe, read_yaml
@@ -22,12 +23,28 @@ def load_rules(paths: Sequence[Path]) -> tuple[RuleSet | None, list[Diagnostic]]
     ids: dict[str, Position] = {}
     for path in map(Path, paths):
         problems.rule_id = None
+        before = len(problems.found)
         root = read_yaml(path, problems)
         if root is not None:
+            _name_rules(root, problems, before)
             rules += _file_rules(root, problems, ids)
     problems.rule_id = None
     found = problems.in_order(str(path) for path in paths)
     return (None if problems.errors else RuleSet(tuple(rules))), found
+
+
+def _name_rules(root: Node, problems: Problems, start: int) -> None:
+    """Give the problems that were found while reading the YAML (from number ``start`` on) the ids of their rules."""
+    rules = root.entries.get("rules") if isinstance(root, Map) else None
+    if rules is None or not isinstance(rules[1], Seq) or len(problems.found) == start:
+        return
+    spans = [(item, rule_id_of(item)) for item in rules[1].items if isinstance(item, Map)]
+    for number, problem in enumerate(problems.found[start:], start):
+        place = problem.position.line, problem.position.column
+        for item, rule_id in spans:
+            first, end = item.position, item.end
+            if rule_id and (first.line, first.column) <= place < (end.line, end.column):
+                problems.found[number] = replace(problem, rule_id=rule_id)
 
 
 def _file_rules(root: Node, problems: Problems, ids: dict[str, Position]) -> list[Rule]:

@@ -69,6 +69,13 @@ def load_rule(node: Node, timezone: str, problems: Problems, ids: dict[str, Posi
     return rule
 
 
+def rule_id_of(node: Map) -> str | None:
+    """The rule's id if it is well-formed."""
+    entry = node.entries.get("id")
+    text = entry[1].value if entry is not None and isinstance(entry[1], Scalar) else None
+    return text if isinstance(text, str) and _ID.fullmatch(text) else None
+
+
 def _rule_id(reader: MappingReader, ids: dict[str, Position]) -> str | None:
     entry = reader.node.entries.get("id")
     text = reader.string(reader.require("id"), "id")
@@ -238,7 +245,7 @@ class _RuleLoader:
         if not isinstance(node, Map):
             self.reader.wrong_type(node, "unless", "a mapping", "{event: selector, within: 24h}")
             return None
-        reader = MappingReader(node, "unless", self.scope.problems)
+        reader = MappingReader(node, "`unless`", self.scope.problems)
         reader.known_keys(("event", "within", "restart"))
         event = reader.require("event")
         selectors = () if event is None else self._selectors(event, "event")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from rules import parse_calls, parse_names
@@ -95,6 +95,7 @@ class Parser:
     depth: int = 0
     _base: int = 0
     _body: str = ""
+    _offsets: list[int] = field(default_factory=list)
 
     # --- entry ---
 
@@ -129,7 +130,9 @@ class Parser:
         column: int = getattr(node, "col_offset", 0)
         if self._body.isascii():
             return column
-        return len(self._body.encode("utf-8", "surrogatepass")[:column].decode("utf-8", "ignore"))
+        if not self._offsets:
+            self._offsets = [at for at, char in enumerate(self._body) for _ in char.encode("utf-8", "replace")]
+        return self._offsets[column] if column < len(self._offsets) else len(self._body)
 
     def fail(self, code: str, node: ast.AST, message: str, hint: str | None = None) -> Bad:
         """Report a problem at ``node``; the result stands for the part that could not be read."""
@@ -228,7 +231,7 @@ class Parser:
             if empty:
                 negated = isinstance(op, ast.NotEq | ast.IsNot | ast.NotIn)
                 hint = "use `not is_null(…)`" if negated else "use `is_null(…)`"
-                self.fail("E206", empty[0], "a comparison with None is never true", hint)
+                self.fail("E206", empty[0], "a comparison with None", hint)
             elif isinstance(op, ast.Is | ast.IsNot):
                 better = "==" if isinstance(op, ast.Is) else "!="
                 self.fail("E202", pair[1], "`is` is not part of the language", f"use `{better}`")

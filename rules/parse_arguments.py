@@ -76,7 +76,7 @@ def selector_field(parser: Parser, node: ast.expr, name: str) -> tuple[Selector 
         return selector, node.attr
     stream = stream_of(node)
     if stream is not None:
-        parser.fail("E307", node, f"{name} needs a field of the selector", f"write {name}({stream}[…].field, …)")
+        parser.fail("E307", node, f"{name} needs a field of the selector", f"write {name}({stream}[…].field)")
     elif isinstance(node, ast.Subscript) and isinstance(node.value, ast.Attribute):
         selector_of(parser, node)
     else:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import re2  # type: ignore[import-untyped]
 
-from rules.diagnostics import did_you_mean, nearest, shown
+from rules.diagnostics import nearest, shown
 from rules.durations import DURATION_HINT, parse_duration_ms
 from rules.functions import (
     AGGREGATES,
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from rules.parse import Parser
 
 
+_FOREIGN = {"avg": "mean", "average": "mean", "stddev": "std", "length": "len", "isnull": "is_null", "nvl": "coalesce"}
+_ADVICE = {"contains": 'write `"…" in field`', "exists": "write `count(…) > 0`", "now": "the time is `ts`"}
+
 _RE2_OPTIONS = re2.Options()
 _RE2_OPTIONS.log_errors = False
 
@@ -40,8 +43,9 @@ def call(parser: Parser, node: ast.Call) -> Expr:
     name = node.func.id
     if name not in ALL:
         known = sorted(SELECTOR_FUNCTIONS if parser.stream is not None else ALL)
-        parser.fail("E204", node, f"unknown function {shown(name)}", did_you_mean(name, known))
-        meant = nearest(name, known)
+        meant = _FOREIGN.get(name) or nearest(name, known)
+        hint = _ADVICE.get(name) or (f"did you mean `{meant}`?" if meant else None)
+        parser.fail("E204", node, f"unknown function {shown(name)}", hint)
         if meant is None:
             return parser.bad()
         name = meant  # read on as what it probably means, to find the problems of its arguments too
@@ -108,7 +112,7 @@ def _pattern(parser: Parser, node: ast.expr) -> Expr:
     except (re2.error, UnicodeError) as error:
         reason = error.args[0] if error.args else ""
         reason = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
-        return parser.fail(
-            "E209", node, f"the pattern is not RE2: {reason}", "look-around and back-references don't exist"
-        )
+        foreign = "perl operator" in reason or "escape sequence" in reason
+        hint = "look-around and back-references don't exist" if foreign else None
+        return parser.fail("E209", node, f"the pattern is not RE2: {reason}", hint)
     return parser.placed(Literal.of(text), node)

@@ -14,6 +14,18 @@ from rules.scope import Scope
 if TYPE_CHECKING:
     from rules.parse import Parser
 
+STREAM_CUTOFF = 0.6
+"""Streams are few and short: a looser match than for other names still hits."""
+
+_EXAMPLES = {
+    "click": "page",
+    "txn": "amount",
+    "feedback": "score",
+    "profile": "tier",
+    "holding": "amount",
+    "ticket": "stage",
+    "label": "label",
+}
 _SPELLINGS = {"true": "True", "false": "False", "null": "None", "none": "None", "nil": "None"}
 
 
@@ -27,7 +39,7 @@ def name(parser: Parser, node: ast.Name) -> Expr:
         hint = "a let can use earlier ones only"
         return parser.fail("E203", node, f"{shown(name)} is not defined yet", hint)
     if name in STREAMS or name == "holding":
-        hint = f"name a field, such as {name}.{'amount' if name in ('txn', 'holding') else next(iter(FIELDS[name]))}"
+        hint = f"name a field, such as {name}.{_EXAMPLES[name]}"
         return parser.fail("E213", node, f"{shown(name)} is not a value by itself", hint)
     if name in ALL:
         return parser.fail("E203", node, f"{shown(name)} is a function", f"call it: {name}(…)")
@@ -37,12 +49,14 @@ def name(parser: Parser, node: ast.Name) -> Expr:
 def _name_hint(scope: Scope, name: str) -> str | None:
     if name in _SPELLINGS:
         return f"did you mean `{_SPELLINGS[name]}`?"
-    for stream in (*scope.trigger_streams, *STREAMS):
-        if name in FIELDS[stream]:
-            return f"did you mean `{stream}.{name}`?"
-    return did_you_mean(name, [*scope.lets.values(), "ts", *ALL, *STREAMS]) or (
-        "a text is written in quotes" if not name.isascii() else None
-    )
+    # A field of a stream that triggers the rule is likelier to be meant than one of another stream.
+    fields = {field: f"{stream}.{field}" for stream in STREAMS for field in FIELDS[stream]}
+    for stream in scope.trigger_streams:
+        fields |= {field: f"{stream}.{field}" for field in FIELDS[stream]}
+    near = nearest(name, [*scope.lets.values(), "ts", *fields, *sorted(ALL), *STREAMS])
+    if near is None:
+        return "a text is written in quotes" if not name.isascii() else None
+    return f"did you mean `{near if near in scope.lets.values() else fields.get(near, near)}`?"
 
 
 def field(parser: Parser, node: ast.Name) -> Expr:
@@ -89,7 +103,9 @@ def attribute(parser: Parser, node: ast.Attribute) -> Expr:
         return ProfileField(node.attr) if name == "profile" else AnchorField(name, node.attr)
     if name in parser.scope.all_lets or name == "ts":
         return parser.fail("E202", node, f"{shown(name)} is a value and has no fields")
-    return parser.fail("E203", node, f"unknown stream {shown(name)}", did_you_mean(name, [*STREAMS, "holding"]))
+    return parser.fail(
+        "E203", node, f"unknown stream {shown(name)}", did_you_mean(name, [*STREAMS, "holding"], STREAM_CUTOFF)
+    )
 
 
 def _attribute_in_selector(parser: Parser, node: ast.Attribute) -> Expr:
@@ -109,7 +125,7 @@ def subscript(parser: Parser, node: ast.Subscript) -> Expr:
         return parser.fail("E213", node, "a selector is not a value by itself", "count it: count(…)")
     if isinstance(node.value, ast.Name) and parser.stream is None:
         name = node.value.id
-        return parser.fail("E215", node, f"{shown(name)} is not a stream", did_you_mean(name, STREAMS))
+        return parser.fail("E215", node, f"{shown(name)} is not a stream", did_you_mean(name, STREAMS, STREAM_CUTOFF))
     return parser.fail("E202", node, "`[…]` behind a value is not part of the language")
 
 
@@ -120,7 +136,7 @@ def selector(parser: Parser, node: ast.expr) -> Selector | None:
     if stream not in STREAMS:
         _not_a_selector(parser, node, base)
         # Read on as the stream that was probably meant, to find the problems inside the brackets too.
-        stream = nearest(stream, STREAMS) if stream is not None else None
+        stream = nearest(stream, STREAMS, STREAM_CUTOFF) if stream is not None else None
         if stream is None:
             return None
     predicate = None
@@ -140,12 +156,12 @@ def _not_a_selector(parser: Parser, node: ast.expr, base: ast.expr) -> None:
     message = "this is not a selector"
     if isinstance(base, ast.Name):
         message = f"{shown(base.id)} is not a stream"
-        hint = did_you_mean(base.id, STREAMS) or "the streams are " + ", ".join(STREAMS)
+        hint = did_you_mean(base.id, STREAMS, STREAM_CUTOFF) or "the streams are " + ", ".join(STREAMS)
     elif isinstance(base, ast.Attribute):
         inner = base.value.value if isinstance(base.value, ast.Subscript) else base.value
         if isinstance(inner, ast.Name) and inner.id not in STREAMS:
             message = f"{shown(inner.id)} is not a stream"
-            hint = did_you_mean(inner.id, STREAMS)
+            hint = did_you_mean(inner.id, STREAMS, STREAM_CUTOFF)
         elif isinstance(node, ast.Subscript):
             hint = "the brackets stand behind the stream: stream[condition].field"
         else:

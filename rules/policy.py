@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from rules.diagnostics import Diagnostic, Problems
@@ -93,7 +93,7 @@ def _policy(root: Node, problems: Problems) -> Policy | None:
 
 
 def _holdout(node: Node, problems: Problems) -> Holdout | None:
-    reader = _reader(node, "holdout", ("percent", "salt", "classes"), problems)
+    reader = _reader(node, "`holdout`", ("percent", "salt", "classes"), problems)
     if reader is None:
         return None
     classes = reader.choices("classes", CLASSES, _SOFT_CLASSES)
@@ -111,7 +111,10 @@ def _percent_hundredths(reader: MappingReader) -> int:
         return 0
     hundredths = None
     if isinstance(node, Scalar) and type(node.value) in (int, float):
-        hundredths = Decimal(node.value if type(node.value) is int else node.text) * 100
+        try:
+            hundredths = Decimal(node.value if type(node.value) is int else node.text) * 100
+        except InvalidOperation:  # infinite or not a number, which is reported already
+            return 0
     if hundredths is None or not 0 <= hundredths <= 10_000 or hundredths != int(hundredths):
         message = f"`percent` must be a number from 0 to 100 with at most two decimals, not {describe(node)}"
         reader.problems.add("E501", node.position, message)
@@ -143,7 +146,7 @@ def _caps(reader: MappingReader, problems: Problems) -> tuple[Cap, ...]:
 
 
 def _quiet_hours(node: Node, problems: Problems) -> QuietHours | None:
-    reader = _reader(node, "quiet_hours", ("from", "to", "classes", "action"), problems)
+    reader = _reader(node, "`quiet_hours`", ("from", "to", "classes", "action"), problems)
     if reader is None:
         return None
     return QuietHours(

@@ -63,9 +63,11 @@ def _comment_at(text: str) -> int | None:
 
 
 def _explained(error: SyntaxError, text: str) -> ExpressionSyntaxError:
-    message = str(error.msg).split("; use ")[0]
+    message = str(error.msg).split("; use ")[0].removesuffix(" (detected at line 1)")
     if message.startswith("Exceeds the limit"):
         return ExpressionSyntaxError("E208", 0, "a number with too many digits")
+    if message.startswith("too many nested"):
+        return too_deep()
     # Python gives no offset, or 0, where the text ends too early.
     offset = min(error.offset - 1, len(text)) if error.offset else len(text)
     rest = text[offset:]
@@ -75,7 +77,7 @@ def _explained(error: SyntaxError, text: str) -> ExpressionSyntaxError:
     elif "Maybe you meant '=='" in message or rest.startswith("= "):
         message, hint = "invalid syntax", "a comparison is written `==`"
     elif rest.startswith("!"):
-        hint = "write `not`"
+        hint = "a negation is written `not`"
     for foreign, ours in _FOREIGN_OPERATORS.items():
         if text.startswith(foreign, offset) or text.startswith(foreign, max(offset - 1, 0)):
             hint = f"write `{ours}` for `{foreign}`"

@@ -48,6 +48,8 @@ class SourceText:
             at = self._skip_space(line_end if line_end >= 0 else len(self.text))
         offsets = []
         for char in value:
+            while style == '"' and self.text.startswith("\\\n", at):
+                at = self._skip_space(at + 1)
             offsets.append(at)
             at = self._after(at, char, style)
         return [*offsets, at]
@@ -57,8 +59,6 @@ class SourceText:
         raw = self.text[at : at + 1]
         if style == '"' and raw == "\\":
             follows = self.text[at + 1 : at + 2]
-            if follows == "\n":
-                return self._skip_space(at + 1)
             length = _ESCAPE_LENGTHS.get(follows, 2)
             pair = ord(char) > 0xFFFF and length == 6
             return at + (12 if pair else length)

@@ -65,8 +65,9 @@ class Seq(Node):
 
 @dataclass(slots=True)
 class Map(Node):
-    """``entries`` maps a key to its key node and value node, in the order of the text."""
+    """``entries`` maps a key to its key node and value node, in the order of the text; ``end`` is behind the last."""
 
+    end: Position
     entries: dict[str, tuple[Scalar, Node]]
 
 
@@ -242,7 +243,7 @@ class _Converter:
                 self.problems.add("E006", key.position, f"key {shown(key.value)} again", f"first on line {first.line}")
             else:
                 entries[key.value] = (key, value)
-        return Map(self.source.place(start), entries)
+        return Map(self.source.place(start), self.source.place(raw.end_mark.index), entries)
 
     def _scalar(self, raw: ScalarNode, start: int, tag: str | None) -> Scalar:
         style = raw.style if raw.style in ("'", '"', "|", ">") else ""
