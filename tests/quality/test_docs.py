@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from pathlib import Path
@@ -179,3 +180,74 @@ def test_the_wrong_file_of_the_diagnostics(tmp_path: Path, monkeypatch: pytest.M
     Path("my.yaml").write_text(body, encoding="utf-8")
     problems = [str(problem) for problem in load_rules([Path("my.yaml")])[1]]
     assert problems == [line for line in shown.splitlines() if line.startswith("my.yaml:")]
+
+
+def test_the_action_id_of_the_example() -> None:
+    (source,) = blocks(text_of("docs/rules.md"), "py")
+    names: dict[str, Any] = {}
+    exec(source, names)
+    call = ast.unparse(ast.parse(source).body[-1])
+    (comment,) = re.findall(r"^# ([0-9a-f]{32}),", source, re.MULTILINE)
+    assert eval(call, names) == comment
+    assert f'{{"action_id":"{comment}"' in text_of("README.md")
+
+
+DAY_MS = 86_400_000
+START_MS = 1_760_000_000_000  # a Thursday, 16:53:20 in Shanghai
+
+
+def recipe_events() -> list[dict[str, Any]]:
+    """Customers named after the recipe that is for them; `nobody` comes near every one of them."""
+    certificate = {"holding_id": "h1", "kind": "存单", "amount": 60_000, "matures_on": "2025-10-20"}
+    fund = {**certificate, "holding_id": "h2", "kind": "基金"}
+    paid = [("unusual-amount", START_MS - (40 - n) * 3_600_000, 10 + n % 3) for n in range(35)]
+    paid += [("unusual-amount", START_MS, 20_000)]
+    farm = ["nobody", "somebody", "anybody", "device-farm"]
+    spent = [START_MS - month * 30 * DAY_MS for month in (3, 2, 1)]
+    return [
+        *(
+            {"stream": "click", "customer_id": "prepay-search", "ts": START_MS + n, "query": "提前还款"}
+            for n in range(3)
+        ),
+        *({"stream": "click", "customer_id": "nobody", "ts": START_MS + n, "query": "提前还款"} for n in range(2)),
+        *(
+            {"stream": "click", "customer_id": who, "ts": START_MS + n * DAY_MS, "page": "loan/mortgage/faq"}
+            for who, days in (("mortgage-interest", 4), ("nobody", 2))
+            for n in range(days)
+        ),
+        {"stream": "profile", "customer_id": "idle-cash", "ts": START_MS, "demand_balance": 300_000, "aum": 400_000},
+        {"stream": "profile", "customer_id": "nobody", "ts": START_MS, "holdings": [fund]},
+        {"stream": "profile", "customer_id": "maturing-deposit", "ts": START_MS, "holdings": [certificate, fund]},
+        *(
+            {"stream": "txn", "customer_id": who, "ts": START_MS + 1, "amount": 250_000, "direction": "in"}
+            for who in ("idle-cash", "nobody")
+        ),
+        *(
+            {"stream": "txn", "customer_id": who, "ts": ts, "amount": amount, "direction": "out"}
+            for who, ts, amount in paid
+        ),
+        *(
+            {"stream": "txn", "customer_id": who, "ts": ts, "amount": 9, "direction": "out", "device_id": "D"}
+            for ts, who in enumerate(farm, START_MS)
+        ),
+        *({"stream": "txn", "customer_id": "overspending", "ts": ts, "amount": 9, "direction": "out"} for ts in spent),
+        *(
+            {"stream": "click", "customer_id": who, "ts": START_MS, "error_code": "E503"}
+            for who in ("error-then-complaint", "nobody")
+        ),
+        *(
+            {"stream": "feedback", "customer_id": who, "ts": START_MS + 9, "metric": "comment", "text": "太差了"}
+            for who in ("error-then-complaint", "nobody")
+        ),
+        {"stream": "ticket", "customer_id": "nobody", "ts": START_MS + 99, "ticket_id": "t", "stage": "accepted"},
+    ]
+
+
+def test_recipes_find_whom_they_are_for(tmp_path: Path) -> None:
+    (recipes,) = blocks(text_of("docs/rules.md").split("## Recipes", 1)[1], "yaml")
+    events = sorted(recipe_events(), key=lambda event: event["ts"])
+    events.append({"stream": "click", "customer_id": "time", "ts": START_MS + 7 * DAY_MS})
+    lines = [json.dumps({"event_id": f"e{n}", **event}, ensure_ascii=False) for n, event in enumerate(events)]
+    decisions = read_lines(replayed(tmp_path, recipes, lines) / "actions.ndjson")
+    found = {(d["rule_id"], d["customer_id"]) for d in decisions if d["decision"] == "emitted"}
+    assert found == {(name, name) for name in re.findall(r"^  - id: (.+)$", recipes, re.MULTILINE)}
