@@ -70,9 +70,11 @@ class TypeChecker:
     _stream: str = ""
 
     def check_let(self, name: str, expr: Expr) -> None:
+        """Check a let and remember its type."""
         self.lets[name] = self.type_of(expr)
 
     def check_selector(self, selector: Selector) -> None:
+        """Check a selector's predicate."""
         if selector.predicate is None:
             return
         outer, self._stream = self._stream, selector.stream

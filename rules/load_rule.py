@@ -99,6 +99,7 @@ class _RuleLoader:
     scope: Scope
 
     def load(self, rule_id: str) -> Rule:
+        """The rule, read key by key."""
         reader, scope = self.reader, self.scope
         triggers, daily = self._trigger()
         each = self._each()

@@ -30,6 +30,7 @@ _SPELLINGS = {"true": "True", "false": "False", "null": "None", "none": "None", 
 
 
 def name(parser: Parser, node: ast.Name) -> Expr:
+    """A bare name outside selectors."""
     name, scope = node.id, parser.scope
     if name == "ts":
         return EvalTime()
@@ -83,6 +84,7 @@ def check_field(parser: Parser, node: ast.AST, stream: str, name: str) -> None:
 
 
 def attribute(parser: Parser, node: ast.Attribute) -> Expr:
+    """``stream.field``, ``profile.field`` or ``holding.field``."""
     base = node.value
     if parser.stream is not None:
         return _attribute_in_selector(parser, node)
@@ -119,6 +121,7 @@ def _attribute_in_selector(parser: Parser, node: ast.Attribute) -> Expr:
 
 
 def subscript(parser: Parser, node: ast.Subscript) -> Expr:
+    """``x[…]`` in the place of a value, which is always an error."""
     if isinstance(node.value, ast.Name) and node.value.id in STREAMS:
         if parser.stream is not None:
             return parser.fail("E210", node, "a selector inside a selector")

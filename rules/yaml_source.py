@@ -178,6 +178,7 @@ class _Converter:
     nodes: int = 0
 
     def convert(self, raw: Any, depth: int) -> Node:
+        """Our node for ruamel's ``raw``. Raises _TooLargeError."""
         key = id(raw)
         before = self.nodes
         if key in self.done:
