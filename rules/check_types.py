@@ -112,6 +112,9 @@ class TypeChecker:
             case Aggregate():
                 return self._aggregate(expr)
         kinds = [self.type_of(child) for child in children(expr)]
+        if isinstance(expr, Logic) or (isinstance(expr, Unary) and expr.op == "not"):
+            for child, kind in zip(children(expr), kinds, strict=True):
+                self.check_condition(child, kind)
         match expr:
             case ListExpr():
                 return LIST

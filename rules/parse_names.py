@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rules.diagnostics import did_you_mean, nearest, shown
 from rules.fields import FIELDS, HOLDING_FIELDS, STANDARD_NAMES
-from rules.functions import ALL
+from rules.functions import ALL, SELECTOR_FUNCTIONS
 from rules.model import STREAMS, AnchorField, EvalTime, Expr, Field, HoldingField, LetRef, ProfileField, Selector
 from rules.scope import Scope
 
@@ -78,6 +78,8 @@ def field(parser: Parser, node: ast.Name) -> Expr:
 def check_field(parser: Parser, node: ast.AST, stream: str, name: str) -> None:
     """Warn of a field that is nearly a standard one."""
     known = HOLDING_FIELDS if stream == "holding" else FIELDS[stream]
+    if name in SELECTOR_FUNCTIONS and parser.stream is not None:
+        parser.warn("W201", node, f"{shown(name)} without brackets is a field here", f"call it: {name}(…)")
     hint = None if name in known else did_you_mean(name, known, cutoff=0.8)
     if hint:
         parser.warn("W201", node, f"{shown(name)} is no standard field of {stream}", hint)
