@@ -115,6 +115,7 @@ class Diagnostic:
 
     @property
     def is_error(self) -> bool:
+        """Whether the files are refused because of it."""
         return self.severity == "error"
 
 
