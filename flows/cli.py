@@ -57,15 +57,17 @@ def replay(
         int, typer.Option(parser=_duration_ms, metavar="DURATION", help="An event seen again within this is dropped.")
     ] = "1h",  # type: ignore[assignment]
     until: Annotated[
-        int | None, typer.Option(min=0, metavar="TS_MS", help="Let event time run on to this if the events end earlier.")
+        int | None,
+        typer.Option(min=0, metavar="TS_MS", help="Let event time go on to this if the events end earlier."),
     ] = None,
     max_jump: Annotated[
         int,
         typer.Option(
-            parser=_duration_ms, metavar="DURATION",
+            parser=_duration_ms,
+            metavar="DURATION",
             help="An event this far above its file's highest time is a dead letter; 0 for no limit.",
         ),
-    ] = "366d",  # type: ignore[assignment]  # fmt: skip
+    ] = "366d",  # type: ignore[assignment]
     workers: Annotated[int, typer.Option(min=1, max=64, help="Number of processes.")] = 1,
 ) -> None:
     """Run rules over event files: every decision is written, emitted or suppressed with its reason."""

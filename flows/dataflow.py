@@ -41,9 +41,7 @@ def build_dataflow(
             op.flat_map("ordered", ordered, lambda item: item[1][0]),
             op.flat_map("answers", answers, lambda item: item[1]),
         )
-        decided = op.stateful_batch(
-            "decide", inward, lambda _: _StepLogic(DecidingShard(plan, policy, until_ms).step)
-        )
+        decided = op.stateful_batch("decide", inward, lambda _: _StepLogic(DecidingShard(plan, policy, until_ms).step))
         dropped = op.flat_map("dropped", ordered, lambda item: item[1][2])
         shard_counts = op.merge("shard_counts", op.flat_map("counts", decided, _counts), dropped)
     else:
@@ -52,7 +50,7 @@ def build_dataflow(
         )
         shard_counts = op.flat_map("counts", decided, _counts)
     op.output("write_actions", op.flat_map("lines", decided, _lines), actions)
-    source_counts = op.flat_map("source_counts", batches, lambda batch: [("counts", batch.counts)] if batch.counts else [])
+    source_counts = op.flat_map("source_counts", batches, _source_counts)
     op.output("write_counts", op.merge("all_counts", source_counts, shard_counts), counts)
     return flow
 
@@ -74,6 +72,10 @@ def _route(batch: SourceBatch) -> list[tuple[str, tuple[int, Delivery]]]:
 
 def _dead_letters(batch: SourceBatch) -> list[Keyed]:
     return [("dead_letters", batch.dead_letters)] if batch.dead_letters else []
+
+
+def _source_counts(batch: SourceBatch) -> list[Keyed]:
+    return [("counts", batch.counts)] if batch.counts else []
 
 
 def _lines(item: tuple[str, Outcome]) -> list[Keyed]:

@@ -24,7 +24,7 @@ from operators.annotate import default_annotator
 from operators.decode import Decoder
 from operators.match import MaskBuilder
 from rules.model import STREAMS, RuleSet
-from rules.plan import make_plan
+from rules.planner import make_plan
 from rules.policy import Policy
 from sinks.files import CountsSink, LinesSink, SinkError, open_for_writing
 from state.sequencer import BEFORE_ALL_MS

@@ -228,7 +228,8 @@ class Decider:
         self._set_tick(timer.rule, next_day(dt.date.fromisoformat(timer.date), daily.hour, daily.minute, zone))
 
     def _holdings(self, customer: Customer) -> list[tuple[str | None, dict[str, Any] | None]]:
-        assert customer.profile is not None and self._holdings_column is not None
+        assert customer.profile is not None
+        assert self._holdings_column is not None
         found: dict[str | None, dict[str, Any] | None] = {}
         for entry in customer.profile[self._holdings_column] or ():
             holding_id = entry.get("holding_id") if isinstance(entry, dict) else None

@@ -44,6 +44,8 @@ class QuietHours:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
+    """What limits contacts; each part may be missing. ``timezone`` is that of the quiet hours."""
+
     timezone: str
     holdout: Holdout | None
     caps: tuple[Cap, ...]

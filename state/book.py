@@ -50,7 +50,7 @@ class SeriesSpec(Protocol):
 class FeatureSpec(Protocol):
     """A value read from a series: ``op`` over a window.
 
-    ``window``: ``last``, ``prior``, ``this``, ``ever`` or empty. ``before``: it is to be read before the anchor is added.
+    ``window``: ``last``, ``prior``, ``this`` or empty.
     """
 
     @property
