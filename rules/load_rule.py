@@ -11,7 +11,6 @@ from typing import Any
 from rules.check import check_rule
 from rules.diagnostics import Problems, did_you_mean, one_of, shown
 from rules.durations import CLOCK_HINT, parse_clock_minutes
-from rules.functions import ALL
 from rules.mapping_reader import MappingReader
 from rules.model import (
     CLASSES,
@@ -229,8 +228,6 @@ class _RuleLoader:
             reason = "is a word of the language", "choose another name"
         elif name in STREAMS or name in ("ts", "profile", "holding"):
             reason = "has a meaning of its own", "choose another name"
-        elif name in ALL:
-            reason = "is a function", "choose another name"
         elif identifier_key(name) in self.scope.lets:
             reason = "is the same name as an earlier one", "choose another name"
         if reason is not None:
