@@ -22,6 +22,8 @@ rules_app = typer.Typer(name="rules", help="Work with rule files.", no_args_is_h
 app.add_typer(rules_app)
 
 WRONG_INPUT, FAILED = 1, 3
+MAX_TS_MS = 253_402_300_799_999
+"""The end of the year 9999."""
 
 
 def _fail(message: str, code: int) -> NoReturn:
@@ -58,7 +60,9 @@ def replay(
     ] = "1h",  # type: ignore[assignment]
     until: Annotated[
         int | None,
-        typer.Option(min=0, metavar="TS_MS", help="Let event time go on to this if the events end earlier."),
+        typer.Option(
+            min=0, max=MAX_TS_MS, metavar="TS_MS", help="Let event time run on to this if the events end earlier."
+        ),
     ] = None,
     max_jump: Annotated[
         int,
@@ -80,15 +84,33 @@ def replay(
     job = ReplayJob(
         rule_set, tuple(events), out, contact_policy, lateness, dedup, until, max_jump, workers,
     )  # fmt: skip
+    stopped_by = _stop_on_signals()
     try:
         with show_progress(events, "replay") as progress:
             summary = run(job, progress)
-    except Exception as error:
+    except BaseException as error:
+        if stopped_by:
+            _fail(f"cem replay: stopped; what is in {out} is not complete", 128 + stopped_by[0])
         known = known_failure(error)
         if known is None:
             raise
         _fail(f"cem replay: {known}", FAILED)
     _report(summary, out)
+
+
+def _stop_on_signals() -> list[int]:
+    """Make Ctrl-C and SIGTERM end the run in good order; the list receives the signal's number."""
+    import signal
+
+    received: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        received.append(number)
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    return received
 
 
 def _load(rules: list[Path], policy: Path | None):  # type: ignore[no-untyped-def]
