@@ -62,9 +62,7 @@ def compare_dead_letters(want: list[dict[str, Any]], got: list[dict[str, Any]]) 
     return None if len(wanted) == len(found) else f"want {len(wanted)} dead letters, got {len(found)}"
 
 
-def compare_with_expected(
-    expect: dict[str, Any], decisions: list[dict[str, Any]], counts: dict[str, int]
-) -> str | None:
+def compare_with_expected(expect: dict[str, Any], decisions: list[dict[str, Any]], found: dict[str, int]) -> str | None:
     """The first difference from a worked case's `expect`; `found` has every name of COUNTS."""
     wanted = {name: expect.get(name, 0) for name in COUNTS}
     return compare(expect["decisions"], decisions) or (None if wanted == found else f"want {wanted}, got {found}")
