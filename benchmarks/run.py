@@ -94,7 +94,9 @@ def main() -> None:
             folder / "events", customers=arguments.customers, days=arguments.days, seed=SEED, partitions_per_stream=2
         )
         files = [path for path in report.files if path.name != "truth.ndjson"]
-        console.print(f"{sum(report.events.values()):,} events of {arguments.customers:,} customers in {len(files)} files")
+        console.print(
+            f"{sum(report.events.values()):,} events of {arguments.customers:,} customers in {len(files)} files"
+        )
         for run in range(arguments.runs):
             for scenario, measure in SCENARIOS.items():
                 with console.status(f"{scenario}, run {run + 1}"):
