@@ -22,6 +22,8 @@ rules_app = typer.Typer(name="rules", help="Work with rule files.", no_args_is_h
 app.add_typer(rules_app)
 
 WRONG_INPUT, FAILED = 1, 3
+MAX_TS_MS = 253_402_300_799_999
+"""The end of the year 9999."""
 
 
 def _fail(message: str, code: int) -> NoReturn:
@@ -57,15 +59,19 @@ def replay(
         int, typer.Option(parser=_duration_ms, metavar="DURATION", help="An event seen again within this is dropped.")
     ] = "1h",  # type: ignore[assignment]
     until: Annotated[
-        int | None, typer.Option(min=0, metavar="TS_MS", help="Let event time run on to this if the events end earlier.")
+        int | None,
+        typer.Option(
+            min=0, max=MAX_TS_MS, metavar="TS_MS", help="Let event time run on to this if the events end earlier."
+        ),
     ] = None,
     max_jump: Annotated[
         int,
         typer.Option(
-            parser=_duration_ms, metavar="DURATION",
+            parser=_duration_ms,
+            metavar="DURATION",
             help="An event this far above its file's highest time is a dead letter; 0 for no limit.",
         ),
-    ] = "366d",  # type: ignore[assignment]  # fmt: skip
+    ] = "366d",  # type: ignore[assignment]
     workers: Annotated[int, typer.Option(min=1, max=64, help="Number of processes.")] = 1,
 ) -> None:
     """Run rules over event files: every decision is written, emitted or suppressed with its reason."""
@@ -78,15 +84,33 @@ def replay(
     job = ReplayJob(
         rule_set, tuple(events), out, contact_policy, lateness, dedup, until, max_jump, workers,
     )  # fmt: skip
+    stopped_by = _stop_on_signals()
     try:
         with show_progress(events, "replay") as progress:
             summary = run(job, progress)
-    except Exception as error:
+    except BaseException as error:
+        if stopped_by:
+            _fail(f"cem replay: stopped; what is in {out} is not complete", 128 + stopped_by[0])
         known = known_failure(error)
         if known is None:
             raise
         _fail(f"cem replay: {known}", FAILED)
     _report(summary, out)
+
+
+def _stop_on_signals() -> list[int]:
+    """Make Ctrl-C and SIGTERM end the run in good order; the list receives the signal's number."""
+    import signal
+
+    received: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        received.append(number)
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    return received
 
 
 def _load(rules: list[Path], policy: Path | None):  # type: ignore[no-untyped-def]
@@ -159,6 +183,33 @@ def simulate(
         print(f"{stream:>10} {n:>12,}")
     stories = ", ".join(f"{kind} {n}" for kind, n in report.stories.items())
     print(f"{sum(report.events.values()):,} events at {report.events_per_second:,.0f}/s; stories: {stories}")
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for events, decisions and the database.")] = Path("demo-out"),
+    customers: Annotated[int, typer.Option(min=1, help="Size of the population.")] = 3000,
+    days: Annotated[int, typer.Option(min=1, help="Length in days; salaries need 32.")] = 36,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same data and decisions.")] = 1,
+    sql: Annotated[str | None, typer.Option(help="Only run this query on the last demonstration.")] = None,
+) -> None:
+    """Simulate a bank, run rules over it, and show what they found, in under a minute; needs no server."""
+    import os
+
+    from flows.demo import DemoJob, run_demo, show_query
+    from flows.failures import known_failure
+    from sinks.clickhouse import ClickHouseSinkError
+
+    try:
+        if sql is not None:
+            show_query(out, sql)
+        else:
+            run_demo(DemoJob(out, customers, days, seed, workers=min(2, os.cpu_count() or 1)))
+    except Exception as error:
+        known = error if isinstance(error, OSError | ClickHouseSinkError) else known_failure(error)
+        if known is None:
+            raise
+        _fail(f"cem demo: {known}", FAILED)
 
 
 def _day_progress(days: int) -> AbstractContextManager[Callable[[int], None]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 import sys
@@ -11,9 +12,11 @@ from time import sleep
 
 _POLL_SECONDS = 0.05
 
+Process = subprocess.Popen[bytes]
+
 
 class ClusterError(Exception):
-    """A process of the cluster failed; the message is what it printed."""
+    """A process of the cluster failed; the message says what happened."""
 
 
 def free_addresses(count: int) -> list[str]:
@@ -28,38 +31,76 @@ def free_addresses(count: int) -> list[str]:
             s.close()
 
 
-def run_cluster(scratch: Path, workers: int) -> None:
+def report_path(scratch: Path, index: int, *, known: bool) -> Path:
+    """Where a process says why it failed: ``known`` for failures that have a message for people."""
+    return scratch / f"{'failure' if known else 'traceback'}-{index}"
+
+
+def run_cluster(scratch: Path, workers: int, module: str = "flows.worker") -> None:
     """Run the job that lies in ``scratch`` with so many processes and wait for all of them.
 
-    When one fails, the others, which would wait for it for ever, are stopped.
+    A process is ``python -m module SCRATCH INDEX ADDRESS…``. When one fails, the others, which would wait for it for
+    ever, are stopped. What they print (the runtime tells of every attempt to connect) goes to log files.
+
+    Raises
+    ------
+    ClusterError
+        A process failed or was killed.
     """
     addresses = free_addresses(workers)
-    logs = [(scratch / f"worker-{index}.log").open("w+b") for index in range(workers)]
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "flows.worker", str(scratch), str(index), *addresses], stderr=logs[index]
-        )
-        for index in range(workers)
-    ]
+    processes: list[Process] = []
     try:
-        _wait(processes)
+        for index in range(workers):
+            with _log(scratch, index).open("wb") as log:
+                command = [sys.executable, "-m", module, str(scratch), str(index), *addresses]
+                # Nothing is ever written to their standard input: that it ends tells them that we did.
+                processes.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT))
+        codes = _wait(processes)
     finally:
-        for process in processes:
-            process.kill()
-        for process in processes:
-            process.wait()
-    for process, log in zip(processes, logs, strict=True):
-        log.seek(0)
-        text = log.read().decode("utf-8", "replace").strip()
-        log.close()
-        if process.returncode not in (0, -9):
-            raise ClusterError(text or f"a worker process ended with code {process.returncode}")
-    if any(process.returncode for process in processes):
-        raise ClusterError("a worker process was killed")
+        _stop(processes)
+    if any(codes):
+        raise ClusterError(_what_happened(scratch, codes))
 
 
-def _wait(processes: Sequence[subprocess.Popen[bytes]]) -> None:
-    while any(process.poll() is None for process in processes):
-        if any(process.returncode for process in processes):
-            return
+def _log(scratch: Path, index: int) -> Path:
+    return scratch / f"worker-{index}.log"
+
+
+def _wait(processes: Sequence[Process]) -> list[int | None]:
+    """Wait until all have ended or one has failed; the exit codes, null for those that still run."""
+    while True:
+        codes = [process.poll() for process in processes]
+        if None not in codes:
+            return codes
+        if any(codes):
+            # Who caused the failure ended before those that it brought down: by now its code is there as well.
+            return [process.poll() for process in processes]
         sleep(_POLL_SECONDS)
+
+
+def _stop(processes: Sequence[Process]) -> None:
+    for process in processes:
+        process.kill()
+    for process in processes:
+        if process.stdin is not None:
+            process.stdin.close()
+        process.wait()
+
+
+def _what_happened(scratch: Path, codes: Sequence[int | None]) -> str:
+    """The best account there is: a failure's own message, a signal, a traceback, what was printed."""
+    indices = range(len(codes))
+    for known in (True, False):
+        for index in indices:
+            report = report_path(scratch, index, known=known)
+            if report.exists():
+                return report.read_text(encoding="utf-8").strip()
+        killed = [code for code in codes if code is not None and code < 0 and code != -signal.SIGABRT]
+        if known and killed:
+            return (
+                f"a worker process was killed ({signal.Signals(-killed[0]).name}), perhaps as memory ran out; "
+                "start again, with fewer --workers if it was that"
+            )
+    failed = [index for index in indices if codes[index]]
+    printed = "\n".join(_log(scratch, index).read_text(encoding="utf-8", errors="replace") for index in failed)
+    return f"a worker process ended with code {codes[failed[0]]}; it said:\n{printed}".strip()

@@ -12,6 +12,7 @@ from bytewax.inputs import Source
 from bytewax.operators import StatefulBatchLogic
 from bytewax.outputs import Sink
 
+from flows.failures import Report, watched
 from flows.files_source import SourceBatch
 from operators.delivery import SHARDS, Delivery, EntityAnswer, EntityDelivery, shard_of
 from operators.entities import EntityShard
@@ -25,34 +26,38 @@ Keyed = tuple[str, Any]
 
 def build_dataflow(
     source: Source[SourceBatch], plan: Plan, policy: Policy, *, partitions: int, dedup_ms: int, until_ms: int,
-    actions: Sink[Any], dead_letters: Sink[Any], counts: Sink[Any],
+    actions: Sink[Any], dead_letters: Sink[Any], counts: Sink[Any], report: Report | None = None,
 ) -> Dataflow:  # fmt: skip
-    """Wire the graph. The sinks take keyed items: lists of lines, and counters."""
+    """Wire the graph. The sinks take keyed items: lists of lines, and counters; ``report`` is told of failures."""
+
+    def kept(logic: _Logic) -> _Logic:
+        return watched(logic, report, "on_batch")
+
     flow = Dataflow("cem")
     batches = op.input("read", flow, source)
     op.output("write_dead_letters", op.flat_map("dead_letters", batches, _dead_letters), dead_letters)
     routed: Stream[Keyed] = op.flat_map("route", batches, _route)
     if plan.entities:
-        ordered = op.stateful_batch("order", routed, lambda _: _OrderLogic(plan, partitions, dedup_ms))
+        ordered = op.stateful_batch("order", routed, lambda _: kept(_OrderLogic(plan, partitions, dedup_ms)))
         rows = op.flat_map("rows", ordered, lambda item: item[1][1])
-        answers = op.stateful_batch("entities", rows, lambda _: _EntityLogic(plan))
+        answers = op.stateful_batch("entities", rows, lambda _: kept(_EntityLogic(plan)))
         inward = op.merge(
             "inward",
             op.flat_map("ordered", ordered, lambda item: item[1][0]),
             op.flat_map("answers", answers, lambda item: item[1]),
         )
         decided = op.stateful_batch(
-            "decide", inward, lambda _: _StepLogic(DecidingShard(plan, policy, until_ms).step)
+            "decide", inward, lambda _: kept(_StepLogic(DecidingShard(plan, policy, until_ms).step))
         )
         dropped = op.flat_map("dropped", ordered, lambda item: item[1][2])
         shard_counts = op.merge("shard_counts", op.flat_map("counts", decided, _counts), dropped)
     else:
         decided = op.stateful_batch(
-            "decide", routed, lambda _: _StepLogic(Shard(plan, policy, partitions, dedup_ms, until_ms).step)
+            "decide", routed, lambda _: kept(_StepLogic(Shard(plan, policy, partitions, dedup_ms, until_ms).step))
         )
         shard_counts = op.flat_map("counts", decided, _counts)
     op.output("write_actions", op.flat_map("lines", decided, _lines), actions)
-    source_counts = op.flat_map("source_counts", batches, lambda batch: [("counts", batch.counts)] if batch.counts else [])
+    source_counts = op.flat_map("source_counts", batches, _source_counts)
     op.output("write_counts", op.merge("all_counts", source_counts, shard_counts), counts)
     return flow
 
@@ -74,6 +79,10 @@ def _route(batch: SourceBatch) -> list[tuple[str, tuple[int, Delivery]]]:
 
 def _dead_letters(batch: SourceBatch) -> list[Keyed]:
     return [("dead_letters", batch.dead_letters)] if batch.dead_letters else []
+
+
+def _source_counts(batch: SourceBatch) -> list[Keyed]:
+    return [("counts", batch.counts)] if batch.counts else []
 
 
 def _lines(item: tuple[str, Outcome]) -> list[Keyed]:

@@ -130,6 +130,4 @@ class FilesSource(FixedPartitionedSource[SourceBatch, None]):
 
     def build_part(self, step_id: str, for_part: str, resume_state: None) -> _FilePartition:
         index = int(for_part)
-        return _FilePartition(
-            self._paths[index], index, self._decoder, self._masks, self._lateness_ms, self._board
-        )
+        return _FilePartition(self._paths[index], index, self._decoder, self._masks, self._lateness_ms, self._board)

@@ -13,24 +13,26 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from bytewax.outputs import Sink
 from bytewax.testing import cluster_main, run_main
 
 from flows.board import Board
 from flows.cluster import run_cluster
 from flows.dataflow import build_dataflow
+from flows.failures import Report, watched
 from flows.files_source import FilesSource
 from flows.lines import LineReader
 from operators.annotate import default_annotator
 from operators.decode import Decoder
 from operators.match import MaskBuilder
 from rules.model import STREAMS, RuleSet
-from rules.plan import make_plan
+from rules.planner import make_plan
 from rules.policy import Policy
-from sinks.files import CountsSink, LinesSink, SinkError, open_for_writing
+from sinks.files import CountsSink, LinesSink, SinkError, open_for_writing, write_file
 from state.sequencer import BEFORE_ALL_MS
 
 DAY_MS = 86_400_000
-ACTIONS, DEAD_LETTERS = "actions.ndjson", "dead_letters.ndjson"
+ACTIONS, DEAD_LETTERS, SUMMARY = "actions.ndjson", "dead_letters.ndjson", "summary.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +48,6 @@ class ReplayJob:
     until_ms: int | None = None
     max_jump_ms: int = 366 * DAY_MS
     workers: int = 1
-
-
-class ReplayError(Exception):
-    """A source or a sink failed for good; the message is for the person who started the replay."""
 
 
 def replay(job: ReplayJob, progress: Callable[[Board], Any] | None = None) -> dict[str, Any]:
@@ -80,27 +78,38 @@ def replay(job: ReplayJob, progress: Callable[[Board], Any] | None = None) -> di
         counts_file = scratch / "counts.json"
         counts = json.loads(counts_file.read_bytes()) if counts_file.exists() else {}
         summary = _summary(counts, seconds, board.rss_bytes)
-    (job.out / "summary.json").write_text(json.dumps(summary, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    write_file(job.out / SUMMARY, json.dumps(summary, ensure_ascii=False, indent=2).encode() + b"\n")
     return summary
 
 
-def run_worker(job: ReplayJob, scratch: Path, addresses: Sequence[str], index: int) -> None:
-    """Run one process of the replay; ``addresses`` are those of all processes, empty for a single one."""
+def run_worker(
+    job: ReplayJob, scratch: Path, addresses: Sequence[str], index: int, report: Report | None = None
+) -> None:
+    """Run one process of the replay; ``addresses`` are those of all processes, empty for a single one.
+
+    ``report`` is told of what our code raises before the runtime gets it.
+    """
     plan = make_plan(job.rules)
     board = Board(scratch / "board", len(job.events), job.workers)
     decoder = Decoder(
         plan.fields, lateness_ms=job.lateness_ms, max_jump_ms=job.max_jump_ms, annotate=default_annotator()
     )
+    source = FilesSource(job.events, decoder, MaskBuilder(plan.matchers), job.lateness_ms, board)
+
+    def sink(sink: Sink[Any]) -> Sink[Any]:
+        return watched(sink, report, "build_part", "write_batch", "close")
+
     flow = build_dataflow(
-        FilesSource(job.events, decoder, MaskBuilder(plan.matchers), job.lateness_ms, board),
+        watched(source, report, "build_part", "next_batch"),
         plan,
         job.policy,
         partitions=len(job.events),
         dedup_ms=job.dedup_ms,
         until_ms=BEFORE_ALL_MS if job.until_ms is None else job.until_ms,
-        actions=LinesSink(job.out / ACTIONS),
-        dead_letters=LinesSink(job.out / DEAD_LETTERS),
-        counts=CountsSink(scratch / "counts.json"),
+        actions=sink(LinesSink(job.out / ACTIONS)),
+        dead_letters=sink(LinesSink(job.out / DEAD_LETTERS)),
+        counts=sink(CountsSink(scratch / "counts.json")),
+        report=report,
     )
     (cluster_main(flow, list(addresses), index) if addresses else run_main(flow))  # type: ignore[no-untyped-call]
     unit_bytes = 1 if sys.platform == "darwin" else 1024

@@ -10,6 +10,7 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -27,6 +28,8 @@ from state.timers import DEADLINE, HELD, TICK, Firing, Timer, TimerQueue
 
 _PROFILE, _TICKET = STREAMS.index("profile"), STREAMS.index("ticket")
 _UNSET = object()
+_REMEMBERED_MASKS = 8_192
+"""Combinations of selectors that events match are few; rules that make them many cost a look at every rule."""
 
 EntityValues = Mapping[tuple[str, int], Any]
 """Values of entity features at one event, by (``per=`` field, number); one that is missing ran over nothing."""
@@ -62,7 +65,7 @@ class Decider:
         self._timers = TimerQueue()
         self._customers: dict[str, Customer] = {}
         self._with_profile: dict[str, Customer] = {}
-        self._dispatches: dict[int, _Dispatch] = {}
+        self._dispatch = lru_cache(_REMEMBERED_MASKS)(self._dispatch_of)
         self._empty_entities: EntityValues = {
             (name, i): 0 if feature.op in ("count", "sum", "distinct") else None
             for name, features in plan.entities.items()
@@ -96,9 +99,7 @@ class Decider:
         if customer is None:
             customer = self._customers[event.customer_id] = Customer()
         mask = event.mask
-        dispatch = self._dispatches.get(mask)
-        if dispatch is None:
-            dispatch = self._dispatches[mask] = self._dispatch(mask)
+        dispatch = self._dispatch(mask)
         readers, row, t_ms = self._book.readers, customer.row, event.effective_ms
         before = {i: readers[i](row, t_ms, event) for i in dispatch.before}
         for add in self._book.adders(mask):
@@ -119,7 +120,7 @@ class Decider:
         for number in dispatch.anchors:
             self._try_anchor(number, customer, event, evaluation)
 
-    def _dispatch(self, mask: int) -> _Dispatch:
+    def _dispatch_of(self, mask: int) -> _Dispatch:
         rules = self._plan.rules
         anchors = [i for i, rule in enumerate(rules) if rule.trigger_mask & mask]
         disarms = [i for i, rule in enumerate(rules) if rule.unless_mask & mask]
@@ -228,7 +229,8 @@ class Decider:
         self._set_tick(timer.rule, next_day(dt.date.fromisoformat(timer.date), daily.hour, daily.minute, zone))
 
     def _holdings(self, customer: Customer) -> list[tuple[str | None, dict[str, Any] | None]]:
-        assert customer.profile is not None and self._holdings_column is not None
+        assert customer.profile is not None
+        assert self._holdings_column is not None
         found: dict[str | None, dict[str, Any] | None] = {}
         for entry in customer.profile[self._holdings_column] or ():
             holding_id = entry.get("holding_id") if isinstance(entry, dict) else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from operators.delivery import SHARDS, EntityAnswer, EntityDelivery
@@ -11,6 +12,9 @@ from rules.plan import Plan
 from state.book import Row, SeriesBook
 from state.event import Event
 from state.sequencer import BEFORE_ALL_MS, Frontier, OrderedBuffer
+
+_REMEMBERED_MASKS = 8_192
+"""Combinations of selectors that events match are few; rules that make them many cost a look at every rule."""
 
 
 @dataclass(slots=True)
@@ -29,7 +33,7 @@ class EntityShard:
         self._plan = plan
         self._books = {name: SeriesBook(f.series, f.features) for name, f in plan.entities.items()}
         self._rows: dict[tuple[str, Any], Row] = {}
-        self._reads: dict[tuple[str, int], _Reads] = {}
+        self._reads = lru_cache(_REMEMBERED_MASKS)(self._reads_of)
         self._frontier = Frontier(SHARDS)
         self._end_ms = BEFORE_ALL_MS
         self._buffer: OrderedBuffer[tuple[Event, int, int, tuple[tuple[str, Any], ...]]] = OrderedBuffer(nested=True)
@@ -58,7 +62,7 @@ class EntityShard:
         if row is None:
             row = self._rows[key] = {}
         book = self._books[name]
-        reads = self._reads.get((name, event.mask)) or self._find_reads(name, event.mask)
+        reads = self._reads(name, event.mask)
         readers, t_ms = book.readers, event.effective_ms
         for index in reads.before:
             values[(name, index)] = readers[index](row, t_ms, event)
@@ -67,7 +71,7 @@ class EntityShard:
         for index in reads.after:
             values[(name, index)] = readers[index](row, t_ms, event)
 
-    def _find_reads(self, name: str, mask: int) -> _Reads:
+    def _reads_of(self, name: str, mask: int) -> _Reads:
         wanted = sorted(
             {
                 index
@@ -78,7 +82,4 @@ class EntityShard:
             }
         )
         features = self._plan.entities[name].features
-        reads = self._reads[(name, mask)] = _Reads(
-            [i for i in wanted if features[i].before], [i for i in wanted if not features[i].before]
-        )
-        return reads
+        return _Reads([i for i in wanted if features[i].before], [i for i in wanted if not features[i].before])

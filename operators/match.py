@@ -7,14 +7,14 @@ so that a hundred rules on page names cost one look-up an event.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any
 
 from rules import model
 from rules.plan import Matcher
 
 _MEMO_LIMIT = 20_000
-"""Remembered value combinations per group of selectors. Fields with more distinct values (amounts, times) gain
-nothing from memory: a group that overflows is evaluated directly from then on."""
+"""Remembered value combinations per group of selectors; what does not fit is evaluated each time."""
 
 Values = tuple[Any, ...]
 Test = Callable[[Values], Any]
@@ -28,8 +28,10 @@ class MaskBuilder:
         self._groups: list[list[_Group]] = [[] for _ in model.STREAMS]
         grouped: dict[tuple[int, tuple[int, ...]], list[tuple[int, Test]]] = {}
         for index, matcher in enumerate(matchers):
-            if matcher.test is None:
+            if matcher.test is None or (not matcher.columns and matcher.test(())):
                 self._always[matcher.stream] |= 1 << index
+            elif not matcher.columns:
+                continue  # a constant that is false
             else:
                 columns = tuple(sorted(matcher.columns))
                 grouped.setdefault((matcher.stream, columns), []).append((1 << index, matcher.test))
@@ -48,25 +50,27 @@ class _Group:
     """Selectors over the same fields of one stream."""
 
     def __init__(self, columns: tuple[int, ...], tests: list[tuple[int, Test]]) -> None:
-        self._columns = columns
+        self._key = itemgetter(*columns)
         self._tests = tests
-        self._memo: dict[Any, int] | None = {}
+        self._memo: dict[Any, int] = {}
 
     def mask(self, values: Values) -> int:
-        memo = self._memo
-        if memo is None:
-            return self._evaluate(values)
-        # 1, 1.0 and True are one key to a dict but not to a selector, hence the types
-        key = tuple([x if type(x) is str else (type(x), x) for x in [values[c] for c in self._columns]])
+        key = self._key(values)
         try:
-            known = memo.get(key)
+            known = self._memo.get(key)
         except TypeError:  # a list or an object
             return self._evaluate(values)
         if known is None:
-            known = memo[key] = self._evaluate(values)
-            if len(memo) > _MEMO_LIMIT:
-                self._memo = None
+            known = self._evaluate(values)
+            # Only texts and nulls are remembered: 1, 1.0 and True are one key to a dict but not to a selector.
+            if len(self._memo) < _MEMO_LIMIT and _is_text(key):
+                self._memo[key] = known
         return known
 
     def _evaluate(self, values: Values) -> int:
         return sum(bit for bit, test in self._tests if test(values))
+
+
+def _is_text(key: Any) -> bool:
+    parts = key if type(key) is tuple else (key,)
+    return all(part is None or type(part) is str for part in parts)

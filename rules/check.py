@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from rules.check_habits import check_habits
 from rules.check_never import ALWAYS_FALSE, Contradiction, NeverFinder
 from rules.check_types import TypeChecker
@@ -11,11 +13,11 @@ from rules.scope import Places
 from rules.walk import expressions, rule_selectors, template_slots, walk, words
 
 
-def check_rule(rule: Rule, places: Places, problems: Problems, complete: bool) -> None:
+def check_rule(rule: Rule, places: Places, problems: Problems, complete: bool, models: Collection[str] = ()) -> None:
     """Add warnings for ``rule`` to ``problems``.
 
-    ``complete`` is False if parts of the rule are missing because they have errors: only what is said of single
-    expressions is then checked.
+    ``models`` are the names of the configured models. ``complete`` is False if parts of the rule are missing because
+    they have errors: only what is said of single expressions is then checked.
     """
     before = len(problems.found)
     _check_types(rule, places, problems)
@@ -23,8 +25,8 @@ def check_rule(rule: Rule, places: Places, problems: Problems, complete: bool) -
     if complete:
         never = _check_never(rule, places, problems)
         _check_context(rule, places, problems, never)
-        _check_selectors(rule, places, problems, typed)
-    check_habits(rule, places, problems, complete)
+        _check_selectors(rule, places, problems, typed, never)
+    check_habits(rule, places, problems, complete, models)
 
 
 def _check_types(rule: Rule, places: Places, problems: Problems) -> None:
@@ -94,12 +96,13 @@ def _context_hint(node: Expr) -> str | None:
     return None
 
 
-def _check_selectors(rule: Rule, places: Places, problems: Problems, typed: set[Position]) -> None:
-    """Warn of selectors other than the triggers that match no event; not where a type problem says why already."""
-    triggers = {id(selector) for selector in rule.triggers}
+def _check_selectors(
+    rule: Rule, places: Places, problems: Problems, typed: set[Position], never: Position | None
+) -> None:
+    """Warn of selectors that match no event; not where a type problem or W301 (at ``never``) says so already."""
     for selector in rule_selectors(rule):
-        if id(selector) in triggers or selector.predicate is None:
+        if selector.predicate is None:
             continue
         found = NeverFinder({}, selector.stream).require(selector.predicate, selector.stream)
-        if found is not None and places.of(found.node) not in typed:
+        if found is not None and places.of(found.node) not in typed | {never}:
             problems.add("W207", places.of(found.node), f"the selector can never match: {found.reason}")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from rules.fields import CLOSED_VALUES
 from rules.model import (
@@ -36,6 +35,7 @@ from rules.model import (
     Streak,
     Unary,
 )
+from rules.value_facts import Facts
 from rules.walk import words
 
 MAX_STEPS = 10_000
@@ -68,50 +68,6 @@ class Contradiction:
 
 
 @dataclass(slots=True)
-class _Facts:
-    """What must hold of one value: in an interval, one of ``allowed`` (None: any), none of ``excluded``."""
-
-    low: float = -math.inf
-    high: float = math.inf
-    low_open: bool = False
-    high_open: bool = False
-    is_number: bool = False
-    allowed: list[Any] | None = None
-    excluded: list[Any] = field(default_factory=list)
-
-    def holds_for(self, value: Any) -> bool:
-        if any(_same(value, other) for other in self.excluded):
-            return False
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number:
-            return not self.is_number
-        above = value > self.low or (value == self.low and not self.low_open)
-        return above and (value < self.high or (value == self.high and not self.high_open))
-
-    def impossible(self) -> bool:
-        if self.allowed is not None:
-            return not any(self.holds_for(value) for value in self.allowed)
-        return self.low > self.high or (self.low == self.high and (self.low_open or self.high_open))
-
-    def narrow(self, values: list[Any]) -> None:
-        if self.allowed is None:
-            self.allowed = values
-        else:
-            self.allowed = [v for v in self.allowed if any(_same(v, other) for other in values)]
-
-    def order(self, op: str, bound: float) -> None:
-        self.is_number = True
-        if op in (">", ">=") and (bound > self.low or (bound == self.low and op == ">")):
-            self.low, self.low_open = bound, op == ">"
-        if op in ("<", "<=") and (bound < self.high or (bound == self.high and op == "<")):
-            self.high, self.high_open = bound, op == "<"
-
-
-def _same(left: Any, right: Any) -> bool:
-    return isinstance(left, bool) == isinstance(right, bool) and bool(left == right)
-
-
-@dataclass(slots=True)
 class NeverFinder:
     """For one kind of anchor: ``anchor_stream``, or None in a date rule (no anchor).
 
@@ -120,7 +76,7 @@ class NeverFinder:
 
     lets: Mapping[str, Expr]
     anchor_stream: str | None
-    facts: dict[Expr, _Facts] = field(default_factory=dict)
+    facts: dict[Expr, Facts] = field(default_factory=dict)
     true_terms: set[Expr] = field(default_factory=set)
     false_terms: set[Expr] = field(default_factory=set)
     seen_lets: set[str] = field(default_factory=set)
@@ -216,7 +172,7 @@ class NeverFinder:
             left, op, right = right, _FLIPPED[op], left
         key = self._key(left, stream)
         if isinstance(left, Literal) and isinstance(right, Literal):
-            facts = _Facts(allowed=[left.value])
+            facts = Facts(allowed=[left.value])
         else:
             facts = self.facts.setdefault(key, self._known_of(key))
         if op in ("in", "not in"):
@@ -240,19 +196,19 @@ class NeverFinder:
             return Contradiction(node, ALWAYS_FALSE if constant else f"nothing fits the conditions on {words(left)}")
         return None
 
-    def _known_of(self, term: Expr) -> _Facts:
+    def _known_of(self, term: Expr) -> Facts:
         """What holds of ``term`` in any case."""
         span: tuple[float, float] | None = None
         match term:
             case AnchorField(stream, name):
                 closed = CLOSED_VALUES.get((stream, name))
                 if closed:
-                    return _Facts(allowed=list(closed))
+                    return Facts(allowed=list(closed))
                 span = (0, _MAX_TS_MS) if name == "ts" else _FIELD_RANGES.get((stream, name))
             case Latest(selector=selector, field=name):
                 closed = CLOSED_VALUES.get((selector.stream, name))
                 if closed:
-                    return _Facts(allowed=list(closed))
+                    return Facts(allowed=list(closed))
                 span = _FIELD_RANGES.get((selector.stream, name))
             case EvalTime():
                 span = (0, _MAX_TS_MS)
@@ -266,7 +222,7 @@ class NeverFinder:
                 span = _FIELD_RANGES.get((selector.stream, name))
             case Call(function=function):
                 span = _CALL_RANGES.get(function)
-        return _Facts() if span is None else _Facts(low=span[0], high=span[1])
+        return Facts() if span is None else Facts(low=span[0], high=span[1])
 
     # --- helpers ---
 

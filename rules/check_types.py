@@ -70,9 +70,11 @@ class TypeChecker:
     _stream: str = ""
 
     def check_let(self, name: str, expr: Expr) -> None:
+        """Check a let and remember its type."""
         self.lets[name] = self.type_of(expr)
 
     def check_selector(self, selector: Selector) -> None:
+        """Check a selector's predicate."""
         if selector.predicate is None:
             return
         outer, self._stream = self._stream, selector.stream
@@ -110,6 +112,9 @@ class TypeChecker:
             case Aggregate():
                 return self._aggregate(expr)
         kinds = [self.type_of(child) for child in children(expr)]
+        if isinstance(expr, Logic) or (isinstance(expr, Unary) and expr.op == "not"):
+            for child, kind in zip(children(expr), kinds, strict=True):
+                self.check_condition(child, kind)
         match expr:
             case ListExpr():
                 return LIST

@@ -10,12 +10,24 @@ class Evaluation:
     """One evaluation of rules for one customer at one time.
 
     ``stream`` and ``values`` are the anchor's (−1 and empty at a tick). ``profile`` are the values of the profile
-    stream's fields that the plan reads, null if the customer has none. ``feature`` gives the value of a
-    customer's feature by its number, ``entity`` that of an entity's by its ``per=`` field and number. ``lets``, ``holding`` and the two lists of ``rises`` belong to the
-    rule being evaluated: ``rose_before`` is what the conditions were at its previous evaluation, null at the first.
+    stream's fields that the plan reads, null if the customer has none. ``feature`` gives the value of a customer's
+    feature by its number, ``entity`` that of an entity's by its ``per=`` field and number. ``lets``, ``holding`` and
+    the two lists of ``rises`` belong to the rule being evaluated: ``rose_before`` is what the conditions were at its
+    previous evaluation, null at the first.
     """
 
-    __slots__ = ("entity", "feature", "holding", "lets", "profile", "rises_now", "rose_before", "stream", "t_ms", "values")
+    __slots__ = (
+        "entity",
+        "feature",
+        "holding",
+        "lets",
+        "profile",
+        "rises_now",
+        "rose_before",
+        "stream",
+        "t_ms",
+        "values",
+    )
 
     def __init__(
         self,

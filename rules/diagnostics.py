@@ -74,7 +74,6 @@ CODES: dict[str, str] = {
     "E403": "a format with a width or precision over 999",
     # policy
     "E501": "a holdout percentage that is not 0 to 100 with at most two decimals",
-    "E502": "class `risk` in a control group",
     # warnings: files
     "W101": "the file has no rules",
     # warnings: values that are always null or false
@@ -94,6 +93,8 @@ CODES: dict[str, str] = {
     "W306": "a window longer than 400 days",
     "W307": "a score from a model that is not configured",
     "W308": "a window of no length",
+    # policy
+    "W501": "class `risk` in a control group, where it never is",
 }
 """Every code with a one-line meaning."""
 
@@ -115,6 +116,7 @@ class Diagnostic:
 
     @property
     def is_error(self) -> bool:
+        """Whether the files are refused because of it."""
         return self.severity == "error"
 
 

@@ -6,7 +6,7 @@ caller's: it passes ``leaf``, which gives a reader of the caller's own context f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,6 +14,7 @@ import re2
 
 from rules import model as m
 from rules import values as v
+from rules.walk import walk
 
 Reader = Callable[[Any], Any]
 """Takes the caller's context, gives the value."""
@@ -139,26 +140,3 @@ def _matches(expr: m.Call, subject: Reader) -> Reader:
         return pattern.search(s) is not None
 
     return test
-
-
-def walk(expr: m.Expr) -> Iterator[m.Expr]:
-    """Yield ``expr`` and every expression below it, conditions of streaks and rises included, predicates not."""
-    yield expr
-    children: tuple[m.Expr, ...] = ()
-    match expr:
-        case m.ListExpr(items):
-            children = items
-        case m.Unary(_, operand):
-            children = (operand,)
-        case m.Arithmetic(_, left, right):
-            children = (left, right)
-        case m.Logic(_, operands) | m.Compare(_, operands):
-            children = operands
-        case m.Call(_, args):
-            children = args
-        case m.Rises(condition):
-            children = (condition,)
-        case m.Streak(_, condition) if condition is not None:
-            children = (condition,)
-    for child in children:
-        yield from walk(child)

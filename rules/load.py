@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,9 +13,10 @@ from rules.model import Position, Rule, RuleSet
 from rules.yaml_source import Map, Node, Scalar, Seq, describe, read_yaml
 
 
-def load_rules(paths: Sequence[Path]) -> tuple[RuleSet | None, list[Diagnostic]]:
+def load_rules(paths: Sequence[Path], models: Collection[str] = ()) -> tuple[RuleSet | None, list[Diagnostic]]:
     """The rules of all files as one set, and all problems; no set exactly if one of them is an error.
 
+    ``models`` are the names of the models that are configured (a score of another one is a warning).
     Problems come by file, line and column. Never raises for bad input.
     """
     problems = Problems()
@@ -27,7 +28,7 @@ def load_rules(paths: Sequence[Path]) -> tuple[RuleSet | None, list[Diagnostic]]
         root = read_yaml(path, problems)
         if root is not None:
             _name_rules(root, problems, before)
-            rules += _file_rules(root, problems, ids)
+            rules += _file_rules(root, problems, ids, models)
     problems.rule_id = None
     found = problems.in_order(str(path) for path in paths)
     return (None if problems.errors else RuleSet(tuple(rules))), found
@@ -47,7 +48,7 @@ def _name_rules(root: Node, problems: Problems, start: int) -> None:
                 problems.found[number] = replace(problem, rule_id=rule_id)
 
 
-def _file_rules(root: Node, problems: Problems, ids: dict[str, Position]) -> list[Rule]:
+def _file_rules(root: Node, problems: Problems, ids: dict[str, Position], models: Collection[str]) -> list[Rule]:
     if not isinstance(root, Map):
         message = f"a rule file must be a mapping, not {describe(root)}"
         problems.add("E101", root.position, message, "{version: 1, timezone: Asia/Shanghai, rules: […]}")
@@ -70,7 +71,7 @@ def _file_rules(root: Node, problems: Problems, ids: dict[str, Position]) -> lis
     rules = []
     for item in node.items:
         problems.rule_id = None
-        rule = load_rule(item, timezone, problems, ids)
+        rule = load_rule(item, timezone, problems, ids, models)
         if rule is not None:
             rules.append(rule)
     return rules

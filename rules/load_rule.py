@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import keyword
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 from rules.check import check_rule
 from rules.diagnostics import Problems, did_you_mean, one_of, shown
 from rules.durations import CLOCK_HINT, parse_clock_minutes
-from rules.functions import ALL
 from rules.mapping_reader import MappingReader
 from rules.model import (
     CLASSES,
@@ -50,10 +50,12 @@ _ID = re.compile(r"[a-z0-9-]+")
 _EXPRESSION_HINT = "put the expression in quotes"
 
 
-def load_rule(node: Node, timezone: str, problems: Problems, ids: dict[str, Position]) -> Rule | None:
+def load_rule(
+    node: Node, timezone: str, problems: Problems, ids: dict[str, Position], models: Collection[str]
+) -> Rule | None:
     """The rule in ``node``; if it has errors they are in ``problems`` and the result has no meaning.
 
-    ``ids`` holds the ids seen so far with their places, and gets this one's.
+    ``ids`` holds the ids seen so far with their places, and gets this one's; ``models`` are the configured models.
     """
     if not isinstance(node, Map):
         problems.add("E101", node.position, f"a rule must be a mapping, not {describe(node)}")
@@ -65,7 +67,7 @@ def load_rule(node: Node, timezone: str, problems: Problems, ids: dict[str, Posi
     before = problems.errors
     scope = Scope(problems, timezone)
     rule = _RuleLoader(reader, scope).load(rule_id or "")
-    check_rule(rule, scope.places, problems, complete=problems.errors == before)
+    check_rule(rule, scope.places, problems, complete=problems.errors == before, models=models)
     return rule
 
 
@@ -99,6 +101,7 @@ class _RuleLoader:
     scope: Scope
 
     def load(self, rule_id: str) -> Rule:
+        """The rule, read key by key."""
         reader, scope = self.reader, self.scope
         triggers, daily = self._trigger()
         each = self._each()
@@ -225,8 +228,6 @@ class _RuleLoader:
             reason = "is a word of the language", "choose another name"
         elif name in STREAMS or name in ("ts", "profile", "holding"):
             reason = "has a meaning of its own", "choose another name"
-        elif name in ALL:
-            reason = "is a function", "choose another name"
         elif identifier_key(name) in self.scope.lets:
             reason = "is the same name as an earlier one", "choose another name"
         if reason is not None:

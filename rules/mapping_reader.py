@@ -47,11 +47,13 @@ class MappingReader:
         return None if entry is None or (isinstance(entry[1], Scalar) and entry[1].value is None) else entry[1]
 
     def require(self, key: str) -> Node | None:
+        """The value of ``key``; if it is missing that is an error."""
         if key not in self.node.entries:
             self.problems.add("E103", self.node.position, f"{self.what} needs the key `{key}`")
         return self.get(key)
 
     def wrong_type(self, node: Node, key: str, wanted: str, hint: str | None = None) -> None:
+        """Report that ``node`` is not what ``key`` takes."""
         self.problems.add("E101", node.position, f"`{key}` must be {wanted}, not {describe(node)}", hint)
 
     def string(self, node: Node | None, key: str, hint: str | None = None) -> str | None:
@@ -73,6 +75,7 @@ class MappingReader:
         return default if (text := self.string(node, key)) is None else text
 
     def choice(self, key: str, values: Collection[str], default: str) -> str:
+        """One of ``values``."""
         node = self.get(key)
         text = self.string(node, key, one_of(values))
         if node is None or text is None or text in values:
@@ -100,6 +103,7 @@ class MappingReader:
         return tuple(result)
 
     def integer(self, key: str, least: int, most: int | None, default: int) -> int:
+        """An integer from ``least`` to ``most`` (None: no upper bound)."""
         node = self.get(key)
         if node is None:
             return default
@@ -113,6 +117,7 @@ class MappingReader:
         return value
 
     def duration_ms(self, key: str, default: int = 0, required: bool = False) -> int:
+        """A duration in milliseconds."""
         node = self.require(key) if required else self.get(key)
         if node is None:
             return default
@@ -133,6 +138,7 @@ class MappingReader:
         return minutes or 0
 
     def timezone(self) -> str:
+        """The IANA name under ``timezone``."""
         node = self.get("timezone")
         name = self.string(node, "timezone")
         if node is None or name is None:
@@ -146,6 +152,7 @@ class MappingReader:
         return DEFAULT_TIMEZONE
 
     def file_version(self) -> None:
+        """Report a ``version`` that is not 1."""
         node = self.require("version")
         if node is not None and not (isinstance(node, Scalar) and type(node.value) is int and node.value == 1):
             self.problems.add("E104", node.position, f"`version` must be 1, not {describe(node)}")

@@ -100,9 +100,11 @@ class Parser:
     # --- entry ---
 
     def expression(self) -> Expr | None:
+        """The whole text as an expression; None if it has an error."""
         return self._whole(self.value)
 
     def whole_selector(self) -> Selector | None:
+        """The whole text as a selector; None if it has an error."""
         return self._whole(lambda tree: parse_names.selector(self, tree))
 
     def _whole(self, parse: Callable[[ast.expr], T | None]) -> T | None:
@@ -148,9 +150,11 @@ class Parser:
         return Bad()
 
     def warn(self, code: str, node: ast.AST, message: str, hint: str | None = None) -> None:
+        """Report a warning at ``node``."""
         self._report(code, self.offset(node), message, hint)
 
     def refuse(self, node: ast.AST, kind: type[ast.AST]) -> Bad:
+        """Report Python that is not part of the language."""
         what, hint = _REFUSED.get(kind, (f"`{kind.__name__}`", None))
         return self.fail("E202", node, f"{what} is not part of the language", hint)
 
@@ -159,6 +163,7 @@ class Parser:
         self.scope.places.put(result, self.source, self._base + self.offset(node))
 
     def placed(self, result: Expr, node: ast.AST) -> Expr:
+        """``result``, with its place remembered."""
         self.put(result, node)
         return result
 

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 
 def windowed(parser: Parser, node: ast.Call, name: str, keywords: dict[str, ast.expr]) -> Expr:
+    """``count``, ``sum``, … with their windows and ``per``."""
     wrong = count_is_wrong(parser, node, name, 1, 1)
     if wrong:
         return wrong

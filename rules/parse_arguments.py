@@ -56,6 +56,7 @@ def count_is_wrong(parser: Parser, node: ast.Call, name: str, least: int, most: 
 
 
 def literal_text(node: ast.expr) -> str | None:
+    """The text of a string literal, else None."""
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
 
 
@@ -97,6 +98,7 @@ def stream_of(node: ast.expr) -> str | None:
 
 
 def window_of(parser: Parser, keywords: dict[str, ast.expr]) -> Window | None:
+    """The window that the keywords give; None after an error."""
     given = [word for word in WINDOW_KEYWORDS if word in keywords]
     if not given:
         return Window("ever")
@@ -112,6 +114,7 @@ def window_of(parser: Parser, keywords: dict[str, ast.expr]) -> Window | None:
 
 
 def duration_of(parser: Parser, node: ast.expr, word: str) -> int | None:
+    """The milliseconds of the literal behind keyword ``word``; None after an error."""
     text = literal_text(node)
     size_ms = None if text is None else parse_duration_ms(text)
     if size_ms is None:
@@ -124,6 +127,7 @@ def duration_of(parser: Parser, node: ast.expr, word: str) -> int | None:
 def required_duration(
     parser: Parser, node: ast.Call, keywords: dict[str, ast.expr], name: str, word: str
 ) -> int | None:
+    """The same for a keyword that must be there."""
     if word not in keywords:
         parser.fail("E303", node, f"{name} needs a window", f'such as {word}="7d"')
         return None
@@ -131,6 +135,7 @@ def required_duration(
 
 
 def period_of(parser: Parser, node: ast.expr, word: str) -> str | None:
+    """``day``, ``week`` or ``month``; None after an error."""
     text = literal_text(node)
     if text not in PERIODS:
         parser.fail("E308", node, f"{word} is not a calendar period", one_of(f'"{period}"' for period in PERIODS))
@@ -139,6 +144,7 @@ def period_of(parser: Parser, node: ast.expr, word: str) -> str | None:
 
 
 def per_of(parser: Parser, node: ast.expr, selector: Selector | None) -> str | None:
+    """The field behind ``per=``; None after an error."""
     text = literal_text(node)
     if text is None or not text.isidentifier():
         parser.fail("E304", node, "per is not the name of a field in quotes", 'such as per="device_id"')

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-import re2  # type: ignore[import-untyped]
+import re2
 
 from rules.diagnostics import nearest, shown
 from rules.durations import DURATION_HINT, parse_duration_ms

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rules.diagnostics import did_you_mean, nearest, shown
 from rules.fields import FIELDS, HOLDING_FIELDS, STANDARD_NAMES
-from rules.functions import ALL
+from rules.functions import ALL, SELECTOR_FUNCTIONS
 from rules.model import STREAMS, AnchorField, EvalTime, Expr, Field, HoldingField, LetRef, ProfileField, Selector
 from rules.scope import Scope
 
@@ -30,6 +30,7 @@ _SPELLINGS = {"true": "True", "false": "False", "null": "None", "none": "None", 
 
 
 def name(parser: Parser, node: ast.Name) -> Expr:
+    """A bare name outside selectors."""
     name, scope = node.id, parser.scope
     if name == "ts":
         return EvalTime()
@@ -77,12 +78,15 @@ def field(parser: Parser, node: ast.Name) -> Expr:
 def check_field(parser: Parser, node: ast.AST, stream: str, name: str) -> None:
     """Warn of a field that is nearly a standard one."""
     known = HOLDING_FIELDS if stream == "holding" else FIELDS[stream]
+    if name in SELECTOR_FUNCTIONS and parser.stream is not None:
+        parser.warn("W201", node, f"{shown(name)} without brackets is a field here", f"call it: {name}(…)")
     hint = None if name in known else did_you_mean(name, known, cutoff=0.8)
     if hint:
         parser.warn("W201", node, f"{shown(name)} is no standard field of {stream}", hint)
 
 
 def attribute(parser: Parser, node: ast.Attribute) -> Expr:
+    """``stream.field``, ``profile.field`` or ``holding.field``."""
     base = node.value
     if parser.stream is not None:
         return _attribute_in_selector(parser, node)
@@ -119,6 +123,7 @@ def _attribute_in_selector(parser: Parser, node: ast.Attribute) -> Expr:
 
 
 def subscript(parser: Parser, node: ast.Subscript) -> Expr:
+    """``x[…]`` in the place of a value, which is always an error."""
     if isinstance(node.value, ast.Name) and node.value.id in STREAMS:
         if parser.stream is not None:
             return parser.fail("E210", node, "a selector inside a selector")

@@ -44,6 +44,8 @@ class QuietHours:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
+    """What limits contacts; each part may be missing. ``timezone`` is that of the quiet hours."""
+
     timezone: str
     holdout: Holdout | None
     caps: tuple[Cap, ...]
@@ -100,7 +102,7 @@ def _holdout(node: Node, problems: Problems) -> Holdout | None:
     listed = reader.node.entries.get("classes")
     if "risk" in classes and listed is not None and isinstance(listed[1], Seq):
         place = next(item.position for item in listed[1].items if isinstance(item, Scalar) and item.value == "risk")
-        problems.add("E502", place, "class `risk` is never held out", "remove it")
+        problems.add("W501", place, "class `risk` is never held out", "remove it")
     return Holdout(_percent_hundredths(reader), reader.text_or_number("salt", ""), classes)
 
 

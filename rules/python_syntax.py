@@ -46,6 +46,7 @@ def python_tree(text: str) -> ast.expr:
 
 
 def too_deep() -> ExpressionSyntaxError:
+    """The error for an expression that no recursive pass could take."""
     return ExpressionSyntaxError("E212", 0, "the expression is nested too deeply", "split it with lets")
 
 

@@ -31,6 +31,7 @@ class Places:
     _by_id: dict[int, tuple[Any, ExprText, int]] = field(default_factory=dict)
 
     def put(self, node: Any, text: ExprText, offset: int) -> None:
+        """Remember that ``node`` stands at ``offset`` of ``text``."""
         self._by_id[id(node)] = (node, text, offset)
 
     def offset(self, node: Any) -> int:

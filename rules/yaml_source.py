@@ -22,17 +22,13 @@ from ruamel.yaml.reader import ReaderError
 from rules.diagnostics import Problems, shown
 from rules.model import Position
 from rules.source_text import SourceText
+from rules.yaml_scalars import resolve_plain
 
 MAX_DEPTH = 60
 MAX_NODES = 2_000_000
 """Bound on nodes with aliases written out, so that a few nested aliases can't fill the memory."""
 
 _PREFIX = "tag:yaml.org,2002:"
-_INT = re.compile(r"[-+]?[0-9]{1,4000}")
-_OCTAL = re.compile(r"0o[0-7]+")
-_HEX = re.compile(r"0x[0-9a-fA-F]+")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_INFINITY = re.compile(r"[-+]?\.(inf|Inf|INF)")
 _PROPERTY = re.compile(r"(?:([!&])([^\s,\[\]{}]*)|#[^\n]*)\s*")
 
 
@@ -182,6 +178,7 @@ class _Converter:
     nodes: int = 0
 
     def convert(self, raw: Any, depth: int) -> Node:
+        """Our node for ruamel's ``raw``. Raises _TooLargeError."""
         key = id(raw)
         before = self.nodes
         if key in self.done:
@@ -276,7 +273,7 @@ class _Converter:
             return text
         value = resolve_plain(text)
         if name == "float" and type(value) is int:
-            value = _to_float(text)
+            value = float(text)
         if type(value) is not types[name]:
             self.problems.add("E011", place, f"{shown(text)} is no {shown(tag)}")
         return value
@@ -287,32 +284,3 @@ def _joined_surrogates(text: str) -> str:
     if text.isascii() or not any("\ud800" <= c <= "\udbff" for c in text):
         return text
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
-
-
-def _to_float(text: str) -> float:
-    return float(text)
-
-
-def resolve_plain(text: str) -> Any:
-    """The value of an unquoted scalar by the YAML 1.2 core schema.
-
-    >>> [resolve_plain(t) for t in ("0x1F", "1e3", "yes", "2026-01-01", "~", "True")]
-    [31, 1000.0, 'yes', '2026-01-01', None, True]
-    """
-    if text in ("", "~", "null", "Null", "NULL"):
-        return None
-    if text in ("true", "True", "TRUE"):
-        return True
-    if text in ("false", "False", "FALSE"):
-        return False
-    if _INT.fullmatch(text):
-        return int(text)
-    if _OCTAL.fullmatch(text):
-        return int(text[2:], 8)
-    if _HEX.fullmatch(text):
-        return int(text[2:], 16)
-    if _FLOAT.fullmatch(text):
-        return _to_float(text)
-    if _INFINITY.fullmatch(text):
-        return -math.inf if text.startswith("-") else math.inf
-    return math.nan if text in (".nan", ".NaN", ".NAN") else text

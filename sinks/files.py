@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import Counter
 from pathlib import Path
@@ -27,6 +28,21 @@ def open_for_writing(path: Path) -> Any:
         ) from error
 
 
+def write_file(path: Path, content: bytes) -> None:
+    """Write a whole file."""
+    try:
+        with open_for_writing(path) as file:
+            file.write(content)
+    except OSError as error:
+        raise _failed(path, error) from error
+
+
+def _failed(path: Path, error: OSError) -> SinkError:
+    return SinkError(
+        f"{path}: writing failed: {error.strerror or error}; make room, or choose another folder with --out"
+    )
+
+
 class _LinesPartition(StatefulSinkPartition[list[bytes], None]):
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -36,17 +52,17 @@ class _LinesPartition(StatefulSinkPartition[list[bytes], None]):
         try:
             for lines in values:
                 self._file.writelines(line + b"\n" for line in lines)
+            # Not left to `close`: the runtime aborts the process if that raises while another error is on its way.
+            self._file.flush()
         except OSError as error:
-            raise SinkError(f"{self._path}: writing failed: {error.strerror or error}") from error
+            raise _failed(self._path, error) from error
 
     def snapshot(self) -> None:
         return None
 
     def close(self) -> None:
-        try:
+        with contextlib.suppress(OSError):  # all was written before, or the failure told
             self._file.close()
-        except OSError as error:
-            raise SinkError(f"{self._path}: writing failed: {error.strerror or error}") from error
 
 
 class LinesSink(FixedPartitionedSink[list[bytes], None]):
@@ -84,8 +100,7 @@ class _CountsPartition(StatefulSinkPartition["Counter[tuple[str, ...]]", None]):
             for name in path[:-1]:
                 into = into.setdefault(name, {})
             into[path[-1]] = n
-        with open_for_writing(self._path) as file:
-            file.write(json.dumps(nested, ensure_ascii=False, indent=2).encode())
+        write_file(self._path, json.dumps(nested, ensure_ascii=False, indent=2).encode())
 
 
 class CountsSink(FixedPartitionedSink["Counter[tuple[str, ...]]", None]):

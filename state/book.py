@@ -7,6 +7,7 @@ index to series object, filled as events come.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, Protocol
 
 from state.calendar import Periods
@@ -18,6 +19,9 @@ Row = dict[int, Any]
 Adder = Callable[[Row, Event], None]
 FeatureReader = Callable[[Row, int, Event | None], Any]
 """Takes a row, the time of the evaluation in ms and the anchor (none at a tick); gives the feature's value."""
+
+_REMEMBERED_MASKS = 8_192
+"""Combinations of selectors that events match are few; rules that make them many cost a look at every series."""
 
 _TRIM_EVERY = 127  # a series looks for stale entries whenever its length has these bits all zero
 
@@ -50,7 +54,7 @@ class SeriesSpec(Protocol):
 class FeatureSpec(Protocol):
     """A value read from a series: ``op`` over a window.
 
-    ``window``: ``last``, ``prior``, ``this``, ``ever`` or empty. ``before``: it is to be read before the anchor is added.
+    ``window``: ``last``, ``prior``, ``this`` or empty.
     """
 
     @property
@@ -74,16 +78,12 @@ class SeriesBook:
         self._periods: dict[tuple[str, str], Periods] = {}
         self._adders = [self._adder(i, spec) for i, spec in enumerate(series)]
         self._bits = [sum(1 << matcher for matcher in set(self._fed_by(spec))) for spec in series]
-        self._by_mask: dict[int, tuple[Adder, ...]] = {}
+        self.adders = lru_cache(_REMEMBERED_MASKS)(self._adders_of)
+        """What to call, with the row and the event, for an event that matched a mask."""
         self.readers = [self._reader(feature, series[feature.series]) for feature in features]
 
-    def adders(self, mask: int) -> tuple[Adder, ...]:
-        """What to call, with the row and the event, for an event that matched ``mask``."""
-        known = self._by_mask.get(mask)
-        if known is None:
-            known = tuple(add for add, bits in zip(self._adders, self._bits, strict=True) if bits & mask)
-            self._by_mask[mask] = known
-        return known
+    def _adders_of(self, mask: int) -> tuple[Adder, ...]:
+        return tuple(add for add, bits in zip(self._adders, self._bits, strict=True) if bits & mask)
 
     @staticmethod
     def _fed_by(spec: SeriesSpec) -> tuple[int, ...]:

@@ -116,15 +116,21 @@ class Extremes:
 
     def add(self, ts_ms: int, x: int | float) -> None:
         """Add a value at an event's own time."""
-        times, values, sign = self.times, self.values, self.sign
+        times, values = self.times, self.values
         at = bisect_right(times, ts_ms)
-        if at < len(values) and values[at] * sign <= x * sign:
+        if at < len(values) and self._undercuts(values[at], x):
             return
         first = at
-        while first and values[first - 1] * sign >= x * sign:
+        while first and self._undercuts(x, values[first - 1]):
             first -= 1
         times[first:at] = [ts_ms]
         values[first:at] = [x]
+
+    def _undercuts(self, later: int | float, earlier: int | float) -> bool:
+        # of 1 and 1.0 both stay: the earlier is what `min` of the whole window gives
+        if later == earlier:
+            return type(later) is type(earlier)
+        return (later < earlier) if self.sign > 0 else (later > earlier)
 
     def read(self, after_ms: int) -> int | float | None:
         """The extreme over the entries above ``after_ms``, null if there are none."""

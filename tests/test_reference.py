@@ -6,31 +6,24 @@ from random import Random
 
 import pytest
 
-from tests.reference.compare import compare
+from tests.reference.compare import COUNTS, compare, compare_with_expected
 from tests.reference.evaluator import evaluate
 from tests.reference.generate import Case, random_case, random_stream
 from tests.reference.generate_rules import random_rules
-from tests.reference.rules import load_rules, load_yaml
+from tests.reference.rules import load_rules
+from tests.reference.worked import FILES, load_worked
 
-CASES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
 NO_RULES = "version: 1\nrules: []\n"
 
 
-@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_worked_case(path: Path) -> None:
-    case = load_yaml(path.read_text(encoding="utf-8"))
-    options = case.get("options") or {}
-    named = {"lateness": "lateness_ms", "dedup": "dedup_ms", "until": "until_ms"}
-    partitions = [[line.encode("utf-8") for line in part] for part in case["partitions"]]
-    result = evaluate(
-        [case["rules"]], case.get("policy"), partitions, **{named[name]: value for name, value in options.items()}
-    )
-    expect = case["expect"]
-    assert compare(expect["decisions"], result.decisions) is None
-    assert len(result.dead_letters) == expect.get("dead_letters", 0)
-    assert result.duplicates == expect.get("duplicates", 0)
-    assert result.late == expect.get("late", 0)
-    assert result.pending == expect.get("pending", 0)
+    case, expect = load_worked(path)
+    result = case.run()
+    counts = {"dead_letters": len(result.dead_letters)} | {
+        name: getattr(result, name) for name in COUNTS if name != "dead_letters"
+    }
+    assert compare_with_expected(expect, result.decisions, counts) is None
 
 
 @pytest.mark.parametrize(

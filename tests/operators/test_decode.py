@@ -282,17 +282,17 @@ def test_of_keys_that_repeat_the_last_counts(first, second, name):
         ("txn", "currency", '""', ""),
         ("txn", "currency", '"USD"', "USD"),
         ("profile", "birthday", '"1990-02-29"', "1990-02-29"),
-        ("profile", "opt_out", '"survey"', ("survey",)),
-        ("profile", "opt_out", '["survey", "wechat"]', ("survey", "wechat")),
-        ("profile", "opt_out", '["survey", 1, null, "wechat", ["x"]]', ("survey", "wechat")),
-        ("profile", "opt_out", "[]", ()),
+        ("profile", "opt_out", '"survey"', ["survey"]),
+        ("profile", "opt_out", '["survey", "wechat"]', ["survey", "wechat"]),
+        ("profile", "opt_out", '["survey", 1, null, ["x"]]', ["survey", 1, None, ["x"]]),
+        ("profile", "opt_out", "[]", []),
         ("profile", "opt_out", "1", None),
         ("profile", "opt_out", '{"survey": 1}', None),
         ("profile", "opt_out", "null", None),
         ("profile", "holdings", '[{"holding_id": "h", "amount": 1e400}]', [{"holding_id": "h", "amount": None}]),
         ("profile", "holdings", '[{"holding_id": "h", "x": {"y": [1]}}]', [{"holding_id": "h", "x": {"y": [1]}}]),
         ("profile", "holdings", "[]", []),
-        ("profile", "holdings", "[{}, 1]", None),
+        ("profile", "holdings", "[{}, 1]", [{}, 1]),
         ("profile", "holdings", "{}", None),
         ("click", "mood", "true", True),
         ("click", "mood", "1.0", 1.0),
@@ -326,22 +326,23 @@ def test_missing_optional_fields():
 def test_feedback_is_annotated_but_keeps_what_it_brings():
     text = "提前还款太麻烦了，手机银行闪退"
     made = annotate(text)
+    topics, keywords = list(made.topics), list(made.keywords)
     fields = {"feedback": ["keywords", "metric", "sentiment", "text", "topics", "keywords"]}
 
     def values(**extra):
         (found,) = decode(line("feedback", metric="nps", **extra), fields=fields).events.values
         return found
 
-    assert values(text=text) == (made.keywords, "nps", made.sentiment, text, made.topics, made.keywords)
-    assert values() == ((), "nps", None, None, (), ())
-    assert values(text=5) == ((), "nps", None, None, (), ())
-    assert values(text=text, sentiment=0, topics=["x"], keywords=[]) == ((), "nps", 0, text, ("x",), ())
+    assert values(text=text) == (keywords, "nps", made.sentiment, text, topics, keywords)
+    assert values() == ([], "nps", None, None, [], [])
+    assert values(text=5) == ([], "nps", None, None, [], [])
+    assert values(text=text, sentiment=0, topics=["x"], keywords=[]) == ([], "nps", 0, text, ["x"], [])
     wrong = {"sentiment": "good", "topics": "x", "keywords": ["a", 1]}
     assert values(text=text, **wrong) == values(text=text)
     assert decode(line("feedback", text=text), fields={"feedback": ["sentiment"]}).events.values == [(made.sentiment,)]
     assert value("feedback", "sentiment", "0.25") == 0.25
     unannotated = decode(line("feedback", text=text), fields={"feedback": ["sentiment", "topics"]}, annotate=None)
-    assert unannotated.events.values == [(None, ())]
+    assert unannotated.events.values == [(None, [])]
     assert value("click", "sentiment", '"mine"') == "mine"
 
 

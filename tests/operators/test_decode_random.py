@@ -129,13 +129,12 @@ def plain_values(stream, event):
             value = clean(value)
         elif name == "opt_out":
             value = [value] if isinstance(value, str) else value
-            value = tuple(x for x in value if isinstance(x, str)) if isinstance(value, list) else None
+            value = clean(value) if isinstance(value, list) else None
         elif name == "holdings":
-            good = isinstance(value, list) and all(isinstance(x, dict) for x in value)
-            value = clean(value) if good else None
+            value = clean(value) if isinstance(value, list) else None
         elif name in ("topics", "keywords"):
             good = isinstance(value, list) and all(isinstance(x, str) for x in value)
-            value = tuple(value) if good else getattr(annotate(text_of(event)), name)
+            value = value if good else list(getattr(annotate(text_of(event)), name))
         elif name in NUMBERS:
             value = clean(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
             if name == "sentiment" and value is None:

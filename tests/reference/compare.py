@@ -11,6 +11,8 @@ FIELDS = (
     *("rule_version", "class", "priority", "customer_id", "anchor_event_id", "holding_id", "late"),
 )
 
+COUNTS = ("dead_letters", "duplicates", "late", "pending")
+
 
 def same(a: Any, b: Any) -> bool:
     if isinstance(a, bool) or isinstance(b, bool):
@@ -58,3 +60,9 @@ def compare_dead_letters(want: list[dict[str, Any]], got: list[dict[str, Any]]) 
         if w != g:
             return f"missing: {w[:300]}" if w < g else f"unexpected: {g[:300]}"
     return None if len(wanted) == len(found) else f"want {len(wanted)} dead letters, got {len(found)}"
+
+
+def compare_with_expected(expect: dict[str, Any], decisions: list[dict[str, Any]], found: dict[str, int]) -> str | None:
+    """The first difference from a worked case's `expect`; `found` has every name of COUNTS."""
+    wanted = {name: expect.get(name, 0) for name in COUNTS}
+    return compare(expect["decisions"], decisions) or (None if wanted == found else f"want {wanted}, got {found}")

@@ -145,3 +145,10 @@ def test_a_diagnostic_in_one_line() -> None:
     assert str(found[0]).endswith(
         ":2:8: E101 -: `rules` must be a list, not the number `5` (begin each rule with `- id:`)"
     )
+
+
+def test_scores_of_configured_models_are_fine(tmp_path: Path) -> None:
+    path = tmp_path / "rules.yaml"
+    path.write_text((RULE % "a").replace("then:", "when: 'score(\"m\") > 0.9', then:"))
+    assert codes(load_rules([path])[1]) == ["W307"]
+    assert load_rules([path], models=["m"])[1] == []

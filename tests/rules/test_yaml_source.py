@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from rules.diagnostics import Problems
-from rules.yaml_source import Map, Scalar, read_yaml, resolve_plain
+from rules.yaml_scalars import resolve_plain
+from rules.yaml_source import Map, Scalar, read_yaml
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Benchmarks: scenarios with permanent names, compared within one run."""

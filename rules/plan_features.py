@@ -1,0 +1,169 @@
+"""Turns selectors and aggregates into matchers, series and features, each once however many rules use it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rules import model as m
+from rules.evaluate import Reader, compile_expr
+from rules.plan import Condition, Feature, FeatureSet, Matcher, Series
+
+AGGREGATES = m.Aggregate | m.Latest | m.Age | m.Novel | m.Sequence | m.Streak
+
+_PERIOD_MAX_MS = {"day": 2 * 86_400_000, "week": 8 * 86_400_000, "month": 32 * 86_400_000}
+_SERIES_KIND = {
+    "count": "times",
+    "sum": "sums",
+    "mean": "sums",
+    "std": "sums",
+    "min": "minima",
+    "max": "maxima",
+    "distinct": "values",
+}
+
+
+class FeaturePlanner:
+    """Collects what is read of the events. A column, matcher or feature keeps its number once it has one."""
+
+    def __init__(self, aggregates: Iterable[m.Expr]) -> None:
+        self.columns: dict[str, dict[str, int]] = {stream: {} for stream in m.STREAMS}
+        self.matchers: list[Matcher] = []
+        self.customer = FeatureSet()
+        self.entities: dict[str, FeatureSet] = {}
+        self._matcher_numbers: dict[m.Selector, int] = {}
+        self._numbers: dict[m.Expr, int] = {}
+        self._entity_numbers: dict[m.Aggregate, tuple[str, int]] = {}
+        self._retention_ms: dict[tuple[str | None, str, m.Selector, str | None], int] = {}
+        names = set()
+        for node in aggregates:
+            self._note_retention(node)
+            if isinstance(node, m.Aggregate) and node.per:
+                names.add(node.per)
+        for name in sorted(names):
+            by_stream = {code: self.column(stream, name) for code, stream in enumerate(m.STREAMS)}
+            self.entities[name] = FeatureSet(entity_columns=by_stream)
+
+    # --- columns and matchers --------------------------------------------------------------------
+
+    def column(self, stream: str, name: str) -> int:
+        """The column of a stream's field."""
+        columns = self.columns[stream]
+        return columns.setdefault(name, len(columns))
+
+    def matcher(self, selector: m.Selector) -> int:
+        """The number of a selector's matcher."""
+        known = self._matcher_numbers.get(selector)
+        if known is not None:
+            return known
+        index = self._matcher_numbers[selector] = len(self.matchers)
+        test: Reader | None = None
+        columns: tuple[int, ...] = ()
+        if selector.predicate is not None:
+            used: dict[int, None] = {}
+
+            def leaf(node: m.Expr) -> Reader:
+                assert isinstance(node, m.Field)
+                column = self.column(selector.stream, node.name)
+                used[column] = None
+                return lambda values: values[column]
+
+            test = compile_expr(selector.predicate, leaf)
+            columns = tuple(used)
+        self.matchers.append(Matcher(m.STREAMS.index(selector.stream), test, columns))
+        return index
+
+    def mask(self, selectors: Sequence[m.Selector]) -> int:
+        """The bits of some selectors' matchers."""
+        return sum(1 << index for index in {self.matcher(selector) for selector in selectors})
+
+    # --- features --------------------------------------------------------------------------------
+
+    def _note_retention(self, node: m.Expr) -> None:
+        """A shared series keeps what its longest window needs."""
+        match node:
+            case m.Aggregate(op, selector, name, window, per) if window.kind != "ever":
+                key = (per, _SERIES_KIND[op], selector, name)
+                size_ms = window.size_ms or _PERIOD_MAX_MS[window.period]
+            case m.Novel(selector, name, size_ms):
+                key = (None, "values", selector, name)
+            case _:
+                return
+        self._retention_ms[key] = max(size_ms, self._retention_ms.get(key, 0))
+
+    def feature(self, node: m.Expr) -> int:
+        """The number of a customer's feature."""
+        known = self._numbers.get(node)
+        if known is None:
+            known = self._numbers[node] = len(self.customer.features)
+            self.customer.features.append(self._build(node, self.customer))
+        return known
+
+    def entity_feature(self, node: m.Aggregate) -> tuple[str, int]:
+        """The ``per=`` field and the number of an entity's feature."""
+        known = self._entity_numbers.get(node)
+        if known is None:
+            assert node.per is not None
+            feature_set = self.entities[node.per]
+            known = self._entity_numbers[node] = (node.per, len(feature_set.features))
+            feature_set.features.append(self._build(node, feature_set))
+        return known
+
+    def _build(self, node: m.Expr, into: FeatureSet) -> Feature:
+        match node:
+            case m.Aggregate(op, selector, name, window, per):
+                before = window.kind == "prior"
+                if window.kind == "ever":
+                    series = self._series(into, "totals", [selector], [name])
+                    return Feature(series, op)
+                kind = _SERIES_KIND[op]
+                retention_ms = self._retention_ms[(per, kind, selector, name)]
+                series = self._series(into, kind, [selector], [name], retention_ms=retention_ms)
+                return Feature(series, op, window.kind, window.size_ms, window.period, window.timezone, before)
+            case m.Latest(op, selector, name):
+                return Feature(self._series(into, "latest", [selector], [name]), op, before=op == "prev")
+            case m.Age(selector):
+                return Feature(self._series(into, "latest", [selector], [None]), "age", before=True)
+            case m.Novel(selector, name, within_ms):
+                retention_ms = self._retention_ms[(None, "values", selector, name)]
+                series = self._series(into, "values", [selector], [name], retention_ms=retention_ms)
+                return Feature(series, "novel", "prior", within_ms, before=True)
+            case m.Sequence(selectors, within_ms):
+                series = self._series(into, "sequence", selectors, [None] * len(selectors))
+                return Feature(series, "seq", "last", within_ms, before=True)
+            case m.Streak():
+                return Feature(self._streak(node, into), "streak")
+        raise AssertionError(node)
+
+    def _series(self, into: FeatureSet, kind: str, selectors: Sequence[m.Selector], names: Sequence[str | None],
+                retention_ms: int = 0, period: str = "", timezone: str = "", ops: tuple[str, ...] = (),
+                condition: Condition | None = None) -> int:  # fmt: skip
+        columns = tuple(
+            None if name is None else self.column(selector.stream, name)
+            for selector, name in zip(selectors, names, strict=True)
+        )
+        matchers = tuple(self.matcher(selector) for selector in selectors)
+        series = Series(kind, matchers, columns, retention_ms, period, timezone, ops, condition)
+        if series in into.series:
+            return into.series.index(series)
+        into.series.append(series)
+        return len(into.series) - 1
+
+    def _streak(self, node: m.Streak, into: FeatureSet) -> int:
+        if node.selector is not None:
+            return self._series(into, "run", [node.selector], [None], period=node.period, timezone=node.timezone)
+        assert node.condition is not None
+        parts: list[m.Aggregate] = []
+
+        def leaf(expr: m.Expr) -> Reader:
+            assert isinstance(expr, m.Aggregate)
+            if expr not in parts:
+                parts.append(expr)
+            index = parts.index(expr)
+            return lambda totals: totals[index]
+
+        test = compile_expr(node.condition, leaf)
+        return self._series(
+            into, "condition_run", [p.selector for p in parts], [p.field for p in parts],
+            period=node.period, timezone=node.timezone, ops=tuple(p.op for p in parts),
+            condition=lambda totals: bool(test(totals)),
+        )  # fmt: skip
