@@ -57,14 +57,12 @@ def replay(
         int, typer.Option(parser=_duration_ms, metavar="DURATION", help="An event seen again within this is dropped.")
     ] = "1h",  # type: ignore[assignment]
     until: Annotated[
-        int | None,
-        typer.Option(min=0, metavar="TS_MS", help="Let event time run on to this if the events end earlier."),
+        int | None, typer.Option(min=0, metavar="TS_MS", help="Let event time run on to this if the events end earlier.")
     ] = None,
     max_jump: Annotated[
         int,
         typer.Option(
-            parser=_duration_ms,
-            metavar="DURATION",
+            parser=_duration_ms, metavar="DURATION",
             help="An event this far above its file's highest time is a dead letter; 0 for no limit.",
         ),
     ] = "366d",  # type: ignore[assignment]  # fmt: skip
@@ -172,8 +170,6 @@ def demo(
     sql: Annotated[str | None, typer.Option(help="Only run this query on the last demonstration.")] = None,
 ) -> None:
     """Simulate a bank, run rules over it, and show what they found, in under a minute; needs no server."""
-    import os
-
     from flows.demo import DemoJob, run_demo, show_query
     from flows.failures import known_failure
     from sinks.clickhouse import ClickHouseSinkError
@@ -182,7 +178,7 @@ def demo(
         if sql is not None:
             show_query(out, sql)
         else:
-            run_demo(DemoJob(out, customers, days, seed, workers=min(2, os.cpu_count() or 1)))
+            run_demo(DemoJob(out, customers, days, seed))
     except Exception as error:
         known = error if isinstance(error, OSError | ClickHouseSinkError) else known_failure(error)
         if known is None:
