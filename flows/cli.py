@@ -180,10 +180,12 @@ def demo(
         else:
             run_demo(DemoJob(out, customers, days, seed))
     except Exception as error:
-        known = error if isinstance(error, OSError | ClickHouseSinkError) else known_failure(error)
+        known = error if isinstance(error, ClickHouseSinkError) else known_failure(error)
+        if isinstance(error, OSError):
+            known = OSError(f"{error.filename or out}: {error.strerror or error}; choose another folder with --out")
         if known is None:
             raise
-        _fail(f"cem demo: {known}", FAILED)
+        _fail(f"cem demo: {known}", FAILED if sql is None else WRONG_INPUT)
 
 
 def _day_progress(days: int) -> AbstractContextManager[Callable[[int], None]]:
