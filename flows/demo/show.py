@@ -16,6 +16,8 @@ from flows.demo.score import StoryScore
 from rules.model import RuleSet
 
 PLAIN_WIDTH = 120
+NARROW_WIDTH = 105
+"""Below this a table of counts leaves something out, so that rich does not cut its numbers off."""
 _PLAIN_BOX = box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
 """A line of hyphens under the head and nothing else."""
 _REASONS = ("shadow", "holdout", "opt_out", "cooldown", "cap", "quiet_hours", "open_ticket")
@@ -68,24 +70,31 @@ class Show:
         """Decisions by rule and outcome, the rules in order of priority."""
         by_rule = summary["decisions"]
         used = [reason for reason in _REASONS if any(reason in counts for counts in by_rule.values())]
-        names = ["rule", "title", "emitted", *used]
+        narrow = self.console.width < NARROW_WIDTH
+        names = ["rule", *([] if narrow else ["title"]), "emitted", *used]
         rows = []
         for rule in sorted(rules.rules, key=lambda rule: -rule.priority):
             counts = by_rule.get(rule.id, {})
-            rows.append([rule.id, rule.title, *(_count(counts.get(name, 0)) for name in ("emitted", *used))])
+            title = [] if narrow else [rule.title]
+            rows.append([rule.id, *title, *(_count(counts.get(name, 0)) for name in ("emitted", *used))])
         totals = [sum(counts.get(name, 0) for counts in by_rule.values()) for name in ("emitted", *used)]
-        rows.append(["all", "", *map(_count, totals)])
-        self.table(names, rows, right=frozenset(names[2:]), keep=frozenset(["rule", *names[2:]]))
+        rows.append(["all", *([] if narrow else [""]), *map(_count, totals)])
+        self.table(names, rows, right=frozenset(["emitted", *used]), keep=frozenset(["rule", "emitted", *used]))
 
     def scores(self, scores: Sequence[StoryScore]) -> None:
         """Each story's rule against the truth."""
-        names = ["story", "rule", "expected", "found", "missed", "false alarms", "precision", "recall"]
+        narrow = self.console.width < NARROW_WIDTH
+        numbers = ["expected", "found", "missed", "false\nalarms", "precision", "recall"]
         rows = [
-            [s.story, s.rule_id, str(s.expected), str(s.found), _count(len(s.missed)), _count(s.false_alarms),
-             _share(s.precision), _share(s.recall)]
+            [
+                *([f"{s.story}\n{s.rule_id}"] if narrow else [s.story, s.rule_id]),
+                *(str(s.expected), str(s.found), _count(len(s.missed)), _count(s.false_alarms)),
+                *(_share(s.precision), _share(s.recall)),
+            ]
             for s in scores
-        ]  # fmt: skip
-        self.table(names, rows, right=frozenset(names[2:]), keep=frozenset(names))
+        ]
+        names = [*(["story and rule"] if narrow else ["story", "rule"]), *numbers]
+        self.table(names, rows, right=frozenset(numbers), keep=frozenset(names))
 
     def explanation(self, e: Explanation) -> None:
         """One ticket in words."""

@@ -10,11 +10,14 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
+from flows.cli import app
 from flows.demo import DemoJob, run_demo, show_query
 from flows.demo.explain import pick_ticket, what_happened
 from flows.demo.run import demo_rules
 from flows.demo.score import STORY_RULES, StoryScore, score
+from flows.demo.show import Show
 from flows.demo.spoil import BROKEN_EACH, spoil
 from flows.demo.words import REASONS, as_written, in_words
 from flows.simulate.stories import STORIES
@@ -182,6 +185,22 @@ def test_spoiling_breaks_repeats_and_delays_but_loses_nothing(tmp_path: Path) ->
 # ---- the whole
 
 
+@pytest.mark.parametrize("width", [80, 120])
+def test_tables_cut_no_number_off(width: int) -> None:
+    out = io.StringIO()
+    longest = max(STORY_RULES.values(), key=len)
+    found = StoryScore("s" * 22, longest, 1200, 1000, tuple("x" * 200), 3)
+    Show(Console(file=out, width=width)).scores([found])
+    words = out.getvalue().split()
+    assert {"s" * 22, longest, "1200", "1000", "200", "3", "0.997", "0.833"} <= set(words)
+
+
+def test_the_command_answers_a_query_or_says_what_is_missing(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["demo", "--out", str(tmp_path), "--sql", "SELECT 1"])
+    assert result.exit_code == 1
+    assert "run `cem demo` first" in result.output
+
+
 @dataclass
 class Shown:
     folder: Path
@@ -215,7 +234,7 @@ def test_the_tables_say_what_the_summary_says(shown: Shown) -> None:
     by_rule = {row.split()[0]: row for row in part(shown.text, "Decisions by rule")[2:]}
     for rule, counts in shown.summary["decisions"].items():
         assert str(counts.get("emitted", "-")) in by_rule[rule].split()
-    stories = part(shown.text, "Was it right?")[2:]
+    stories = part(shown.text, "Was it right?")[3:]
     assert [row.split()[0] for row in stories] == list(STORY_RULES)
     assert all(row.split()[-2:] == ["1.000", "1.000"] for row in stories)
     dead = sum(shown.summary["dead_letters"].values())
