@@ -67,8 +67,7 @@ def replay(
     max_jump: Annotated[
         int,
         typer.Option(
-            parser=_duration_ms,
-            metavar="DURATION",
+            parser=_duration_ms, metavar="DURATION",
             help="An event this far above its file's highest time is a dead letter; 0 for no limit.",
         ),
     ] = "366d",  # type: ignore[assignment]
@@ -194,8 +193,6 @@ def demo(
     sql: Annotated[str | None, typer.Option(help="Only run this query on the last demonstration.")] = None,
 ) -> None:
     """Simulate a bank, run rules over it, and show what they found, in under a minute; needs no server."""
-    import os
-
     from flows.demo import DemoJob, run_demo, show_query
     from flows.failures import known_failure
     from sinks.clickhouse import ClickHouseSinkError
@@ -204,12 +201,14 @@ def demo(
         if sql is not None:
             show_query(out, sql)
         else:
-            run_demo(DemoJob(out, customers, days, seed, workers=min(2, os.cpu_count() or 1)))
+            run_demo(DemoJob(out, customers, days, seed))
     except Exception as error:
-        known = error if isinstance(error, OSError | ClickHouseSinkError) else known_failure(error)
+        known = error if isinstance(error, ClickHouseSinkError) else known_failure(error)
+        if isinstance(error, OSError):
+            known = OSError(f"{error.filename or out}: {error.strerror or error}; choose another folder with --out")
         if known is None:
             raise
-        _fail(f"cem demo: {known}", FAILED)
+        _fail(f"cem demo: {known}", FAILED if sql is None else WRONG_INPUT)
 
 
 def _day_progress(days: int) -> AbstractContextManager[Callable[[int], None]]:

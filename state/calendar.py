@@ -78,7 +78,7 @@ def first_at_or_after(ts_ms: int, hour: int, minute: int, zone: dt.tzinfo) -> tu
     """The first local day whose ``hour:minute`` is at or after ``ts_ms``, with that instant; none past year 9999."""
     today = dt.datetime.fromtimestamp(min(ts_ms, MAX_LOCAL_MS) // 1000, zone).date().toordinal()
     for ordinal in range(today - 1, today + 3):
-        if 1 <= ordinal < dt.date.max.toordinal():
+        if 1 <= ordinal <= dt.date.max.toordinal():
             date = dt.date.fromordinal(ordinal)
             at_ms = local_ms(date, hour, minute, zone)
             if at_ms >= ts_ms:
@@ -88,7 +88,7 @@ def first_at_or_after(ts_ms: int, hour: int, minute: int, zone: dt.tzinfo) -> tu
 
 def next_day(date: dt.date, hour: int, minute: int, zone: dt.tzinfo) -> tuple[dt.date, int] | None:
     """The local day after ``date`` and the instant of its ``hour:minute``; none at the end of the year 9999."""
-    if date.toordinal() + 1 >= dt.date.max.toordinal():
+    if date.toordinal() >= dt.date.max.toordinal():
         return None
     following = date + dt.timedelta(days=1)
     return following, local_ms(following, hour, minute, zone)

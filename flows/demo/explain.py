@@ -41,9 +41,10 @@ class Explanation:
 
 
 def pick_ticket(decisions: Sequence[Record], rule_ids: Iterable[str]) -> Record | None:
-    """The emitted ticket that tells most: one beside which decisions were suppressed, for two reasons if there is one.
+    """The emitted ticket that tells most; null if these rules emitted none.
 
-    Among equals the first of the rules given, then the earliest. Null if these rules emitted no ticket.
+    That is one beside which decisions about the customer were suppressed; of these, one of the first rule in the
+    order given; of these, the one with the most reasons beside it.
     """
     suppressed: dict[str, list[Record]] = {}
     for decision in decisions:
@@ -52,10 +53,10 @@ def pick_ticket(decisions: Sequence[Record], rule_ids: Iterable[str]) -> Record 
     order = {rule_id: place for place, rule_id in enumerate(rule_ids)}
     tickets = [d for d in decisions if d["kind"] == "ticket" and d["decision"] == "emitted" and d["rule_id"] in order]
 
-    def rank(ticket: Record) -> tuple[int, int, int, str]:
+    def rank(ticket: Record) -> tuple[bool, int, int, int, str]:
         near = [d for d in suppressed.get(ticket["customer_id"], ()) if abs(d["ts"] - ticket["ts"]) <= BESIDE_MS]
         reasons = len({d["reason"] for d in near})
-        return -min(reasons, 2), order[ticket["rule_id"]], ticket["ts"], ticket["action_id"]
+        return reasons == 0, order[ticket["rule_id"]], -reasons, ticket["ts"], ticket["action_id"]
 
     return min(tickets, key=rank, default=None)
 
@@ -106,8 +107,10 @@ def what_happened(event: Record) -> str:
             return f"{event.get('action')}, {where}" + (f": {error}{rest}" if rest else "")
         case "txn":
             other = event.get("counterparty_id") or event.get("merchant_id") or ""
-            ways = {"in": "from", "out": "to"}
-            return f"{event.get('kind')} {event['amount']:,.2f} {ways[event['direction']]} {other}".rstrip()
+            way = " from " if event["direction"] == "in" else " to "
+            return f"{event.get('kind')} {event['amount']:,.2f}" + (
+                f"{way}{other}" if other else f" {event['direction']}"
+            )
         case "feedback":
             score = f" {event['score']}" if event.get("score") is not None else ""
             return f"{event.get('metric')}{score}" + (f": {event['text']}" if event.get("text") else "")

@@ -110,6 +110,7 @@ def run_demo(job: DemoJob, console: Console | None = None) -> dict[str, Any]:
             say(f"loaded {sum(rows.values()):,} rows into ClickHouse (embedded, no server)")
         show.heading("What happened")
         show.summary(summary, len(rules.rules), job.customers, job.days)
+        show.heading("Decisions by rule and reason")
         show.decisions(summary, rules)
         show.heading("Was it right? Decisions against the stories hidden in the data (truth.ndjson)")
         show.scores(score(truth, decisions))

@@ -16,7 +16,10 @@ from flows.demo.score import StoryScore
 from rules.model import RuleSet
 
 PLAIN_WIDTH = 120
+NARROW_WIDTH = 105
+"""Below this a table of counts leaves something out, so that rich does not cut its numbers off."""
 _PLAIN_BOX = box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
+"""A line of hyphens under the head and nothing else."""
 _REASONS = ("shadow", "holdout", "opt_out", "cooldown", "cap", "quiet_hours", "open_ticket")
 
 
@@ -33,17 +36,22 @@ class Show:
 
     def line(self, text: str, style: str = "") -> None:
         """A line of text as it is, wrapped at the console's width."""
-        self.console.print(Text(text, style=style))
+        self._print(Text(text, style=style))
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: frozenset[str] = frozenset(),
               keep: frozenset[str] = frozenset()) -> None:  # fmt: skip
         """A table; columns in `right` are aligned so, those in `keep` are not wrapped."""
-        table = Table(box=box.SIMPLE_HEAD if self.console.is_terminal else _PLAIN_BOX, pad_edge=False, padding=(0, 1))
+        table = Table(
+            box=box.SIMPLE_HEAD if self.console.is_terminal else _PLAIN_BOX,
+            pad_edge=False,
+            show_edge=False,
+            padding=(0, 1),
+        )
         for name in columns:
             table.add_column(name, justify="right" if name in right else "left", no_wrap=name in keep, overflow="fold")
         for row in rows:
             table.add_row(*(Text(cell) for cell in row))
-        self.console.print(table)
+        self._print(table)
 
     def summary(self, summary: Mapping[str, Any], rules: int, customers: int, days: int) -> None:
         """Counts of the replay."""
@@ -62,24 +70,31 @@ class Show:
         """Decisions by rule and outcome, the rules in order of priority."""
         by_rule = summary["decisions"]
         used = [reason for reason in _REASONS if any(reason in counts for counts in by_rule.values())]
-        names = ["rule", "title", "emitted", *used]
+        narrow = self.console.width < NARROW_WIDTH
+        names = ["rule", *([] if narrow else ["title"]), "emitted", *used]
         rows = []
         for rule in sorted(rules.rules, key=lambda rule: -rule.priority):
             counts = by_rule.get(rule.id, {})
-            rows.append([rule.id, rule.title, *(_count(counts.get(name, 0)) for name in ("emitted", *used))])
+            title = [] if narrow else [rule.title]
+            rows.append([rule.id, *title, *(_count(counts.get(name, 0)) for name in ("emitted", *used))])
         totals = [sum(counts.get(name, 0) for counts in by_rule.values()) for name in ("emitted", *used)]
-        rows.append(["all", "", *map(_count, totals)])
-        self.table(names, rows, right=frozenset(names[2:]), keep=frozenset(["rule", *names[2:]]))
+        rows.append(["all", *([] if narrow else [""]), *map(_count, totals)])
+        self.table(names, rows, right=frozenset(["emitted", *used]), keep=frozenset(["rule", "emitted", *used]))
 
     def scores(self, scores: Sequence[StoryScore]) -> None:
         """Each story's rule against the truth."""
-        names = ["story", "rule", "expected", "found", "missed", "false alarms", "precision", "recall"]
+        narrow = self.console.width < NARROW_WIDTH
+        numbers = ["expected", "found", "missed", "false\nalarms", "precision", "recall"]
         rows = [
-            [s.story, s.rule_id, str(s.expected), str(s.found), _count(len(s.missed)), _count(s.false_alarms),
-             _share(s.precision), _share(s.recall)]
+            [
+                *([f"{s.story}\n{s.rule_id}"] if narrow else [s.story, s.rule_id]),
+                *(str(s.expected), str(s.found), _count(len(s.missed)), _count(s.false_alarms)),
+                *(_share(s.precision), _share(s.recall)),
+            ]
             for s in scores
-        ]  # fmt: skip
-        self.table(names, rows, right=frozenset(names[2:]), keep=frozenset(names))
+        ]
+        names = [*(["story and rule"] if narrow else ["story", "rule"]), *numbers]
+        self.table(names, rows, right=frozenset(numbers), keep=frozenset(names))
 
     def explanation(self, e: Explanation) -> None:
         """One ticket in words."""
@@ -90,11 +105,12 @@ class Show:
         self._labelled("Rule", e.rule)
         self._labelled("Why", f"{e.condition}; {e.timing}")
         self._labelled("To do", e.advice)
+        self.console.print()
         self.table(("feature", "value", "meaning"), e.reasons, right=frozenset(["value"]), keep=frozenset(["feature"]))
-        self.line("The events that led to it:", "bold")
+        self.heading("The events that led to it")
         self.table(("time", "stream", "what happened", ""), e.evidence, keep=frozenset(["time", "stream", ""]))
         if e.beside:
-            self.line("Held back for the same customer within a week:", "bold")
+            self.heading("Held back for the same customer within a week")
             names = ("time", "rule", "kind", "why")
             self.table(names, e.beside, keep=frozenset(names[:3]))
         else:
@@ -119,7 +135,16 @@ class Show:
         grid.add_column(width=7)
         grid.add_column(overflow="fold")
         grid.add_row(Text(label, style="bold"), Text(text))
-        self.console.print(grid)
+        self._print(grid)
+
+    def _print(self, what: Table | Text) -> None:
+        if self.console.is_terminal:
+            self.console.print(what)
+            return
+        with self.console.capture() as captured:
+            self.console.print(what)
+        for line in captured.get().splitlines():  # rich fills lines with spaces up to the width
+            self.console.print(line.rstrip(), markup=False, highlight=False, soft_wrap=True)
 
 
 def make_console() -> Console:

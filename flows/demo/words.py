@@ -100,7 +100,7 @@ def events(selector: m.Selector) -> str:
 def _window(window: m.Window) -> str:
     match window.kind:
         case "last":
-            return f" in the last {duration(window.size_ms)}"
+            return f" in the last {duration(window.size_ms).removeprefix('1 ')}"
         case "prior":
             return f" in the {duration(window.size_ms)} before"
         case "this":
@@ -130,14 +130,15 @@ def as_written(expr: m.Expr) -> str:
         case m.EvalTime():
             return "ts"
         case m.Unary(op=op, operand=operand):
-            return f"{op}{' ' if op == 'not' else ''}{_inner(operand)}"
+            return f"{op}{' ' if op == 'not' else ''}{_inside(expr, operand)}"
         case m.Arithmetic(op=op, left=left, right=right):
-            return f"{_inner(left)} {op} {_inner(right)}"
+            same = isinstance(left, m.Arithmetic) and _level(left) == _level(expr)  # a - b - c needs no brackets
+            return f"{as_written(left) if same else _inside(expr, left)} {op} {_inside(expr, right)}"
         case m.Logic(op=op, operands=operands):
-            return f" {op} ".join(map(_inner, operands))
+            return f" {op} ".join(_inside(expr, operand) for operand in operands)
         case m.Compare(ops=ops, operands=operands):
             pairs = zip(ops, operands[1:], strict=True)
-            return _inner(operands[0]) + "".join(f" {op} {_inner(operand)}" for op, operand in pairs)
+            return _inside(expr, operands[0]) + "".join(f" {op} {_inside(expr, operand)}" for op, operand in pairs)
         case m.Call(function=function, args=args):
             return f"{function}({', '.join(map(as_written, args))})"
         case m.Rises(condition=condition):
@@ -146,6 +147,20 @@ def as_written(expr: m.Expr) -> str:
     return f"({phrase})"
 
 
-def _inner(expr: m.Expr) -> str:
-    text = as_written(expr)
-    return f"({text})" if isinstance(expr, m.Logic | m.Arithmetic | m.Compare) else text
+def _inside(outer: m.Expr, inner: m.Expr) -> str:
+    text = as_written(inner)
+    return f"({text})" if _level(inner) <= _level(outer) else text
+
+
+def _level(expr: m.Expr) -> int:
+    """How tightly an expression binds, as in Python."""
+    match expr:
+        case m.Logic(op=op):
+            return 1 if op == "or" else 2
+        case m.Unary(op=op):
+            return 3 if op == "not" else 7
+        case m.Compare():
+            return 4
+        case m.Arithmetic(op=op):
+            return 5 if op in "+-" else 6
+    return 8
