@@ -97,13 +97,12 @@ def days_until(text: object, now: Local, yearly: bool) -> int | None:
         return when.toordinal() - now.day
 
     def in_year(year: int) -> int:
+        shift = 400 if year > date.max.year else 0
         try:
-            return when.replace(year=year).toordinal()
-        except ValueError:  # 29 February in a common year, or a year beyond the calendar
-            return date(year, 2, 28).toordinal()
+            found = when.replace(year=year - shift)
+        except ValueError:  # 29 February in a common year
+            found = date(year - shift, 2, 28)
+        return found.toordinal() + (DAYS_400Y if shift else 0)
 
-    try:
-        this_year = in_year(now.year)
-        return (this_year if this_year >= now.day else in_year(now.year + 1)) - now.day
-    except ValueError:
-        return None
+    this_year = in_year(now.year)
+    return (this_year if this_year >= now.day else in_year(now.year + 1)) - now.day
