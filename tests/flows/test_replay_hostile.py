@@ -27,7 +27,9 @@ def hostile_job(folder: Path, partitions: list[list[bytes]], workers: int = 1) -
     return ReplayJob(rule_set, files, folder / f"out-{workers}", policy, workers=workers)
 
 
-def plain_account(job: ReplayJob, partitions: list[list[bytes]]) -> tuple[Counter[str], dict[str, tuple[str, str]], int]:
+def plain_account(
+    job: ReplayJob, partitions: list[list[bytes]]
+) -> tuple[Counter[str], dict[str, tuple[str, str]], int]:
     """Events by stream, reason and field of each dead letter by its source, blank lines: by a plain decoder."""
     events: Counter[str] = Counter()
     dead = {}
