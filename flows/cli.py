@@ -78,38 +78,24 @@ def replay(
     from flows.progress import show_progress
     from flows.replay import ReplayJob
     from flows.replay import replay as run
+    from flows.signals import stopped_by_signals
 
     rule_set, contact_policy = _load(rules, policy)
     job = ReplayJob(
         rule_set, tuple(events), out, contact_policy, lateness, dedup, until, max_jump, workers,
     )  # fmt: skip
-    stopped_by = _stop_on_signals()
     try:
-        with show_progress(events, "replay") as progress:
+        with (
+            stopped_by_signals(f"cem replay: stopped; what is in {out} is not complete"),
+            show_progress(events, "replay") as progress,
+        ):
             summary = run(job, progress)
-    except BaseException as error:
-        if stopped_by:
-            _fail(f"cem replay: stopped; what is in {out} is not complete", 128 + stopped_by[0])
+    except Exception as error:
         known = known_failure(error)
         if known is None:
             raise
         _fail(f"cem replay: {known}", FAILED)
     _report(summary, out)
-
-
-def _stop_on_signals() -> list[int]:
-    """Make Ctrl-C and SIGTERM end the run in good order; the list receives the signal's number."""
-    import signal
-
-    received: list[int] = []
-
-    def stop(number: int, _: object) -> None:
-        received.append(number)
-        raise KeyboardInterrupt
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
-    return received
 
 
 def _load(rules: list[Path], policy: Path | None):  # type: ignore[no-untyped-def]

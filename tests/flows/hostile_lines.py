@@ -53,7 +53,7 @@ def good_event(rng: Random, stream: str) -> dict[str, Any]:
             }
         case "txn":
             return {
-                "amount": pick([0, 0.1, 12.5, 10**12]), "direction": pick(["in", "out"]), "kind": pick(["fee", "salary"]),
+                "amount": pick([0, 0.1, 12.5, 10**12]), "direction": pick(["in", "out"]), "kind": pick(["fee", "x"]),
                 "device_id": pick("de"), "terminal_id": pick("tu"), "mix": pick([1, 1.0, True, "1", ["a"], {"k": 1}]),
             }  # fmt: skip
         case "feedback":
@@ -156,7 +156,7 @@ rules:
     status: shadow
     trigger: {daily: "23:30"}
     let: {t: 'profile.tier', since: age(txn)}
-    when: rises(since > 3600)
+    when: not rises(since > 3600)
     then: [{alert: {text: "{t} {since:.1f}"}}]
 """
 
