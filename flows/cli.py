@@ -67,7 +67,8 @@ def replay(
     max_jump: Annotated[
         int,
         typer.Option(
-            parser=_duration_ms, metavar="DURATION",
+            parser=_duration_ms,
+            metavar="DURATION",
             help="An event this far above its file's highest time is a dead letter; 0 for no limit.",
         ),
     ] = "366d",  # type: ignore[assignment]

@@ -14,7 +14,7 @@ from time import perf_counter
 from typing import Any
 
 from bytewax.outputs import Sink
-from bytewax.testing import cluster_main, run_main
+from bytewax.testing import cluster_main
 
 from flows.board import Board
 from flows.cluster import run_cluster
@@ -111,7 +111,7 @@ def run_worker(
         counts=sink(CountsSink(scratch / "counts.json")),
         report=report,
     )
-    (cluster_main(flow, list(addresses), index) if addresses else run_main(flow))  # type: ignore[no-untyped-call]
+    cluster_main(flow, list(addresses), index)  # type: ignore[no-untyped-call]
     unit_bytes = 1 if sys.platform == "darwin" else 1024
     board.note_memory(index, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit_bytes)
 

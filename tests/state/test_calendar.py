@@ -99,6 +99,7 @@ def test_first_at_or_after(ts_ms, hour, minute, zone):
 
 def test_the_calendar_ends():
     utc = ZoneInfo("UTC")
-    assert next_day(dt.date(9999, 12, 30), 0, 0, utc) is None
+    assert next_day(dt.date(9999, 12, 30), 0, 0, utc) == (dt.date.max, local_ms(dt.date.max, 0, 0, utc))
+    assert next_day(dt.date.max, 0, 0, utc) is None
     assert first_at_or_after(END_MS, 9, 0, utc) is None
     assert wall_time(END_MS, ZoneInfo("Asia/Shanghai")).date() == dt.date(9600, 1, 1)
