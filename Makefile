@@ -19,7 +19,7 @@ DONE := $(VENV)/.done
 CANDIDATES := $(if $(PYTHON),$(PYTHON),python3.12 python3.11 python3 python)
 PROBE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))
 
-.PHONY: help setup demo test lint check lock clean
+.PHONY: help setup demo test lint check bench lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
@@ -38,6 +38,9 @@ lint: setup  ## check style and types
 	$(BIN)/mypy
 
 check: lint test  ## what CI runs: style, types, tests
+
+bench: setup  ## measure: decoding alone, the engine with one process and with two
+	@$(BIN)/python -m benchmarks.run
 
 lock:  ## write requirements.lock anew from pyproject.toml (UPGRADE=1: with the newest versions)
 	@$(find_python); rm -rf build/lock && "$$python" -m venv build/lock

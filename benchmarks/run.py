@@ -116,7 +116,7 @@ def main() -> None:
 
 def table(measurements: list[Measurement]) -> Table:
     """Scenarios with their rate and its ratio to decoding alone (the first of the same run)."""
-    result = Table("scenario", "events", "seconds", "events/s", "of decode", "decisions")
+    result = Table("scenario", "events", "seconds", "events/s", "of decode", "decisions", box=None)
     base = measurements[0]
     for m in measurements:
         base = m if m.scenario == "decode" else base
