@@ -141,6 +141,8 @@ def rounded(x: Value, digits: Value = 0) -> Value:
     """Python's ``round`` (half to even); ``round(x)`` without digits gives an integer."""
     if not is_number(x) or type(digits) is not int:
         return None
+    if type(x) is int and digits < -x.bit_length():
+        return 0  # Python would compute the power of ten first, which for a large one takes for ever
     if type(x) is int and -digits > x.bit_length():
         return 0  # Python would work out that power of ten first, however high it is
     try:
