@@ -26,7 +26,7 @@ class Board:
 
     def note(self, partition: int, watermark_ms: int, bytes_read: int, bytes_total: int, events: int) -> None:
         """Note how far a partition is."""
-        self._cells[partition] = [watermark_ms, bytes_read, bytes_total, events, self._cells[partition, _RSS_BYTES]]
+        self._cells[partition, :_RSS_BYTES] = [watermark_ms, bytes_read, bytes_total, events]
 
     def finish(self, partition: int) -> None:
         """Note that a partition has been read to its end."""

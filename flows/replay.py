@@ -112,8 +112,17 @@ def run_worker(
         report=report,
     )
     cluster_main(flow, list(addresses), index)  # type: ignore[no-untyped-call]
-    unit_bytes = 1 if sys.platform == "darwin" else 1024
-    board.note_memory(index, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit_bytes)
+    board.note_memory(index, _peak_rss_bytes())
+
+
+def _peak_rss_bytes() -> int:
+    """This process's peak memory. The resource module's figure would begin with that of the process it came from."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _summary(counts: dict[str, Any], seconds: float, rss_bytes: int) -> dict[str, Any]:

@@ -83,7 +83,7 @@ class FeaturePlanner:
         match node:
             case m.Aggregate(op, selector, name, window, per) if window.kind != "ever":
                 key = (per, _SERIES_KIND[op], selector, name)
-                size_ms = window.size_ms or _PERIOD_MAX_MS[window.period]
+                size_ms = _PERIOD_MAX_MS[window.period] if window.kind == "this" else window.size_ms
             case m.Novel(selector, name, size_ms):
                 key = (None, "values", selector, name)
             case _:

@@ -190,6 +190,8 @@ def coalesce(*xs: Value) -> Value:
 
 MAX_LOCAL_MS = 253_402_300_799_999 - 86_400_000
 """The last instant that has a local date in every timezone: Python's calendar ends with the year 9999."""
+_MIN_LOCAL_MS = -62_135_596_800_000 + 86_400_000
+"""The first one, which the year 1 gives."""
 _CYCLE_DAYS = 146_097
 """400 years, after which the calendar repeats, weekdays included."""
 
@@ -202,7 +204,7 @@ def _local(ts_ms: int, zone: dt.tzinfo) -> tuple[dt.datetime, int]:
 
 
 def _instant(ts: Value) -> int | None:
-    return int(ts // 1) if is_number(ts) and 0 <= ts <= MAX_LOCAL_MS + 86_400_000 else None
+    return int(ts // 1) if is_number(ts) and _MIN_LOCAL_MS <= ts <= MAX_LOCAL_MS + 86_400_000 else None
 
 
 def hour(ts: Value, zone: dt.tzinfo) -> Value:
