@@ -171,6 +171,32 @@ def test_out_is_a_file(run, tmp_path, workers):
     assert_failed(run(workers, good=EVENTS, out=tmp_path / "file" / "x"), "cannot be created", "--out")
 
 
+def test_a_result_of_before_is_not_overwritten_while_it_is_read(run, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "actions.ndjson").write_bytes(EVENTS)
+    (tmp_path / "link").symlink_to(tmp_path / "out" / "actions.ndjson")
+    assert_failed(run(1, "--events", tmp_path / "link", good=EVENTS), "actions.ndjson: is to be read", "--out")
+    assert (tmp_path / "out" / "actions.ndjson").read_bytes() == EVENTS
+
+
+def test_what_cannot_be_written_in_the_end_is_told_at_the_beginning(run, tmp_path):
+    (tmp_path / "out" / "summary.json").mkdir(parents=True)
+    assert_failed(run(1, good=EVENTS), "summary.json: cannot be written: Is a directory", "--out")
+    assert (tmp_path / "out" / "actions.ndjson").read_bytes() == b""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere file names are text")
+@both
+def test_a_file_name_that_is_no_text(run, tmp_path, workers):
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/odd\xff"))
+    path.write_bytes(event(1) + b"\n[]\n")
+    assert run(workers, "--events", path, good=EVENTS).returncode == 0
+    _, _, dead = results(tmp_path / "out")
+    assert [letter["source"] for letter in dead] == [f"{tmp_path}/odd\ufffd:2"]
+    path.unlink()
+    assert_failed(run(workers, "--events", path, good=EVENTS), "no such file")
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_out_is_read_only(run, tmp_path):
     (tmp_path / "out").mkdir(mode=0o555)
