@@ -45,13 +45,20 @@ DurationOption = typer.Option(parser=_duration_ms, metavar="DURATION")
 
 @app.command()
 def replay(
-    rules: Annotated[list[Path], typer.Option(help="A rule file; repeat the option for several.")],
+    rules: Annotated[list[Path], typer.Option(readable=False, help="A rule file; repeat the option for several.")],
     events: Annotated[
         list[Path],
-        typer.Option(help="An event file (NDJSON, also .gz or .zst), one source partition; repeat for several."),
+        typer.Option(
+            readable=False,  # here and below: typer's own check would call it wrong usage, and say less
+            help="An event file (NDJSON, also .gz or .zst), one source partition; repeat for several.",
+        ),
     ],
-    out: Annotated[Path, typer.Option(help="Folder for actions.ndjson, dead_letters.ndjson and summary.json.")],
-    policy: Annotated[Path | None, typer.Option(help="The contact policy: control group, caps, quiet hours.")] = None,
+    out: Annotated[
+        Path, typer.Option(readable=False, help="Folder for actions.ndjson, dead_letters.ndjson and summary.json.")
+    ],
+    policy: Annotated[
+        Path | None, typer.Option(readable=False, help="The contact policy: control group, caps, quiet hours.")
+    ] = None,
     lateness: Annotated[
         int, typer.Option(parser=_duration_ms, metavar="DURATION", help="How far out of order a file may be, e.g. 10s.")
     ] = "10s",  # type: ignore[assignment]  # typer parses defaults as well
@@ -130,7 +137,9 @@ def _report(summary: dict, out: Path) -> None:  # type: ignore[type-arg]
 
 
 @rules_app.command()
-def check(files: Annotated[list[Path], typer.Argument(help="Rule files; together they are one set.")]) -> None:
+def check(
+    files: Annotated[list[Path], typer.Argument(readable=False, help="Rule files; together they are one set.")],
+) -> None:
     """Print every problem of the files as `file:line:column: CODE rule-id: message (hint)`."""
     from rules.load import load_rules
 
@@ -146,7 +155,7 @@ def check(files: Annotated[list[Path], typer.Argument(help="Rule files; together
 
 @app.command()
 def simulate(
-    out: Annotated[Path, typer.Option(help="Folder for the event files and truth.ndjson.")],
+    out: Annotated[Path, typer.Option(readable=False, help="Folder for the event files and truth.ndjson.")],
     customers: Annotated[int, typer.Option(min=1, help="Size of the population.")] = 10_000,
     days: Annotated[int, typer.Option(min=1, help="Length of the run in days.")] = 30,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same files.")] = 1,

@@ -38,7 +38,8 @@ def run(tmp_path, monkeypatch, capfd):
         try:
             run_cluster(tmp_path, len(deeds), "a_worker")
         finally:
-            assert len(started) == len(deeds)
+            assert len(started) % len(deeds) == 0
+            assert started
             assert all(process.returncode is not None for process in started)
             assert capfd.readouterr() == ("", "")
 
@@ -95,6 +96,17 @@ def test_an_interrupt_ends_all(run, monkeypatch):
     monkeypatch.setattr(cluster, "sleep", interrupt)
     with pytest.raises(KeyboardInterrupt):
         run(FOR_EVER, FOR_EVER)
+
+
+def test_an_address_that_somebody_else_took_is_tried_anew(run, tmp_path):
+    said = "failed to initialize networking: Address already in use"
+    count = "log = pathlib.Path(scratch) / 'tries'; log.open('a').write('x'); tries = len(log.read_text())"
+    report = "(pathlib.Path(scratch) / 'traceback-0').write_text"
+    run(f"{count}; tries < 3 and ({report}('{said}'), sys.exit(3))", "pass")
+    assert (tmp_path / "tries").read_text() == "xxx"
+    assert not report_path(tmp_path, 0, known=False).exists()
+    with pytest.raises(ClusterError, match=said):
+        run(f"{report}('{said}'); sys.exit(3)", FOR_EVER)
 
 
 def test_addresses_are_free_and_different():

@@ -290,6 +290,17 @@ def test_missing_options(cem):
         assert f"Missing option '{missing}'" in done.stderr
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_rules_that_may_not_be_read(cem, tmp_path):
+    path = tmp_path / "secret.yaml"
+    path.write_text(RULES)
+    path.chmod(0)
+    for command in (["replay", "--rules", path, "--events", path, "--out", tmp_path / "out"], ["rules", "check", path]):
+        done = cem(*command)
+        assert done.returncode == 1
+        assert f"{path}:1:1: E001" in done.stdout + done.stderr
+
+
 # --- signals -------------------------------------------------------------------------------------
 
 
