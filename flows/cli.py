@@ -82,7 +82,7 @@ def replay(
     workers: Annotated[int, typer.Option(min=1, max=64, help="Number of processes.")] = 1,
 ) -> None:
     """Run rules over event files: every decision is written, emitted or suppressed with its reason."""
-    from flows.failures import known_failure
+    from flows.failures import failure_message
     from flows.progress import show_progress
     from flows.replay import ReplayJob
     from flows.replay import replay as run
@@ -98,11 +98,10 @@ def replay(
             show_progress(events, "replay") as progress,
         ):
             summary = run(job, progress)
-    except Exception as error:
-        known = known_failure(error)
-        if known is None:
-            raise
-        _fail(f"cem replay: {known}", FAILED)
+    except (SystemExit, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # a panic of the runtime is no Exception
+        _fail(f"cem replay: {failure_message(error)}", FAILED)
     _report(summary, out)
 
 

@@ -19,9 +19,11 @@ import pytest
 import zstandard
 
 from flows.cli import app
+from operators import decider
 
 ROOT = Path(__file__).resolve().parents[2]
 RULES = 'version: 1\nrules:\n  - {id: any, trigger: txn, then: [{tag: {name: "{len(txn.note)}"}}]}\n'
+BUG = "from operators import decider\ndecider.Decider.run = lambda *_, **__: 1 / 0\n"
 NOISE = ("Traceback", "panic", "thread", "retrying", "FATAL")
 
 
@@ -217,6 +219,20 @@ def test_a_full_device(run, tmp_path, workers, name):
 
     done = run(workers, good=EVENTS + b"[]\n", other=EVENTS, cem=cem)
     assert_failed(done, f"{name}: writing failed: No space left on device; make room, or choose another folder")
+
+
+@both
+def test_what_should_not_happen_is_a_failure_with_a_traceback(run, tmp_path, monkeypatch, workers):
+    """Two processes: the one that fails says where, not the one that it brings down."""
+    (tmp_path / "sitecustomize.py").write_text(BUG)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(ROOT)]))
+    if workers == 1:
+        monkeypatch.setattr(decider.Decider, "run", lambda *_, **__: 1 / 0)
+    done = run(workers, good=EVENTS, other=EVENTS)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.startswith("cem replay: Traceback")
+    assert "ZeroDivisionError" in done.stderr
+    assert "Panic" not in done.stderr
 
 
 # --- wrong input and wrong usage -----------------------------------------------------------------
