@@ -45,13 +45,20 @@ DurationOption = typer.Option(parser=_duration_ms, metavar="DURATION")
 
 @app.command()
 def replay(
-    rules: Annotated[list[Path], typer.Option(help="A rule file; repeat the option for several.")],
+    rules: Annotated[list[Path], typer.Option(readable=False, help="A rule file; repeat the option for several.")],
     events: Annotated[
         list[Path],
-        typer.Option(help="An event file (NDJSON, also .gz or .zst), one source partition; repeat for several."),
+        typer.Option(
+            readable=False,  # here and below: typer's own check would call it wrong usage, and say less
+            help="An event file (NDJSON, also .gz or .zst), one source partition; repeat for several.",
+        ),
     ],
-    out: Annotated[Path, typer.Option(help="Folder for actions.ndjson, dead_letters.ndjson and summary.json.")],
-    policy: Annotated[Path | None, typer.Option(help="The contact policy: control group, caps, quiet hours.")] = None,
+    out: Annotated[
+        Path, typer.Option(readable=False, help="Folder for actions.ndjson, dead_letters.ndjson and summary.json.")
+    ],
+    policy: Annotated[
+        Path | None, typer.Option(readable=False, help="The contact policy: control group, caps, quiet hours.")
+    ] = None,
     lateness: Annotated[
         int, typer.Option(parser=_duration_ms, metavar="DURATION", help="How far out of order a file may be, e.g. 10s.")
     ] = "10s",  # type: ignore[assignment]  # typer parses defaults as well
@@ -75,7 +82,7 @@ def replay(
     workers: Annotated[int, typer.Option(min=1, max=64, help="Number of processes.")] = 1,
 ) -> None:
     """Run rules over event files: every decision is written, emitted or suppressed with its reason."""
-    from flows.failures import known_failure
+    from flows.failures import failure_message
     from flows.progress import show_progress
     from flows.replay import ReplayJob
     from flows.replay import replay as run
@@ -91,11 +98,10 @@ def replay(
             show_progress(events, "replay") as progress,
         ):
             summary = run(job, progress)
-    except Exception as error:
-        known = known_failure(error)
-        if known is None:
-            raise
-        _fail(f"cem replay: {known}", FAILED)
+    except (SystemExit, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # a panic of the runtime is no Exception
+        _fail(f"cem replay: {failure_message(error)}", FAILED)
     _report(summary, out)
 
 
@@ -130,7 +136,9 @@ def _report(summary: dict, out: Path) -> None:  # type: ignore[type-arg]
 
 
 @rules_app.command()
-def check(files: Annotated[list[Path], typer.Argument(help="Rule files; together they are one set.")]) -> None:
+def check(
+    files: Annotated[list[Path], typer.Argument(readable=False, help="Rule files; together they are one set.")],
+) -> None:
     """Print every problem of the files as `file:line:column: CODE rule-id: message (hint)`."""
     from rules.load import load_rules
 
@@ -146,7 +154,7 @@ def check(files: Annotated[list[Path], typer.Argument(help="Rule files; together
 
 @app.command()
 def simulate(
-    out: Annotated[Path, typer.Option(help="Folder for the event files and truth.ndjson.")],
+    out: Annotated[Path, typer.Option(readable=False, help="Folder for the event files and truth.ndjson.")],
     customers: Annotated[int, typer.Option(min=1, help="Size of the population.")] = 10_000,
     days: Annotated[int, typer.Option(min=1, help="Length of the run in days.")] = 30,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same files.")] = 1,

@@ -11,6 +11,9 @@ from pathlib import Path
 from time import sleep
 
 _POLL_SECONDS = 0.05
+_ATTEMPTS = 3
+_NO_ADDRESS = "failed to initialize networking"
+"""What the runtime says when somebody else took an address between our look and its use; nothing was done then."""
 
 Process = subprocess.Popen[bytes]
 
@@ -47,6 +50,19 @@ def run_cluster(scratch: Path, workers: int, module: str = "flows.worker") -> No
     ClusterError
         A process failed or was killed.
     """
+    for attempt in range(1, _ATTEMPTS + 1):
+        codes = _run_once(scratch, workers, module)
+        if not any(codes):
+            return
+        account = _what_happened(scratch, codes)
+        if _NO_ADDRESS not in account or attempt == _ATTEMPTS:
+            raise ClusterError(account)
+        for index in range(workers):
+            report_path(scratch, index, known=False).unlink(missing_ok=True)
+
+
+def _run_once(scratch: Path, workers: int, module: str) -> list[int | None]:
+    """The exit codes, null for processes that had to be stopped."""
     addresses = free_addresses(workers)
     processes: list[Process] = []
     try:
@@ -55,11 +71,9 @@ def run_cluster(scratch: Path, workers: int, module: str = "flows.worker") -> No
                 command = [sys.executable, "-m", module, str(scratch), str(index), *addresses]
                 # Nothing is ever written to their standard input: that it ends tells them that we did.
                 processes.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT))
-        codes = _wait(processes)
+        return _wait(processes)
     finally:
         _stop(processes)
-    if any(codes):
-        raise ClusterError(_what_happened(scratch, codes))
 
 
 def _log(scratch: Path, index: int) -> Path:

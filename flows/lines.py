@@ -57,8 +57,8 @@ class LineReader:
     """
 
     def __init__(self, path: str | Path, *, skip_lines: int = 0) -> None:
-        self.path = str(path)
-        self._file = _open(self.path)
+        self.path = os.fsencode(path).decode("utf-8", "replace")  # for people and dead letters: always a real text
+        self._file = _open(os.fspath(path))
         self.bytes_total = os.fstat(self._file.fileno()).st_size
         self.bytes_read = 0
         self._blocks = self._unpacked()

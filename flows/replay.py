@@ -55,14 +55,7 @@ def replay(job: ReplayJob, progress: Callable[[Board], Any] | None = None) -> di
 
     ``progress`` is called once, with the board that shows how far the partitions are, before the flow starts.
     """
-    for path in job.events:
-        LineReader(path).close()  # a file that can't be opened is reported before anything is written
-    try:
-        job.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SinkError(f"{job.out}: cannot be created: {error.strerror}; choose another folder with --out") from error
-    for name in (ACTIONS, DEAD_LETTERS):
-        open_for_writing(job.out / name).close()  # the sinks are built only when something is written
+    _prepare(job)
     with tempfile.TemporaryDirectory(prefix="cem-replay-") as folder:
         scratch = Path(folder)
         board = Board(scratch / "board", len(job.events), job.workers, create=True)
@@ -80,6 +73,22 @@ def replay(job: ReplayJob, progress: Callable[[Board], Any] | None = None) -> di
         summary = _summary(counts, seconds, board.rss_bytes)
     write_file(job.out / SUMMARY, json.dumps(summary, ensure_ascii=False, indent=2).encode() + b"\n")
     return summary
+
+
+def _prepare(job: ReplayJob) -> None:
+    """Find out what will not do before anything is read, and begin with empty files."""
+    for path in job.events:
+        LineReader(path).close()
+    try:
+        job.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SinkError(f"{job.out}: cannot be created: {error.strerror}; choose another folder with --out") from error
+    outputs = [job.out / name for name in (ACTIONS, DEAD_LETTERS, SUMMARY)]
+    for output in outputs:
+        if output.exists() and any(output.samefile(path) for path in job.events):
+            raise SinkError(f"{output}: is to be read and would be overwritten; choose another folder with --out")
+    for output in outputs:  # the sinks are built only when something is written
+        open_for_writing(output).close()
 
 
 def run_worker(

@@ -19,9 +19,11 @@ import pytest
 import zstandard
 
 from flows.cli import app
+from operators import decider
 
 ROOT = Path(__file__).resolve().parents[2]
 RULES = 'version: 1\nrules:\n  - {id: any, trigger: txn, then: [{tag: {name: "{len(txn.note)}"}}]}\n'
+BUG = "from operators import decider\ndecider.Decider.run = lambda *_, **__: 1 / 0\n"
 NOISE = ("Traceback", "panic", "thread", "retrying", "FATAL")
 
 
@@ -171,6 +173,32 @@ def test_out_is_a_file(run, tmp_path, workers):
     assert_failed(run(workers, good=EVENTS, out=tmp_path / "file" / "x"), "cannot be created", "--out")
 
 
+def test_a_result_of_before_is_not_overwritten_while_it_is_read(run, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "actions.ndjson").write_bytes(EVENTS)
+    (tmp_path / "link").symlink_to(tmp_path / "out" / "actions.ndjson")
+    assert_failed(run(1, "--events", tmp_path / "link", good=EVENTS), "actions.ndjson: is to be read", "--out")
+    assert (tmp_path / "out" / "actions.ndjson").read_bytes() == EVENTS
+
+
+def test_what_cannot_be_written_in_the_end_is_told_at_the_beginning(run, tmp_path):
+    (tmp_path / "out" / "summary.json").mkdir(parents=True)
+    assert_failed(run(1, good=EVENTS), "summary.json: cannot be written: Is a directory", "--out")
+    assert (tmp_path / "out" / "actions.ndjson").read_bytes() == b""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere file names are text")
+@both
+def test_a_file_name_that_is_no_text(run, tmp_path, workers):
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/odd\xff"))
+    path.write_bytes(event(1) + b"\n[]\n")
+    assert run(workers, "--events", path, good=EVENTS).returncode == 0
+    _, _, dead = results(tmp_path / "out")
+    assert [letter["source"] for letter in dead] == [f"{tmp_path}/odd\ufffd:2"]
+    path.unlink()
+    assert_failed(run(workers, "--events", path, good=EVENTS), "no such file")
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_out_is_read_only(run, tmp_path):
     (tmp_path / "out").mkdir(mode=0o555)
@@ -191,6 +219,20 @@ def test_a_full_device(run, tmp_path, workers, name):
 
     done = run(workers, good=EVENTS + b"[]\n", other=EVENTS, cem=cem)
     assert_failed(done, f"{name}: writing failed: No space left on device; make room, or choose another folder")
+
+
+@both
+def test_what_should_not_happen_is_a_failure_with_a_traceback(run, tmp_path, monkeypatch, workers):
+    """Two processes: the one that fails says where, not the one that it brings down."""
+    (tmp_path / "sitecustomize.py").write_text(BUG)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(ROOT)]))
+    if workers == 1:
+        monkeypatch.setattr(decider.Decider, "run", lambda *_, **__: 1 / 0)
+    done = run(workers, good=EVENTS, other=EVENTS)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.startswith("cem replay: Traceback")
+    assert "ZeroDivisionError" in done.stderr
+    assert "Panic" not in done.stderr
 
 
 # --- wrong input and wrong usage -----------------------------------------------------------------
@@ -262,6 +304,17 @@ def test_missing_options(cem):
         done = cem("replay", *given)
         assert done.returncode == 2
         assert f"Missing option '{missing}'" in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_rules_that_may_not_be_read(cem, tmp_path):
+    path = tmp_path / "secret.yaml"
+    path.write_text(RULES)
+    path.chmod(0)
+    for command in (["replay", "--rules", path, "--events", path, "--out", tmp_path / "out"], ["rules", "check", path]):
+        done = cem(*command)
+        assert done.returncode == 1
+        assert f"{path}:1:1: E001" in done.stdout + done.stderr
 
 
 # --- signals -------------------------------------------------------------------------------------

@@ -21,7 +21,8 @@ A = v.ARITHMETIC
 @pytest.mark.parametrize(
     ("a", "b", "want"),
     [
-        (1, 1.0, True), (True, True, True), ("a", "a", True), ([1], [1.0], True), ([], [], True), ([[1]], [[1.0]], True),
+        (1, 1.0, True), (True, True, True), ("a", "a", True), ([1], [1.0], True), ([], [], True),
+        ([[1]], [[1.0]], True),
         (0, -0.0, True), (2**53, 2.0**53, True),
         (True, 1, False), (1, True, False), (True, 1.0, False), (False, 0, False), ("1", 1, False), ("", None, False),
         (None, None, False), (None, 0, False), ([1], [True], False), ([None], [None], False), ([1], [1, 1], False),
@@ -67,7 +68,8 @@ def test_order_and_equality_agree(a, b):
 @pytest.mark.parametrize(
     ("x", "container", "want"),
     [
-        ("a", "cat", True), ("", "cat", True), ("x", "cat", False), (1, "1", False), (None, "None", False), ("a", None, False),
+        ("a", "cat", True), ("", "cat", True), ("x", "cat", False), (1, "1", False), (None, "None", False),
+        ("a", None, False),
         ("a", ["a"], True), (1, [1.0], True), (True, [1], False), (1, [True], False), (None, [None], False),
         ("a", [], False), ([1], [[1]], True), ("a", {"a": 1}, False), ("a", 7, False), ("a", ["cat"], False),
     ],
@@ -87,9 +89,12 @@ def test_arithmetic_with_what_is_no_number_is_null(operator, other):
 @pytest.mark.parametrize(
     ("a", "operator", "b", "want"),
     [
-        (1, "/", 0, None), (1, "%", 0, None), (1.5, "%", 0.0, None), (0, "/", 0, None), (7, "/", 2, 3.5), (4, "/", 2, 2.0),
-        (-7, "%", 3, 2), (7, "%", -3, -2), (0.1, "+", 0.2, 0.1 + 0.2), (1e308, "*", 10, None), (1e308, "+", 1e308, None),
-        (2**1000, "*", 2**1000, None), (2**1023, "+", 1, 2**1023 + 1), (2**1023, "*", 0.5, 2.0**1022), (1, "-", 1.0, 0.0),
+        (1, "/", 0, None), (1, "%", 0, None), (1.5, "%", 0.0, None), (0, "/", 0, None), (7, "/", 2, 3.5),
+        (4, "/", 2, 2.0),
+        (-7, "%", 3, 2), (7, "%", -3, -2), (0.1, "+", 0.2, 0.1 + 0.2), (1e308, "*", 10, None),
+        (1e308, "+", 1e308, None),
+        (2**1000, "*", 2**1000, None), (2**1023, "+", 1, 2**1023 + 1), (2**1023, "*", 0.5, 2.0**1022),
+        (1, "-", 1.0, 0.0),
         (10**400, "*", 1.5, None), (10**400, "/", 3, None),
     ],
 )  # fmt: skip
@@ -143,7 +148,8 @@ def test_round(x, digits, want):
 
 @pytest.mark.parametrize(
     ("x", "digits", "want"),
-    [(1, -(10**12), 0), (-(10**300), -(10**30), 0), (1.5, -(10**30), 0.0), (5678, -4, 10_000), (1234, -4, 0), (9, -1, 10)],
+    [(1, -(10**12), 0), (-(10**300), -(10**30), 0), (1.5, -(10**30), 0.0), (5678, -4, 10_000), (1234, -4, 0),
+    (9, -1, 10)],
 )  # fmt: skip
 def test_round_to_absurdly_few_digits_costs_nothing(x, digits, want):
     assert v.rounded(x, digits) == want
@@ -172,7 +178,8 @@ def test_local_time():
     [
         ("2025-10-06", 0, 0), ("2025-10-07", 1, 1), ("2025-10-05", -1, 364), ("1990-10-06", -12784, 0),
         ("2024-02-29", -585, 145), ("2025-02-29", None, None), ("2025-10-7", None, None), ("20251007", None, None),
-        (" 2025-10-07", None, None), ("2025-10-07\n", None, None), ("２０25-10-07", None, None), ("9999-12-31", 2912529, 86),
+        (" 2025-10-07", None, None), ("2025-10-07\n", None, None), ("２０25-10-07", None, None),
+        ("9999-12-31", 2912529, 86),
         ("0001-01-01", -739529, 87), ("0000-01-01", None, None),
     ],
 )  # fmt: skip
@@ -193,7 +200,8 @@ def test_a_birthday_of_29_february_is_on_the_28th_in_other_years():
 
 
 anything = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text(max_size=3)),
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False),
+    st.text(max_size=3)),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=2), inner, max_size=2),
     max_leaves=4,
 )  # fmt: skip

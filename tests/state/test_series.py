@@ -107,8 +107,8 @@ def test_trims_change_no_window_that_may_still_be_read(seed):
             one.add(t, *(() if name == "count" else (x,)))
             if step % 50 == 0:
                 one.trim(now - 100)
-        if step % 37 == 0:
-            after = now - rng.randrange(1, 101)
+        if step % 37 == 0 or step % 50 == 0:
+            after = now - (100 if step % 50 == 0 else rng.randrange(1, 101))
             inside = within(pairs[-400:], after)
             assert series["count"].count(after) == len(inside)
             assert series["sum"].read("sum", after) == (float(sum(map(as_fraction, inside))) if inside else 0)

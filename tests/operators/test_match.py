@@ -1,0 +1,64 @@
+"""Masks of selectors: what is remembered must not change what matches."""
+
+import itertools
+import random
+
+import pytest
+
+from operators import match
+from operators.match import MaskBuilder
+from rules.plan import Matcher
+from rules.values import equal
+
+CLICK, TXN = 3, 4
+VALUES = [1, 1.0, True, 0, 0.0, False, None, "1", "a", "", ["a"], ["a", 1], [], {"k": 1}, {}, 2**60, -0.0]
+
+
+def type_test(column):
+    return lambda values: type(values[column]) in (int, str)
+
+
+def matchers():
+    return [
+        Matcher(CLICK, None, ()),
+        Matcher(CLICK, lambda values: equal(values[0], 1), (0,)),
+        Matcher(CLICK, type_test(0), (0,)),
+        Matcher(CLICK, lambda values: values[0] is True, (0,)),
+        Matcher(CLICK, lambda values: equal(values[1], "a") and equal(values[0], 1), (1, 0)),
+        Matcher(CLICK, type_test(1), (1,)),
+        Matcher(TXN, lambda values: True, (1,)),
+        Matcher(CLICK, lambda values: 7, (0, 1)),  # any true value matches, as in Python
+    ]
+
+
+def plain_mask(stream, values):
+    return sum(1 << i for i, m in enumerate(matchers()) if m.stream == stream and (m.test is None or m.test(values)))
+
+
+@pytest.mark.parametrize("limit", [0, 3, 20_000])
+def test_memory_keeps_apart_what_a_selector_does(monkeypatch, limit):
+    """1, 1.0 and True are one key to a dict; lists and objects are none; memory that is full is given up."""
+    monkeypatch.setattr(match, "_MEMO_LIMIT", limit)
+    pairs = list(itertools.product(VALUES, VALUES)) * 2
+    random.Random(limit).shuffle(pairs)
+    builder = MaskBuilder(matchers())
+    for values in pairs:
+        for stream in (CLICK, TXN):
+            assert builder.mask(stream, values) == plain_mask(stream, values)
+
+
+def test_each_combination_is_evaluated_once_until_there_are_too_many(monkeypatch):
+    monkeypatch.setattr(match, "_MEMO_LIMIT", 50)
+    calls = []
+    builder = MaskBuilder([Matcher(CLICK, lambda values: calls.append(values) or values[0] == 3, (0,))])
+    for _ in range(3):
+        assert [builder.mask(CLICK, (n, "other")) for n in range(40)] == [int(n == 3) for n in range(40)]
+    assert len(calls) == 40
+    for _ in range(2):
+        assert [builder.mask(CLICK, (n, "other")) for n in range(90)] == [int(n == 3) for n in range(90)]
+    assert len(calls) > 90
+
+
+def test_streams_without_selectors_match_nothing():
+    assert MaskBuilder(matchers()).mask(0, (1, 2)) == 0
+    assert MaskBuilder([]).mask(CLICK, (1,)) == 0
