@@ -143,8 +143,6 @@ def rounded(x: Value, digits: Value = 0) -> Value:
         return None
     if type(x) is int and digits < -x.bit_length():
         return 0  # Python would compute the power of ten first, which for a large one takes for ever
-    if type(x) is int and -digits > x.bit_length():
-        return 0  # Python would work out that power of ten first, however high it is
     try:
         return finite(round(x, digits))
     except (OverflowError, ValueError):
