@@ -38,7 +38,9 @@ def show(value: Any, spec: str = "") -> str:
         return ""
     if spec:
         try:
-            return format(value, spec)
+            text = format(value, spec)
+            text.encode()  # `c` makes half of a surrogate pair of some numbers, which is no text
+            return text
         except (ValueError, TypeError, OverflowError):
             pass
     if type(value) is float:

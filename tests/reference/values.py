@@ -165,7 +165,9 @@ def printed(value: Any, spec: str) -> str:
         return ""
     if spec:
         try:
-            return format(value, spec)
+            text = format(value, spec)
+            text.encode()  # half of a surrogate pair is no text
+            return text
         except (ValueError, TypeError):
             pass
     if isinstance(value, float):
