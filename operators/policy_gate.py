@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from rules.model import Rule
 from rules.policy import Policy
-from state.calendar import MAX_LOCAL_MS, first_at_or_after, wall_time
+from state.calendar import CYCLE_MS, MAX_LOCAL_MS, first_at_or_after, wall_time
 from state.contacts import UNCAPPED_CLASS, ContactLedger, RuleKey
 from state.customer import Customer
 from state.timers import Firing
@@ -89,8 +89,11 @@ class PolicyGate:
         """When quiet hours end that hold at ``t_ms``."""
         quiet = self._policy.quiet_hours
         assert quiet is not None
-        found = first_at_or_after(t_ms + 1, *divmod(quiet.to_minute, 60), self._zone)
-        return MAX_LOCAL_MS if found is None else found[1]
+        # at the very end of the calendar their end is found 400 years before
+        shift_ms = CYCLE_MS if t_ms > MAX_LOCAL_MS - 2 * 86_400_000 else 0
+        found = first_at_or_after(t_ms + 1 - shift_ms, *divmod(quiet.to_minute, 60), self._zone)
+        assert found is not None
+        return found[1] + shift_ms
 
     @staticmethod
     def _ticket_verdict(customer: Customer, key: RuleKey, kind: str, index: int, ticket_id: str) -> Verdict:
