@@ -166,7 +166,7 @@ def printed(value: Any, spec: str) -> str:
     if spec:
         try:
             return format(value, spec)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             pass
     if isinstance(value, float):
         return f"{value:.6f}".rstrip("0").rstrip(".")
