@@ -137,6 +137,7 @@ class Values:
 
     def __init__(self, rng: Random, anchors: list[str], holdings: bool = False) -> None:
         self.rng, self.anchors, self.holdings = rng, anchors, holdings
+        self.extremes: list[str] = ["min(", "max("]  # and the lets over them
 
     def anchor_field(self) -> str:
         stream, name = any_field(self.rng)
@@ -261,6 +262,8 @@ def template(rng: Random, values: Values, names: list[str]) -> str:
         if set(inner) & set("{}:"):  # a template's expression holds none of these
             inner = "ts"
         spec = rng.choice(["", "", "", "", ":.2f", ":>6", ":d", ":,", ":05.1f", ":x", ":e", ":^7", ":%"])
+        if any(name in inner for name in values.extremes):
+            spec = ""  # 1 and 1.0 are equal: which of them is the least is not said, and a format would tell
         parts.append("{" + inner + spec + "}")
     return rng.choice(["", "{{", "n=", "客户"]) + rng.choice(["|", " ", "}}"]).join(parts)
 
@@ -327,6 +330,9 @@ def add_lets(rng: Random, rule: dict[str, Any], values: Values) -> list[str]:
         lets["field"] = values.anchor_field() if values.anchors else "profile.tier"
     if names and rng.random() < 0.2:
         lets["again"] = f"{rng.choice(names)} * 2"
+    for name, text in lets.items():
+        if any(extreme in text for extreme in values.extremes):
+            values.extremes.append(name)
     if lets:
         rule["let"] = lets
     if rng.random() < 0.75:

@@ -168,7 +168,7 @@ def printed(value: Any, spec: str) -> str:
             text = format(value, spec)
             text.encode()  # half of a surrogate pair is no text
             return text
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             pass
     if isinstance(value, float):
         return f"{value:.6f}".rstrip("0").rstrip(".")
