@@ -16,6 +16,9 @@ from rules.plan import Matcher
 _MEMO_LIMIT = 20_000
 """Remembered value combinations per group of selectors; what does not fit is evaluated each time."""
 
+_MEMO_TEXT_CODE_POINTS = 200
+"""Combinations with a longer text are not remembered: they rarely come again, and could fill the memory."""
+
 Values = tuple[Any, ...]
 Test = Callable[[Values], Any]
 
@@ -62,8 +65,8 @@ class _Group:
             return self._evaluate(values)
         if known is None:
             known = self._evaluate(values)
-            # Only texts and nulls are remembered: 1, 1.0 and True are one key to a dict but not to a selector.
-            if len(self._memo) < _MEMO_LIMIT and _is_text(key):
+            # Only short texts and nulls are remembered: 1, 1.0 and True are one key to a dict but not to a selector.
+            if len(self._memo) < _MEMO_LIMIT and _is_short_text(key):
                 self._memo[key] = known
         return known
 
@@ -71,6 +74,6 @@ class _Group:
         return sum(bit for bit, test in self._tests if test(values))
 
 
-def _is_text(key: Any) -> bool:
+def _is_short_text(key: Any) -> bool:
     parts = key if type(key) is tuple else (key,)
-    return all(part is None or type(part) is str for part in parts)
+    return all(part is None or (type(part) is str and len(part) <= _MEMO_TEXT_CODE_POINTS) for part in parts)

@@ -62,3 +62,13 @@ def test_each_combination_is_evaluated_once_until_there_are_too_many(monkeypatch
 def test_streams_without_selectors_match_nothing():
     assert MaskBuilder(matchers()).mask(0, (1, 2)) == 0
     assert MaskBuilder([]).mask(CLICK, (1,)) == 0
+
+
+def test_long_texts_are_not_kept():
+    calls = []
+    builder = MaskBuilder([Matcher(CLICK, lambda values: calls.append(values) or True, (0, 1))])
+    longest = "x" * match._MEMO_TEXT_CODE_POINTS
+    for values, evaluations in [((longest, "y"), 1), ((longest + "x", "y"), 3)]:
+        calls.clear()
+        assert [builder.mask(CLICK, values) for _ in range(3)] == [1, 1, 1]
+        assert len(calls) == evaluations
