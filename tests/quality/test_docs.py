@@ -251,3 +251,11 @@ def test_recipes_find_whom_they_are_for(tmp_path: Path) -> None:
     decisions = read_lines(replayed(tmp_path, recipes, lines) / "actions.ndjson")
     found = {(d["rule_id"], d["customer_id"]) for d in decisions if d["decision"] == "emitted"}
     assert found == {(name, name) for name in re.findall(r"^  - id: (.+)$", recipes, re.MULTILINE)}
+
+
+@pytest.mark.parametrize("name", ["ARCHITECTURE.md", "README.md"])
+def test_files_that_are_named_exist(name: str) -> None:
+    folders = "benchmarks|config|docs|flows|operators|rules|sinks|state|tests"
+    named = set(re.findall(rf"\b(?:{folders})/[\w./*-]*", BLOCK.sub("", text_of(name))))
+    assert named
+    assert {path for path in named if not list(ROOT.glob(path.rstrip(".")))} == set()
