@@ -40,9 +40,6 @@ def _duration_ms(text: str) -> int:
     return size_ms
 
 
-DurationOption = typer.Option(parser=_duration_ms, metavar="DURATION")
-
-
 @app.command()
 def replay(
     rules: Annotated[list[Path], typer.Option(readable=False, help="A rule file; repeat the option for several.")],

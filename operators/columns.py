@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,28 +37,3 @@ class EventColumns:
 
     def __len__(self) -> int:
         return len(self.stream)
-
-    def take(self, indices: Iterable[int]) -> EventColumns:
-        """New columns with the events at ``indices``, in that order."""
-        wanted = list(indices)
-        return EventColumns(
-            stream=[self.stream[i] for i in wanted],
-            event_id=[self.event_id[i] for i in wanted],
-            customer_id=[self.customer_id[i] for i in wanted],
-            ts_ms=[self.ts_ms[i] for i in wanted],
-            effective_ms=[self.effective_ms[i] for i in wanted],
-            late=[self.late[i] for i in wanted],
-            raw=[self.raw[i] for i in wanted],
-            values=[self.values[i] for i in wanted],
-        )
-
-    def extend(self, other: EventColumns) -> None:
-        """Append the events of ``other``."""
-        self.stream.extend(other.stream)
-        self.event_id.extend(other.event_id)
-        self.customer_id.extend(other.customer_id)
-        self.ts_ms.extend(other.ts_ms)
-        self.effective_ms.extend(other.effective_ms)
-        self.late.extend(other.late)
-        self.raw.extend(other.raw)
-        self.values.extend(other.values)

@@ -187,7 +187,7 @@ class Decider:
         holding_id: str | None = None,
     ) -> Firing:  # fmt: skip
         features = {name: read(evaluation) for name, read in planned.lets}
-        payloads = tuple(render(evaluation) for _, render in planned.payloads)
+        payloads = tuple(render(evaluation) for render in planned.payloads)
         return Firing(stream, anchor_id, anchor_ms, late, holding_id, features, payloads)
 
     # --- timers ----------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """The plan of a rule set: what the rest of the engine executes, made by ``rules.planner``.
 
-It holds the fields to read of each stream, matchers, series and features
-(plain data), and per rule the compiled conditions.
+It holds the fields to read of each stream, matchers, series and features (plain data), and per rule the compiled
+conditions.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class RulePlan:
     rises: int
     lets: tuple[tuple[str, Reader], ...]
     when: Reader | None
-    payloads: tuple[tuple[str, Reader], ...]
+    payloads: tuple[Reader, ...]
 
 
 @dataclass(slots=True)

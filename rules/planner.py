@@ -47,8 +47,7 @@ class _RulePlanner:
             self._lets[name] = _let(name, compile_expr(expr, self._leaf))
         when = None if rule.when is None else compile_expr(rule.when, self._leaf)
         payloads = tuple(
-            (action.kind, compile_payload(action.payload, lambda expr: compile_expr(expr, self._leaf)))
-            for action in rule.actions
+            compile_payload(action.payload, lambda expr: compile_expr(expr, self._leaf)) for action in rule.actions
         )
         return RulePlan(
             rule=rule,

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rules import model as m
-
-Reader = Callable[[Any], Any]
+from rules.evaluate import Reader
 
 
 def compile_payload(node: Any, compile_slot: Callable[[m.Expr], Reader]) -> Reader:

@@ -22,7 +22,6 @@ WEEKEND_PURCHASES = 1.2
 CARD_FRAUD_RATE = 0.0003
 LABELLED_NORMAL_RATE = 0.005
 LABEL_DELAY_MS = 7 * DAY_MS
-FEATURES = ("c", "ts", "n", "kind", "amount", "party", "terminal", "device", "city", "failed", "fraud", "balance")
 
 
 def merchants(customers: int) -> int:

@@ -407,16 +407,3 @@ def test_sources_of_topics():
 def test_an_unknown_stream_is_no_set_of_fields():
     with pytest.raises(ValueError, match="nope"):
         decode(fields={"nope": []})
-
-
-def test_columns_take_extend_and_pickle():
-    lines = [line(stream, event_id=f"e{i}", ts=T0 + i) for i, stream in enumerate(STREAMS)]
-    events = decode(*lines, fields={"txn": ["amount"]}).events
-    picked = events.take([4, 1])
-    assert picked.event_id == ["e4", "e1"]
-    assert picked.values == [(1,), ()]
-    assert picked.raw == [lines[4], lines[1]]
-    picked.extend(events)
-    assert len(picked) == 8
-    assert picked.take(range(2, 8)) == events
-    assert pickle.loads(pickle.dumps(picked)) == picked
