@@ -10,6 +10,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from rules.fields import TS_MAX_MS
+
 app = typer.Typer(
     name="cem",
     help="The real-time engine of a bank's customer experience: act before the customer complains.",
@@ -22,8 +24,6 @@ rules_app = typer.Typer(name="rules", help="Work with rule files.", no_args_is_h
 app.add_typer(rules_app)
 
 WRONG_INPUT, FAILED = 1, 3
-MAX_TS_MS = 253_402_300_799_999
-"""The end of the year 9999."""
 
 
 def _fail(message: str, code: int) -> NoReturn:
@@ -65,7 +65,7 @@ def replay(
     until: Annotated[
         int | None,
         typer.Option(
-            min=0, max=MAX_TS_MS, metavar="TS_MS", help="Let event time run on to this if the events end earlier."
+            min=0, max=TS_MAX_MS, metavar="TS_MS", help="Let event time run on to this if the events end earlier."
         ),
     ] = None,
     max_jump: Annotated[

@@ -11,8 +11,7 @@ from typing import BinaryIO
 
 import zstandard
 
-MAX_LINE_BYTES = 64 << 20
-"""Of a longer line only this and one byte more is kept, which tells the decoder that it is too long."""
+from operators.decode import MAX_LINE_BYTES
 
 _READ_BYTES = 1 << 18
 # A zstandard block can hold 128 KiB in 4 bytes: small helpings bound what one of them can become (64 MiB).
@@ -136,6 +135,7 @@ class LineReader:
         return not self._ended
 
     def _add_partial(self, piece: bytes) -> None:
+        # Of a line that is too long so much is kept as tells the decoder.
         room = MAX_LINE_BYTES + 1 - self._partial_bytes
         if piece and room > 0:
             self._partial.append(piece[:room])

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from operators import dead_letters as reasons
 from operators import event_schema as schema
+from rules.fields import TS_MAX_MS
 from rules.model import STREAMS
 
 MAX_INTEGER_DIGITS = 4300
@@ -137,7 +138,7 @@ def _check_ts(event: dict[str, Any], ceiling_ms: float) -> Fault | None:
         return Fault(reasons.BAD_VALUE, "ts")
     if type(ts_ms) is not int:
         return Fault(reasons.WRONG_TYPE, "ts")
-    if not 0 <= ts_ms <= schema.TS_MAX_MS:
+    if not 0 <= ts_ms <= TS_MAX_MS:
         return Fault(reasons.BAD_VALUE, "ts")
     if ts_ms > ceiling_ms:
         return Fault(reasons.FUTURE_TS, "ts")

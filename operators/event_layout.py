@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from operators import event_schema as schema
 from operators.annotate import Annotation
+from rules.fields import TS_MAX_MS
 
 _Scalar = str | int | float | bool | None
 _Number = int | float | None
@@ -28,7 +29,7 @@ _OPTIONAL_TYPES: dict[str | None, Any] = {
 _ENVELOPE_TYPES: dict[str, Any] = {
     "event_id": Annotated[str, Meta(min_length=1, max_length=schema.EVENT_ID_MAX_CODE_POINTS)],
     "customer_id": Annotated[str, Meta(min_length=1, max_length=schema.CUSTOMER_ID_MAX_CODE_POINTS)],
-    "ts": Annotated[int, Meta(ge=0, le=schema.TS_MAX_MS)],
+    "ts": Annotated[int, Meta(ge=0, le=TS_MAX_MS)],
 }
 
 

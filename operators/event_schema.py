@@ -1,14 +1,13 @@
-"""What the six streams' events are made of: the contract's tables as data."""
+"""How the six streams' events are checked when they are read; the fields and their types are ``rules.fields``'."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rules.fields import AMOUNT_MAX, CLOSED_VALUES, FIELDS
+
 EVENT_ID_MAX_CODE_POINTS = 128
 CUSTOMER_ID_MAX_CODE_POINTS = 64
-TS_MAX_MS = 253_402_300_799_999
-"""The last millisecond of the year 9999."""
-AMOUNT_MAX = 10**12
 DEFAULT_CURRENCY = "CNY"
 
 STRING = "string"
@@ -37,40 +36,28 @@ REQUIRED: dict[str, tuple[Required, ...]] = {
     "profile": (),
     "ticket": (
         Required("ticket_id", STRING),
-        Required("stage", STRING, choices=("accepted", "analysing", "resolved", "followed_up", "reopened", "closed")),
+        Required("stage", STRING, choices=CLOSED_VALUES["ticket", "stage"]),
     ),
     "label": (Required("subject_event_id", STRING), Required("label", BOOLEAN)),
     "click": (),
     "txn": (
         Required("amount", NUMBER, least=0, most=AMOUNT_MAX),
-        Required("direction", STRING, choices=("in", "out")),
+        Required("direction", STRING, choices=CLOSED_VALUES["txn", "direction"]),
     ),
     "feedback": (),
 }
 """The required fields beyond the envelope, in the table's order."""
 
 
-def _kinds(strings: str, numbers: str = "", **others: str) -> dict[str, str]:
-    return dict.fromkeys(["channel", *strings.split()], STRING) | dict.fromkeys(numbers.split(), NUMBER) | others
+_LISTS = {"topics": STRINGS, "keywords": STRINGS, "opt_out": STRING_OR_STRINGS, "holdings": OBJECTS}
 
 
-OPTIONAL: dict[str, dict[str, str]] = {
-    "profile": _kinds(
-        "tier segment manager_id branch risk_level birthday",
-        "aum demand_balance",
-        opt_out=STRING_OR_STRINGS,
-        holdings=OBJECTS,
-    ),
-    "ticket": _kinds("actor_id note", "satisfaction"),
-    "label": _kinds("source"),
-    "click": _kinds("session_id journey step page action query element error_code device_id city", "duration_ms"),
-    "txn": _kinds(
-        "currency kind account_id counterparty_id merchant_id terminal_id mcc city country device_id status", "balance"
-    ),
-    "feedback": _kinds(
-        "metric text touchpoint survey_id ticket_id", "score sentiment", topics=STRINGS, keywords=STRINGS
-    ),
-}
+def _optional(stream: str) -> dict[str, str]:
+    required = {*ENVELOPE, *(field.name for field in REQUIRED[stream])}
+    return {name: _LISTS.get(name, kind) for name, kind in FIELDS[stream].items() if name not in required}
+
+
+OPTIONAL: dict[str, dict[str, str]] = {stream: _optional(stream) for stream in REQUIRED}
 """The kind of every optional field that the contract names; other fields keep whatever JSON value they have."""
 
 ANNOTATED = ("sentiment", "topics", "keywords")

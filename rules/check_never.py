@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from rules.fields import CLOSED_VALUES
+from rules.fields import AMOUNT_MAX, CLOSED_VALUES, TS_MAX_MS
 from rules.model import (
     Age,
     Aggregate,
@@ -42,11 +42,10 @@ MAX_STEPS = 10_000
 """Bound on the work for one rule: lets that use lets can double it at each level."""
 
 ALWAYS_FALSE = "the condition is always false"
-_MAX_TS_MS = 253_402_300_799_999
 _FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
 _NEGATED = {"==": "!=", "!=": "==", "in": "not in", "not in": "in"}
 _FIELD_RANGES: dict[tuple[str, str], tuple[float, float]] = {
-    ("txn", "amount"): (0, 1e12),
+    ("txn", "amount"): (0, AMOUNT_MAX),
     ("ticket", "satisfaction"): (1, 5),
     ("feedback", "sentiment"): (-1, 1),
 }
@@ -204,14 +203,14 @@ class NeverFinder:
                 closed = CLOSED_VALUES.get((stream, name))
                 if closed:
                     return Facts(allowed=list(closed))
-                span = (0, _MAX_TS_MS) if name == "ts" else _FIELD_RANGES.get((stream, name))
+                span = (0, TS_MAX_MS) if name == "ts" else _FIELD_RANGES.get((stream, name))
             case Latest(selector=selector, field=name):
                 closed = CLOSED_VALUES.get((selector.stream, name))
                 if closed:
                     return Facts(allowed=list(closed))
                 span = _FIELD_RANGES.get((selector.stream, name))
             case EvalTime():
-                span = (0, _MAX_TS_MS)
+                span = (0, TS_MAX_MS)
             case Score():
                 span = (0, 1)
             case Aggregate(op="count" | "distinct" | "std") | Streak() | Age():

@@ -1,10 +1,16 @@
-"""The standard fields of the six streams and their types.
+"""The standard fields of the six streams, their types and their limits.
 
 Any other field is legal too: events keep what they bring. Types are ``string``, ``number``, ``boolean``
 and ``list``; a field that is absent here has a type that is known only at run time.
 """
 
 from __future__ import annotations
+
+TS_MAX_MS = 253_402_300_799_999
+"""The highest ``ts``: the last millisecond of the year 9999."""
+
+AMOUNT_MAX = 10**12
+"""The highest ``amount`` of a transaction, in major units."""
 
 _STRING, _NUMBER, _BOOLEAN, _LIST = "string", "number", "boolean", "list"
 

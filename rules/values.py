@@ -12,6 +12,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from rules.fields import TS_MAX_MS
+
 Value = Any
 """``None | bool | int | float | str | list[Value] | dict[str, Value]``"""
 
@@ -186,7 +188,7 @@ def coalesce(*xs: Value) -> Value:
 
 # --- dates ---------------------------------------------------------------------------------------
 
-MAX_LOCAL_MS = 253_402_300_799_999 - 86_400_000
+MAX_LOCAL_MS = TS_MAX_MS - 86_400_000
 """The last instant that has a local date in every timezone: Python's calendar ends with the year 9999."""
 _MIN_LOCAL_MS = -62_135_596_800_000 + 86_400_000
 """The first one, which the year 1 gives."""
