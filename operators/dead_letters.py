@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass
 
-import msgspec
+from operators.json_lines import encode_line
 
 NOT_JSON = "not_json"
 NOT_OBJECT = "not_object"
@@ -38,6 +38,6 @@ class DeadLetter:
             raw, encoding = self.raw.decode("utf-8"), "utf-8"
         except UnicodeDecodeError:
             raw, encoding = base64.b64encode(self.raw).decode("ascii"), "base64"
-        return msgspec.json.encode(
+        return encode_line(
             {"raw": raw, "encoding": encoding, "source": self.source, "reason": self.reason, "field": self.field}
         )

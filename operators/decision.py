@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from hashlib import blake2b
 from typing import Any
 
-import msgspec
-
+from operators.json_lines import canonical_json
 from operators.policy_gate import Verdict
 from rules.model import Rule
 from state.timers import Firing
-
-_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-_encoder = msgspec.json.Encoder()
 
 
 def action_id(rule: Rule, customer_id: str, firing: Firing, index: int) -> str:
@@ -22,7 +17,7 @@ def action_id(rule: Rule, customer_id: str, firing: Firing, index: int) -> str:
         rule.id, rule.version, customer_id, firing.anchor_stream, firing.anchor_id, firing.anchor_ms,
         firing.holding_id, rule.actions[index].kind, index,
     ]  # fmt: skip
-    return blake2b(_to_json(parts).encode(), digest_size=16).hexdigest()
+    return blake2b(canonical_json(parts), digest_size=16).hexdigest()
 
 
 def decision_record(
@@ -48,11 +43,3 @@ def decision_record(
         "features": firing.features,
         "payload": firing.payloads[verdict.index],
     }
-
-
-def encode_record(record: dict[str, Any]) -> bytes:
-    """A record as one line of JSON, without the newline."""
-    try:
-        return _encoder.encode(record)
-    except OverflowError:  # an integer of more than 64 bits, which only the standard encoder writes
-        return _to_json(record).encode()

@@ -14,8 +14,8 @@ from typing import Any
 from zlib import crc32
 
 from operators.decider import Decider, Decisions
-from operators.decision import encode_record
 from operators.delivery import ENTITY_SHARDS, Delivery, EntityAnswer, EntityDelivery, EntityRow
+from operators.json_lines import encode_line
 from rules.plan import Plan
 from rules.policy import Policy
 from state.event import Event, value_key
@@ -35,7 +35,7 @@ class Outcome:
 def outcome_of(decisions: Decisions) -> Outcome:
     """Decisions as they are written."""
     counts: Counts = Counter({("decisions", rule, what): n for (rule, what), n in decisions.counts.items()})
-    return Outcome([encode_record(record) for record in decisions.records], counts)
+    return Outcome([encode_line(record) for record in decisions.records], counts)
 
 
 class _Ordering:
