@@ -14,9 +14,10 @@ from bytewax.outputs import Sink
 
 from flows.failures import Report, watched
 from flows.files_source import SourceBatch
+from operators.decider import Outcome
 from operators.delivery import SHARDS, Delivery, EntityAnswer, EntityDelivery, shard_of
 from operators.entities import EntityShard
-from operators.shard import DecidingShard, OrderingShard, Outcome, Shard
+from operators.shard import DecidingShard, OrderingShard, Shard
 from rules.plan import Plan
 from rules.policy import Policy
 from state.event import Event

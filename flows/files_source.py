@@ -15,9 +15,9 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
 from flows.board import Board
 from flows.lines import LineReader
+from operators.decider import Counts
 from operators.decode import Decoder, PartitionClock
 from operators.match import MaskBuilder
-from operators.shard import Counts
 from rules.model import STREAMS
 from state.event import Event
 from state.sequencer import AFTER_ALL_MS, BEFORE_ALL_MS

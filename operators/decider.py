@@ -15,6 +15,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from operators.decision import action_id, decision_record
+from operators.json_lines import encode_line
 from operators.policy_gate import PolicyGate
 from rules.context import Evaluation
 from rules.model import STREAMS
@@ -44,12 +45,16 @@ class _Dispatch:
     before: list[int]
 
 
-@dataclass(slots=True)
-class Decisions:
-    """What a step of the shard decided: records in the order of decision, and counts by rule and outcome."""
+Counts = Counter[tuple[str, ...]]
+"""Numbers for the summary by their path in it."""
 
-    records: list[dict[str, Any]] = field(default_factory=list)
-    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+@dataclass(slots=True)
+class Outcome:
+    """What a step has to write: decisions as lines of JSON in the order of decision, and counts for the summary."""
+
+    lines: list[bytes] = field(default_factory=list)
+    counts: Counts = field(default_factory=Counter)
 
 
 class Decider:
@@ -71,7 +76,7 @@ class Decider:
             for name, features in plan.entities.items()
             for i, feature in enumerate(features.features)
         }
-        self._out = Decisions()
+        self._out = Outcome()
 
     @property
     def pending(self) -> int:
@@ -80,12 +85,12 @@ class Decider:
 
     def run(
         self, events: Iterable[tuple[Event, EntityValues | None]], until_ms: int, *, inclusive: bool = False
-    ) -> Decisions:
+    ) -> Outcome:
         """Apply events, which are in processing order, and the timers below ``until_ms`` (or up to it).
 
         Every event lies below ``until_ms`` or, at the end of a replay, at most at it.
         """
-        self._out = Decisions()
+        self._out = Outcome()
         for event, entity_values in events:
             self._fire_timers(event.effective_ms)
             self._apply(event, entity_values)
@@ -251,7 +256,8 @@ class Decider:
         verdicts, held = self._gate.decide(customer, customer_id, rule, firing, ids, wanted, t_ms)
         for verdict in verdicts:
             record = decision_record(rule, customer_id, firing, verdict, ids[verdict.index], t_ms)
-            self._out.records.append(record)
-            self._out.counts[(rule.id, verdict.reason or "emitted")] += 1
+            # Encoded at once: a step can decide a great many (the ticks of a year), and a line is a third of a record.
+            self._out.lines.append(encode_line(record))
+            self._out.counts[("decisions", rule.id, verdict.reason or "emitted")] += 1
         if held:
             self._timers.set(self._gate.release_ms(t_ms), HELD, number, customer_id, firing, tuple(held))

@@ -7,35 +7,16 @@ entity counts them, and whether an event is one is known by its customer only.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
 
-from operators.decider import Decider, Decisions
+from operators.decider import Decider, Outcome
 from operators.delivery import ENTITY_SHARDS, Delivery, EntityAnswer, EntityDelivery, EntityRow
-from operators.json_lines import encode_line
 from rules.plan import Plan
 from rules.policy import Policy
 from state.event import Event, value_key
 from state.sequencer import AFTER_ALL_MS, BEFORE_ALL_MS, Deduplicator, Frontier, OrderedBuffer
-
-Counts = Counter[tuple[str, ...]]
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What a shard has to write: decisions as lines of JSON, and counts for the summary."""
-
-    lines: list[bytes] = field(default_factory=list)
-    counts: Counts = field(default_factory=Counter)
-
-
-def outcome_of(decisions: Decisions) -> Outcome:
-    """Decisions as they are written."""
-    counts: Counts = Counter({("decisions", rule, what): n for (rule, what), n in decisions.counts.items()})
-    return Outcome([encode_line(record) for record in decisions.records], counts)
 
 
 class _Ordering:
@@ -63,8 +44,8 @@ class _Ordering:
 
 def _finish_or_go_on(decider: Decider, events: Any, frontier_ms: int, end_ms: int) -> Outcome:
     if frontier_ms < AFTER_ALL_MS:
-        return outcome_of(decider.run(events, frontier_ms))
-    outcome = outcome_of(decider.run(events, end_ms, inclusive=True))
+        return decider.run(events, frontier_ms)
+    outcome = decider.run(events, end_ms, inclusive=True)
     outcome.counts[("pending",)] += decider.pending
     return outcome
 
