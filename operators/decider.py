@@ -23,7 +23,7 @@ from rules.plan import Plan, RulePlan
 from rules.policy import Policy
 from state.book import SeriesBook
 from state.calendar import first_at_or_after, next_day
-from state.customer import Customer
+from state.customer import Armed, Customer
 from state.event import Event
 from state.timers import DEADLINE, HELD, TICK, Firing, Timer, TimerQueue
 
@@ -116,7 +116,9 @@ class Decider:
             customer.tickets.stage(event.values[id_column], event.values[stage_column])
         if customer.armed:
             for number in dispatch.disarms:
-                customer.armed.pop(self._plan.rules[number].rule.id, None)
+                armed = customer.armed.get(self._plan.rules[number].rule.id)
+                if armed is not None:
+                    armed.firing = None
         if not dispatch.anchors:
             return
         entities = {**self._empty_entities, **entity_values} if entity_values else self._empty_entities
@@ -160,14 +162,17 @@ class Decider:
         if not self._holds(planned, customer, evaluation, None):
             return
         armed = customer.armed.get(rule.id)
-        if rule.unless is not None and armed is not None and rule.unless.restart == "first":
+        is_armed = armed is not None and armed.firing is not None
+        if rule.unless is not None and is_armed and rule.unless.restart == "first":
             return
         firing = self._firing(planned, evaluation, STREAMS[event.stream], event.event_id, event.ts_ms, event.late)
         if rule.unless is None:
             self._fire(number, customer, event.customer_id, firing, event.effective_ms)
         else:
             deadline_ms = event.effective_ms + rule.unless.within_ms
-            customer.armed[rule.id] = self._timers.set(deadline_ms, DEADLINE, number, event.customer_id, firing)
+            customer.armed[rule.id] = Armed(deadline_ms, firing)
+            if armed is None:
+                self._timers.set(deadline_ms, DEADLINE, number, event.customer_id)
 
     # --- evaluation ------------------------------------------------------------------------------
 
@@ -205,14 +210,21 @@ class Decider:
                 self._tick(timer)
                 continue
             customer = self._customers[timer.customer_id]
-            assert timer.firing is not None
-            if timer.kind == HELD:
-                self._fire(timer.rule, customer, timer.customer_id, timer.firing, at_ms, timer.indices)
+            if timer.kind == DEADLINE:
+                self._meet_deadline(timer, customer)
                 continue
-            rule_id = self._plan.rules[timer.rule].rule.id
-            if customer.armed.get(rule_id) == timer.sequence:
-                del customer.armed[rule_id]
-                self._fire(timer.rule, customer, timer.customer_id, timer.firing, at_ms)
+            assert timer.firing is not None
+            self._fire(timer.rule, customer, timer.customer_id, timer.firing, at_ms, timer.indices)
+
+    def _meet_deadline(self, timer: Timer, customer: Customer) -> None:
+        rule_id = self._plan.rules[timer.rule].rule.id
+        armed = customer.armed[rule_id]
+        if armed.firing is not None and armed.deadline_ms > timer.at_ms:
+            self._timers.set(armed.deadline_ms, DEADLINE, timer.rule, timer.customer_id)
+            return
+        del customer.armed[rule_id]
+        if armed.firing is not None:
+            self._fire(timer.rule, customer, timer.customer_id, armed.firing, timer.at_ms)
 
     def _set_tick(self, number: int, day: tuple[dt.date, int] | None) -> None:
         if day is not None:

@@ -28,7 +28,7 @@ class Firing:
 
 @dataclass(frozen=True, slots=True)
 class Timer:
-    """One thing to happen. ``indices`` are the entries of ``then`` that were held together.
+    """One thing to happen. A held decision has its ``firing`` and, in ``indices``, the entries that were held together.
 
     ``customer_id`` is empty for a tick, which is every customer's.
     """
@@ -36,7 +36,6 @@ class Timer:
     at_ms: int
     kind: int
     rule: int
-    sequence: int
     customer_id: str = ""
     firing: Firing | None = None
     indices: tuple[int, ...] = ()
@@ -55,13 +54,12 @@ class TimerQueue:
         self.held_decisions = 0
 
     def set(self, at_ms: int, kind: int, rule: int, customer_id: str = "", firing: Firing | None = None,
-            indices: tuple[int, ...] = (), date: str = "") -> int:  # fmt: skip
-        """Set a timer; its sequence number tells it apart from others of the same rule and customer."""
+            indices: tuple[int, ...] = (), date: str = "") -> None:  # fmt: skip
+        """Set a timer."""
         self._sequence += 1
-        timer = Timer(at_ms, kind, rule, self._sequence, customer_id, firing, indices, date)
+        timer = Timer(at_ms, kind, rule, customer_id, firing, indices, date)
         heapq.heappush(self._heap, (at_ms, rule, kind, self._sequence, timer))
         self.held_decisions += len(indices)
-        return self._sequence
 
     def next_ms(self) -> int | None:
         """The time of the earliest timer."""

@@ -11,17 +11,17 @@ def drain(queue):
         at_ms = queue.next_ms()
         timer = queue.pop()
         assert timer.at_ms == at_ms
-        found.append((timer.at_ms, timer.rule, timer.kind, timer.sequence))
+        found.append((timer.at_ms, timer.rule, timer.kind, timer.customer_id))
     return found
 
 
 def test_order_is_time_then_rule_then_kind_then_when_it_was_set():
     rng = random.Random(3)
     queue, want = TimerQueue(), []
-    for _ in range(500):
+    for number in range(500):
         at_ms, kind, rule = rng.randrange(5), rng.choice([DEADLINE, HELD, TICK]), rng.randrange(3)
-        want.append((at_ms, rule, kind, queue.set(at_ms, kind, rule)))
-    assert len({sequence for *_, sequence in want}) == 500
+        queue.set(at_ms, kind, rule, f"C{number:03d}")
+        want.append((at_ms, rule, kind, f"C{number:03d}"))
     assert drain(queue) == sorted(want)
 
 
