@@ -31,6 +31,12 @@ def _fail(message: str, code: int) -> NoReturn:
     raise typer.Exit(code)
 
 
+def _time_ms(text: str) -> int:
+    if not text.isdecimal() or int(text) > TS_MAX_MS:
+        raise typer.BadParameter(f"{text!r} is no time: milliseconds since 1970-01-01T00:00Z, such as 1772614400000")
+    return int(text)
+
+
 def _duration_ms(text: str) -> int:
     from rules.durations import DURATION_HINT, parse_duration_ms
 
@@ -65,7 +71,9 @@ def replay(
     until: Annotated[
         int | None,
         typer.Option(
-            min=0, max=TS_MAX_MS, metavar="TS_MS", help="Let event time run on to this if the events end earlier."
+            parser=_time_ms,
+            metavar="TS_MS",
+            help="Let event time go on to this if the events end earlier: milliseconds since 1970.",
         ),
     ] = None,
     max_jump: Annotated[
@@ -119,17 +127,26 @@ def _load(rules: list[Path], policy: Path | None):  # type: ignore[no-untyped-de
     return rule_set, contact_policy
 
 
+def _plural(n: int, what: str) -> str:
+    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"
+
+
 def _report(summary: dict, out: Path) -> None:  # type: ignore[type-arg]
-    events = sum(summary["events"].values())
     emitted = sum(by.get("emitted", 0) for by in summary["decisions"].values())
     suppressed = sum(sum(by.values()) for by in summary["decisions"].values()) - emitted
-    dead = sum(summary["dead_letters"].values())
-    print(
-        f"{events:,} events ({summary['duplicates']:,} duplicates, {summary['late']:,} late), {dead:,} dead letters; "
-        f"{emitted:,} decisions emitted, {suppressed:,} suppressed, {summary['pending']:,} pending; "
+    dead = summary["dead_letters"]
+    reasons = f" ({', '.join(f'{reason} {n:,}' for reason, n in dead.items())})" if dead else ""
+    events = _plural(sum(summary["events"].values()), "event")
+    duplicates, dead_letters = _plural(summary["duplicates"], "duplicate"), _plural(sum(dead.values()), "dead letter")
+    decisions, waiting = _plural(emitted, "decision"), _plural(summary["armed"], "rule")
+    lines = [
+        f"{events} ({summary['late']:,} late, {duplicates} dropped); {dead_letters}{reasons}",
+        f"{decisions} emitted, {suppressed:,} suppressed",
+        f"at the end {summary['pending']:,} held back, {waiting} waiting for a deadline",
         f"{summary['events_per_second']:,} events/s, {summary['peak_rss_bytes'] / 1e6:,.0f} MB; written to {out}",
-        file=sys.stderr,
-    )
+        *(f"warning: {warning}" for warning in summary["warnings"]),
+    ]
+    print("\n".join(lines), file=sys.stderr)
 
 
 @rules_app.command()

@@ -24,6 +24,9 @@ from state.sequencer import AFTER_ALL_MS, BEFORE_ALL_MS
 
 BATCH_BYTES = 1 << 20
 
+BEFORE_1973_MS = 10**11
+"""A ``ts`` below this is legal but likelier to be in seconds than from the early seventies: it is counted."""
+
 MAX_BATCHES_AHEAD = 16
 """A partition that has delivered this many batches from beyond the slowest partition's watermark waits for it: they are
 held in memory, as nothing beyond that watermark can be decided."""
@@ -95,6 +98,8 @@ class _FilePartition(StatefulSourcePartition[SourceBatch, None]):
             columns.ts_ms, columns.late, masks, columns.values, strict=True,
         )  # fmt: skip
         counts: Counts = Counter({("events", STREAMS[s]): n for s, n in Counter(columns.stream).items()})
+        if columns.ts_ms and min(columns.ts_ms) < BEFORE_1973_MS:
+            counts[("before_1973",)] = sum(ts_ms < BEFORE_1973_MS for ts_ms in columns.ts_ms)
         late = sum(columns.late)
         if late:
             counts[("late",)] = late

@@ -7,6 +7,7 @@ import pickle
 import resource
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,7 +71,7 @@ def replay(job: ReplayJob, progress: Callable[[Board], Any] | None = None) -> di
         seconds = perf_counter() - started
         counts_file = scratch / "counts.json"
         counts = json.loads(counts_file.read_bytes()) if counts_file.exists() else {}
-        summary = _summary(counts, seconds, board.rss_bytes)
+        summary = _summary(counts, seconds, board.rss_bytes) | {"warnings": _warnings(job, counts)}
     write_file(job.out / SUMMARY, json.dumps(summary, ensure_ascii=False, indent=2).encode() + b"\n")
     return summary
 
@@ -134,6 +135,19 @@ def _peak_rss_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
+def _warnings(job: ReplayJob, counts: dict[str, Any]) -> list[str]:
+    """What is legal and yet likely to be a mistake."""
+    warnings = []
+    early = counts.get("before_1973", 0)
+    if early:
+        warnings.append(f"{early:,} events have a ts before 1973: ts is in milliseconds since 1970, not in seconds")
+    files = Counter(path.resolve() for path in job.events)
+    warnings += [
+        f"{path}: given {n} times as an event file: its events are duplicates" for path, n in files.items() if n > 1
+    ]
+    return warnings
+
+
 def _summary(counts: dict[str, Any], seconds: float, rss_bytes: int) -> dict[str, Any]:
     events = {stream: counts.get("events", {}).get(stream, 0) for stream in STREAMS}
     return {
@@ -143,6 +157,7 @@ def _summary(counts: dict[str, Any], seconds: float, rss_bytes: int) -> dict[str
         "late": counts.get("late", 0),
         "decisions": counts.get("decisions", {}),
         "pending": counts.get("pending", 0),
+        "armed": counts.get("armed", 0),
         "events_per_second": round(sum(events.values()) / seconds) if seconds else 0,
         "peak_rss_bytes": rss_bytes,
     }

@@ -83,6 +83,11 @@ class Decider:
         """Number of decisions that are held."""
         return self._timers.held_decisions
 
+    @property
+    def armed(self) -> int:
+        """Number of rules that wait for their deadline, over all customers."""
+        return sum(a.firing is not None for customer in self._customers.values() for a in customer.armed.values())
+
     def run(
         self, events: Iterable[tuple[Event, EntityValues | None]], until_ms: int, *, inclusive: bool = False
     ) -> Outcome:

@@ -47,6 +47,7 @@ def _finish_or_go_on(decider: Decider, events: Any, frontier_ms: int, end_ms: in
         return decider.run(events, frontier_ms)
     outcome = decider.run(events, end_ms, inclusive=True)
     outcome.counts[("pending",)] += decider.pending
+    outcome.counts[("armed",)] += decider.armed
     return outcome
 
 

@@ -35,7 +35,9 @@ def job(events: list[Path], out: Path, workers: int = 1) -> ReplayJob:
 
 
 def files() -> list[Path]:
-    return sorted(Path(FOLDER or "").glob("*.ndjson"))
+    found = sorted(Path(FOLDER or "").glob("*.ndjson"))
+    assert found, f"CEM_EVENTS_DIR={FOLDER}: no *.ndjson file there"
+    return found
 
 
 def sample(events: list[Path], folder: Path, customers_per_file: int, seed: int) -> list[Path]:

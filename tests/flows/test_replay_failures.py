@@ -105,8 +105,9 @@ def test_odd_files_are_read_to_the_last_byte(run, tmp_path, workers):
         latin1=event(5, ',"note":"\xe9"').decode().encode("latin-1") + b"\n" + event(6),
     )
     assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr.startswith("4 events (0 duplicates, 0 late), 2 dead letters; 4 decisions emitted")
-    assert done.stderr.count("\n") == 1
+    first, second, *_ = done.stderr.splitlines()
+    assert first == "4 events (0 late, 0 duplicates dropped); 2 dead letters (not_json 2)"
+    assert second == "4 decisions emitted, 0 suppressed"
     summary, actions, dead = results(tmp_path / "out")
     assert summary["events"] == {"txn": 4}
     assert {action["anchor_event_id"] for action in actions} == {"e1", "e3", "e4", "e6"}
@@ -282,8 +283,8 @@ def test_files_that_are_no_rules_and_no_policy(cem, tmp_path, option, content):
         (["--max-jump", ""], ["--max-jump", "no duration"]),
         (["--lateness", "9" * 20 + "d"], ["--lateness", "no duration"]),
         (["--until", "-1"], ["--until"]),
-        (["--until", "253402300800000"], ["--until", "253402300799999"]),
-        (["--until", "tomorrow"], ["--until", "integer"]),
+        (["--until", "253402300800000"], ["--until", "is no time"]),
+        (["--until", "tomorrow"], ["--until", "milliseconds"]),
         (["--workers", "0"], ["--workers", "1"]),
         (["--workers", "two"], ["--workers", "integer"]),
         (["--colour"], ["--colour"]),

@@ -43,7 +43,7 @@ def test_more_decimals_count_as_the_double_that_it_is(x):
 
 
 def test_a_sum_of_tenths_is_the_nearest_double():
-    assert sum([0.1] * 10) != 1.0
+    assert 0.1 + 0.1 + 0.1 != 0.3
     assert from_units(sum(map(to_units, [0.1] * 10)), False) == 1.0
     assert from_units(sum(map(to_units, [0.1, 0.2])), False) == 0.3
 
