@@ -44,11 +44,8 @@ MAX_STEPS = 10_000
 ALWAYS_FALSE = "the condition is always false"
 _FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
 _NEGATED = {"==": "!=", "!=": "==", "in": "not in", "not in": "in"}
-_FIELD_RANGES: dict[tuple[str, str], tuple[float, float]] = {
-    ("txn", "amount"): (0, AMOUNT_MAX),
-    ("ticket", "satisfaction"): (1, 5),
-    ("feedback", "sentiment"): (-1, 1),
-}
+_FIELD_RANGES: dict[tuple[str, str], tuple[float, float]] = {("txn", "amount"): (0, AMOUNT_MAX)}
+"""Ranges that are checked when an event is read; those of optional fields are not."""
 _CALL_RANGES: dict[str, tuple[float, float]] = {
     "hour": (0, 23),
     "weekday": (0, 6),

@@ -152,3 +152,9 @@ def test_scores_of_configured_models_are_fine(tmp_path: Path) -> None:
     path.write_text((RULE % "a").replace("then:", "when: 'score(\"m\") > 0.9', then:"))
     assert codes(load_rules([path])[1]) == ["W307"]
     assert load_rules([path], models=["m"])[1] == []
+
+
+@pytest.mark.parametrize("trigger", ["ticket[satisfaction > 5]", "feedback[sentiment < -1]"])
+def test_values_that_no_reader_refuses_are_not_called_impossible(trigger: str) -> None:
+    _, found = load_text(RULE.replace("%s", "a").replace("click", f"'{trigger}'"))
+    assert codes(found) == []
