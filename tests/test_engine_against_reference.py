@@ -94,7 +94,7 @@ def test_extreme_stream(name: str, tmp_path: Path) -> None:
     check(SHAPES[name].case(Random(1), 300), f"{name}, Random(1)", tmp_path)
 
 
-# Explores anew at every run, except in CI: there hypothesis itself takes the same examples each time.
+# The same examples in every run, new ones with `--hypothesis-profile explore` (see conftest.py).
 # Shrinking the integers would not make the case smaller: `check` does that.
 @settings(
     max_examples=15,
