@@ -91,8 +91,7 @@ class _FilePartition(StatefulSourcePartition[SourceBatch, None]):
     def _decode(self, lines: list[bytes], first_line: int) -> SourceBatch:
         decoded = self._decoder.decode(lines, self._reader.path, first_line, self._clock)
         columns = decoded.events
-        mask = self._masks.mask
-        masks = [mask(stream, values) for stream, values in zip(columns.stream, columns.values, strict=True)]
+        masks = self._masks.masks(columns.stream, columns.values)
         rows = zip(
             columns.effective_ms, columns.stream, columns.event_id, columns.customer_id, columns.raw,
             columns.ts_ms, columns.late, masks, columns.values, strict=True,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from rules import model as m
 from rules.evaluate import Reader, compile_expr
+from rules.fields import FIELDS
 from rules.plan import Condition, Feature, FeatureSet, Matcher, Series
 
 AGGREGATES = m.Aggregate | m.Latest | m.Age | m.Novel | m.Sequence | m.Streak
@@ -56,21 +58,26 @@ class FeaturePlanner:
         if known is not None:
             return known
         index = self._matcher_numbers[selector] = len(self.matchers)
-        test: Reader | None = None
-        columns: tuple[int, ...] = ()
-        if selector.predicate is not None:
-            used: dict[int, None] = {}
-
-            def leaf(node: m.Expr) -> Reader:
-                assert isinstance(node, m.Field)
-                column = self.column(selector.stream, node.name)
-                used[column] = None
-                return lambda values: values[column]
-
-            test = compile_expr(selector.predicate, leaf)
-            columns = tuple(used)
-        self.matchers.append(Matcher(m.STREAMS.index(selector.stream), test, columns))
+        guards, others = _split(selector)
+        guard = self._test(selector.stream, guards) if guards and others else None
+        matcher = self._test(selector.stream, others or guards)
+        self.matchers.append(replace(matcher, guard=guard))
         return index
+
+    def _test(self, stream: str, conditions: Sequence[m.Expr]) -> Matcher:
+        used: dict[int, None] = {}
+
+        def leaf(node: m.Expr) -> Reader:
+            assert isinstance(node, m.Field)
+            column = self.column(stream, node.name)
+            used[column] = None
+            return lambda values: values[column]
+
+        if not conditions:
+            return Matcher(m.STREAMS.index(stream), None, ())
+        condition = conditions[0] if len(conditions) == 1 else m.Logic("and", tuple(conditions))
+        test = compile_expr(condition, leaf)
+        return Matcher(m.STREAMS.index(stream), test, tuple(used))
 
     def mask(self, selectors: Sequence[m.Selector]) -> int:
         """The bits of some selectors' matchers."""
@@ -167,3 +174,20 @@ class FeaturePlanner:
             period=node.period, timezone=node.timezone, ops=tuple(p.op for p in parts),
             condition=lambda totals: bool(test(totals)),
         )  # fmt: skip
+
+
+def _split(selector: m.Selector) -> tuple[list[m.Expr], list[m.Expr]]:
+    """The conditions that must hold together: those that compare a text field with given texts, and the others."""
+    predicate = selector.predicate
+    if predicate is None:
+        return [], []
+    conditions = predicate.operands if isinstance(predicate, m.Logic) and predicate.op == "and" else (predicate,)
+    guards = [condition for condition in conditions if _is_choice(condition, FIELDS[selector.stream])]
+    return guards, [condition for condition in conditions if condition not in guards]
+
+
+def _is_choice(condition: m.Expr, types: Mapping[str, str]) -> bool:
+    match condition:
+        case m.Compare((("==" | "in"),), (m.Field(name), m.Literal() | m.ListExpr())):
+            return types.get(name) == "string"
+    return False

@@ -7,7 +7,7 @@ exact fraction that it is. Sums of either are exact; the result is rounded to a 
 from __future__ import annotations
 
 import math
-from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
+from decimal import Decimal
 from fractions import Fraction
 
 Units = int | Fraction
@@ -47,8 +47,8 @@ def from_units(units: Units, whole: bool) -> int | float | None:
         return None
 
 
-_ROOTS = Context(prec=60, Emax=MAX_EMAX, Emin=MIN_EMIN)
-"""Far more digits than a double has, so that rounding to one happens once."""
+_ROOT_BITS = 160
+"""Twice as many as a root needs to be rounded to a double once, at the end."""
 
 
 def deviation(n: int, total: Units, squares: Units) -> float | None:
@@ -56,6 +56,10 @@ def deviation(n: int, total: Units, squares: Units) -> float | None:
     spread = n * squares - total * total  # exact: no cancellation, zero exactly where all are equal
     if spread <= 0:
         return 0.0
-    root = _ROOTS.sqrt(_ROOTS.divide(Decimal(spread.numerator), Decimal(spread.denominator)))
-    result = float(_ROOTS.divide(root, Decimal(n * SCALE)))
-    return result if math.isfinite(result) else None
+    under_root = spread.numerator * spread.denominator  # sqrt(p / q) = sqrt(p * q) / q
+    shift = max(0, _ROOT_BITS - under_root.bit_length()) // 2
+    root = math.isqrt(under_root << (2 * shift))
+    try:
+        return root / ((spread.denominator * n * SCALE) << shift)
+    except OverflowError:
+        return None

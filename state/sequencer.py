@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import deque
 from collections.abc import Iterable
 from typing import Any, Generic, TypeVar
 
@@ -58,26 +57,32 @@ class OrderedBuffer(Generic[T]):
 
 
 class Deduplicator:
-    """Tells which events are new: none of the same stream, customer and id was kept within the horizon."""
+    """Tells which events are new: none of the same stream, customer and id was kept within the horizon.
+
+    What was kept lies in two generations, each at least a horizon long: when the younger one is full the older one
+    is forgotten as a whole.
+    """
 
     def __init__(self, dedup_ms: int) -> None:
         self._dedup_ms = dedup_ms
-        self._kept: dict[tuple[int, str, str], int] = {}
-        self._order: deque[tuple[int, tuple[int, str, str]]] = deque()
+        self._young: dict[tuple[int, str, str], int] = {}
+        self._old: dict[tuple[int, str, str], int] = {}
+        self._full_ms = 0
 
     def keep_new(self, events: list[Event]) -> list[Event]:
         """The events that are no duplicates, of events in processing order."""
         return events if self._dedup_ms <= 0 else [event for event in events if self._is_new(event)]
 
     def _is_new(self, event: Event) -> bool:
-        now_ms = event.effective_ms
-        expired_ms = now_ms - self._dedup_ms
-        order, kept = self._order, self._kept
-        while order and order[0][0] <= expired_ms:
-            del kept[order.popleft()[1]]
-        key = (event.stream, event.customer_id, event.event_id)
-        if key in kept:
+        now_ms, stream, event_id, customer_id = event[:4]
+        if now_ms >= self._full_ms:
+            self._old, self._young = self._young, {}
+            self._full_ms = now_ms + self._dedup_ms
+        key = (stream, customer_id, event_id)
+        at_ms = self._young.get(key)
+        if at_ms is None:
+            at_ms = self._old.get(key)
+        if at_ms is not None and now_ms - at_ms < self._dedup_ms:
             return False
-        kept[key] = now_ms
-        order.append((now_ms, key))
+        self._young[key] = now_ms
         return True

@@ -32,7 +32,7 @@ def test_a_rule_has_one_deadline_in_memory_however_often_it_is_armed(tmp_path, r
 
     def event(at_ms, stream):
         code, values = STREAMS.index(stream), (None,) * len(plan.fields[stream])
-        return Event(at_ms, code, f"e{at_ms}", "C", b"", at_ms, False, masks.mask(code, values), values), None
+        return Event(at_ms, code, f"e{at_ms}", "C", b"", at_ms, False, masks.masks([code], [values])[0], values), None
 
     for at_ms in range(1000):
         assert decider.run([event(at_ms, streams[at_ms % len(streams)])], at_ms + 1).lines == []
