@@ -1,7 +1,7 @@
 """Evaluates all selectors on decoded events, column by column: one bit mask an event.
 
-Selectors that look at the same fields are evaluated together and the result is remembered by the fields' values,
-so that a hundred rules on page names cost one look-up an event.
+Selectors that look at the same text fields are evaluated together and the result is remembered by the texts, so that
+a hundred rules on page names cost one look-up an event.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from rules import model
 from rules.plan import Matcher
 
 _MEMO_LIMIT = 20_000
-"""Remembered value combinations per group of selectors; what does not fit is evaluated each time."""
+"""Remembered combinations of texts per group of selectors; what does not fit is evaluated each time."""
 
 _MEMO_TEXT_CODE_POINTS = 200
 """Combinations with a longer text are not remembered: they rarely come again, and could fill the memory."""
@@ -29,17 +29,20 @@ class MaskBuilder:
     def __init__(self, matchers: Sequence[Matcher]) -> None:
         self._always = [0] * len(model.STREAMS)
         self._groups: list[list[_Group]] = [[] for _ in model.STREAMS]
+        self._direct: list[list[tuple[int, Test]]] = [[] for _ in model.STREAMS]
         self._guarded: list[list[tuple[int, Test]]] = [[] for _ in model.STREAMS]
         grouped: dict[tuple[int, tuple[int, ...]], list[tuple[int, Test]]] = {}
         for index, matcher in enumerate(matchers):
-            if matcher.guard is not None and matcher.test is not None:
-                self._guarded[matcher.stream].append((1 << index, matcher.test))
+            bit, stream = 1 << index, matcher.stream
             first = matcher.guard or matcher
-            if first.test is None or (not first.columns and first.test(())):
-                self._always[first.stream] |= 1 << index
-            elif first.columns:  # else it is a constant that is false
-                columns = tuple(sorted(first.columns))
-                grouped.setdefault((first.stream, columns), []).append((1 << index, first.test))
+            if matcher.guard is not None and matcher.test is not None:
+                self._guarded[stream].append((bit, matcher.test))
+            if first.test is None:
+                self._always[stream] |= bit
+            elif first.texts and first.columns:
+                grouped.setdefault((stream, tuple(sorted(first.columns))), []).append((bit, first.test))
+            else:
+                self._direct[stream].append((bit, first.test))
         for (stream, columns), tests in grouped.items():
             self._groups[stream].append(_Group(columns, tests))
 
@@ -66,40 +69,36 @@ class MaskBuilder:
                 if mask & bits:
                     one = values[i]
                     masks[i] = mask - sum(bit for bit, test in guarded if mask & bit and not test(one))
+        for bit, test in self._direct[stream]:
+            for i, one in enumerate(values):
+                if test(one):
+                    masks[i] |= bit
         return masks
 
 
 class _Group:
-    """Selectors over the same fields of one stream."""
+    """Selectors over the same text fields of one stream."""
 
     def __init__(self, columns: tuple[int, ...], tests: list[tuple[int, Test]]) -> None:
         self._columns = columns
         self._key = itemgetter(*columns)
         self._tests = tests
-        self._memo = _Memo(self._evaluate_key)
+        self._memo = _Memo(self._evaluate)
 
     def masks(self, values: Sequence[Values]) -> list[int]:
-        try:
-            return list(map(self._memo.__getitem__, map(self._key, values)))
-        except TypeError:  # a list or an object is no key: these events are looked at one by one
-            return [self._evaluate(one) for one in values]
+        return list(map(self._memo.__getitem__, map(self._key, values)))
 
-    def _evaluate_key(self, key: Any) -> int:
-        """The mask of events with these values; the tests look at no others."""
+    def _evaluate(self, key: Any) -> int:
+        """The mask of events with these texts; the tests look at no other values."""
         values = [None] * (max(self._columns) + 1)
-        for column, value in zip(self._columns, key if len(self._columns) > 1 else (key,), strict=True):
-            values[column] = value
-        return self._evaluate(tuple(values))
-
-    def _evaluate(self, values: Values) -> int:
-        return sum(bit for bit, test in self._tests if test(values))
+        for column, text in zip(self._columns, key if len(self._columns) > 1 else (key,), strict=True):
+            values[column] = text
+        one = tuple(values)
+        return sum(bit for bit, test in self._tests if test(one))
 
 
 class _Memo(dict[Any, int]):
-    """Masks by the values of a group's fields, worked out when first asked for.
-
-    Only short texts and nulls are remembered: 1, 1.0 and True are one key to a dict but not to a selector.
-    """
+    """Masks by the texts (or nulls) of a group's fields, worked out when first asked for."""
 
     def __init__(self, evaluate: Callable[[Any], int]) -> None:
         super().__init__()
@@ -107,11 +106,7 @@ class _Memo(dict[Any, int]):
 
     def __missing__(self, key: Any) -> int:
         mask = self._evaluate(key)
-        if len(self) < _MEMO_LIMIT and _is_short_text(key):
+        parts = key if type(key) is tuple else (key,)
+        if len(self) < _MEMO_LIMIT and all(len(part or "") <= _MEMO_TEXT_CODE_POINTS for part in parts):
             self[key] = mask
         return mask
-
-
-def _is_short_text(key: Any) -> bool:
-    parts = key if type(key) is tuple else (key,)
-    return all(part is None or (type(part) is str and len(part) <= _MEMO_TEXT_CODE_POINTS) for part in parts)

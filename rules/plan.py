@@ -20,13 +20,15 @@ Condition = Callable[[Sequence[Any]], bool]
 class Matcher:
     """A selector, ready to use: ``test`` takes the event's values (none: every event of the stream matches).
 
-    ``columns`` are the indices of the values it looks at. Where a ``guard`` is given, both must match: it tests texts
-    that come again and again, so its results are worth remembering, and spares most events the other test.
+    ``columns`` are the indices of the values it looks at; ``texts``: all of them are texts or null in every event, so
+    that results can be remembered by them. Where a ``guard`` is given, both must match: it tests texts that come again
+    and again and spares most events the other test.
     """
 
     stream: int
     test: Callable[[tuple[Any, ...]], Any] | None
     columns: tuple[int, ...]
+    texts: bool = False
     guard: Matcher | None = None
 
 

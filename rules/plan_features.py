@@ -65,19 +65,19 @@ class FeaturePlanner:
         return index
 
     def _test(self, stream: str, conditions: Sequence[m.Expr]) -> Matcher:
-        used: dict[int, None] = {}
+        used: dict[str, int] = {}
 
         def leaf(node: m.Expr) -> Reader:
             assert isinstance(node, m.Field)
-            column = self.column(stream, node.name)
-            used[column] = None
+            column = used[node.name] = self.column(stream, node.name)
             return lambda values: values[column]
 
         if not conditions:
             return Matcher(m.STREAMS.index(stream), None, ())
         condition = conditions[0] if len(conditions) == 1 else m.Logic("and", tuple(conditions))
         test = compile_expr(condition, leaf)
-        return Matcher(m.STREAMS.index(stream), test, tuple(used))
+        texts = all(FIELDS[stream].get(name) == "string" for name in used)
+        return Matcher(m.STREAMS.index(stream), test, tuple(used.values()), texts)
 
     def mask(self, selectors: Sequence[m.Selector]) -> int:
         """The bits of some selectors' matchers."""
