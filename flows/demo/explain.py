@@ -85,7 +85,7 @@ def explain(
         timing=_timing(rule, anchor_ms, ticket["ts"]),
         evidence=[
             (local_time(row["ts_ms"], zone), row["stream"], what_happened(json.loads(row["body"])),
-             _part(row, ticket, rule, anchor_ms))
+             part_played(row, ticket, rule, anchor_ms))
             for row in rows
         ],
         beside=_beside(ticket, decisions, zone),
@@ -138,7 +138,7 @@ def _events(client: Client, tables: Tables, ticket: Record, ids: list[str]) -> l
     return list(found.named_results())[::-1]
 
 
-def _part(row: Record, ticket: Record, rule: Rule, anchor_ms: int | None) -> str:
+def part_played(row: Record, ticket: Record, rule: Rule, anchor_ms: int | None) -> str:
     """What an event has to do with the ticket; those that came before it was set off need no word."""
     if row["event_id"] == ticket["anchor_event_id"]:
         return "set it off"

@@ -18,15 +18,16 @@ QUERIES = {
         "SELECT rule_id, decision, reason, count() AS n FROM cem.decisions FINAL GROUP BY ALL ORDER BY rule_id, n DESC"
     ),
     "The latest of the most urgent tickets": (
-        "SELECT ts, customer_id, rule_id, JSONExtractString(payload, 'subject') AS subject FROM cem.decisions FINAL "
-        "WHERE kind = 'ticket' AND decision = 'emitted' ORDER BY priority DESC, ts DESC LIMIT 10"
+        "SELECT toDate(ts) AS day, customer_id, rule_id, JSONExtractString(payload, 'subject') AS subject "
+        "FROM cem.decisions FINAL WHERE kind = 'ticket' AND decision = 'emitted' "
+        "ORDER BY priority DESC, ts DESC LIMIT 10"
     ),
     "Where the app lets customers down": (
         "SELECT journey, step, error_code, count() AS errors, uniqExact(customer_id) AS customers "
         "FROM cem.events FINAL WHERE error_code <> '' GROUP BY ALL ORDER BY errors DESC LIMIT 10"
     ),
     "What one customer did last": (
-        "SELECT ts, stream, page, query, amount, text FROM cem.events FINAL WHERE customer_id = '{customer}' "
+        "SELECT ts, stream, page, query, amount FROM cem.events FINAL WHERE customer_id = '{customer}' "
         "ORDER BY ts DESC LIMIT 20"
     ),
 }

@@ -102,5 +102,5 @@ def _print(show: Show, columns: Sequence[str], rows: Sequence[Sequence[Any]]) ->
 
 def _text(value: Any) -> str:
     if isinstance(value, datetime):
-        return value.isoformat(" ", "milliseconds" if value.microsecond else "seconds")
+        return value.replace(tzinfo=None).isoformat(" ", "milliseconds" if value.microsecond else "seconds")
     return "" if value is None else str(value)

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rich import box
-from rich.console import Console, ConsoleOptions
+from rich.cells import cell_len
+from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
@@ -21,6 +22,8 @@ _TITLE_WIDTH = 20
 """Columns for a rule's title below which it is left out."""
 _WORD_WIDTH = 20
 """A longer word may be broken to make room."""
+_GAP_WIDTH = 3
+"""Between two columns, in both boxes."""
 _ENDLESS = 100_000
 _PLAIN_BOX = box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
 """A line of hyphens under the head and nothing else."""
@@ -52,16 +55,14 @@ class Show:
 
         No number is ever cut: where the screen is too narrow the lines are longer than it.
         """
-        table = self._table(columns, list(rows), right, keep)
-        least = table.__rich_measure__(self.console, self._endless()).minimum
+        table, least = self._table(columns, list(rows), right, keep)
         if least > self.console.width:
             table.width = least
         self._print(table)
 
     def fits(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
         """Whether the table has room on the screen without a cell being wrapped."""
-        table = self._table(columns, rows, frozenset(), frozenset(columns))
-        return table.__rich_measure__(self.console, self._endless()).minimum <= self.console.width
+        return self._table(columns, rows, frozenset(), frozenset(columns))[1] <= self.console.width
 
     def records(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Rows that are too wide for a table: a line `column: value` for each value."""
@@ -135,7 +136,9 @@ class Show:
         self._labelled("Why", f"{e.condition}; {e.timing}")
         self._labelled("To do", e.advice)
         self.console.print()
-        self.table(("feature", "value", "meaning"), e.reasons, right=frozenset(["value"]), keep=frozenset(["feature"]))
+        short = all(cell_len(value) <= _TITLE_WIDTH for _, value, _ in e.reasons)
+        keep = frozenset(["feature", "value"] if short else ["feature"])
+        self.table(("feature", "value", "meaning"), e.reasons, right=frozenset(["value"]), keep=keep)
         self.heading("The events that led to it")
         self.table(("time", "stream", "what happened", ""), e.evidence, keep=frozenset(["time", "stream"]))
         if e.beside:
@@ -154,7 +157,8 @@ class Show:
 
     def _table(
         self, columns: Sequence[str], rows: Iterable[Sequence[str]], right: frozenset[str], keep: frozenset[str]
-    ) -> Table:
+    ) -> tuple[Table, int]:
+        """The table and the least width in which nothing that should stay whole is broken."""
         cells = [[Text(cell) for cell in row] for row in rows]
         table = Table(
             box=box.SIMPLE_HEAD if self.console.is_terminal else _PLAIN_BOX,
@@ -162,21 +166,17 @@ class Show:
             show_edge=False,
             padding=(0, 1),
         )
+        least = _GAP_WIDTH * (len(columns) - 1)
+        endless = self.console.options.update(width=_ENDLESS)  # what a cell needs, whatever the screen has
         for place, name in enumerate(columns):
-            found = [
-                Measurement.get(self.console, self._endless(), text)
-                for text in (Text(name), *(r[place] for r in cells))
-            ]
-            least = max(m.maximum for m in found) if name in keep else min(max(m.minimum for m in found), _WORD_WIDTH)
+            whole = [Measurement.get(self.console, endless, text) for text in (Text(name), *(r[place] for r in cells))]
+            width = max(m.maximum for m in whole) if name in keep else min(max(m.minimum for m in whole), _WORD_WIDTH)
             justify: Literal["left", "right"] = "right" if name in right else "left"
-            table.add_column(name, justify=justify, no_wrap=name in keep, overflow="fold", min_width=least)
+            table.add_column(name, justify=justify, no_wrap=name in keep, overflow="fold")
+            least += width
         for row in cells:
             table.add_row(*row)
-        return table
-
-    def _endless(self) -> ConsoleOptions:
-        """Options for measuring: without the limit of the screen."""
-        return self.console.options.update(width=_ENDLESS)
+        return table, least
 
     def _labelled(self, label: str, text: str) -> None:
         grid = Table.grid(padding=(0, 1))
