@@ -23,7 +23,7 @@ app = typer.Typer(
 rules_app = typer.Typer(name="rules", help="Work with rule files.", no_args_is_help=True)
 app.add_typer(rules_app)
 
-WRONG_INPUT, FAILED = 1, 3
+WRONG_INPUT, WRONG_USAGE, FAILED = 1, 2, 3
 
 
 def _fail(message: str, code: int) -> NoReturn:
@@ -199,10 +199,10 @@ def demo(
     customers: Annotated[int, typer.Option(min=1, help="Size of the population.")] = 3000,
     days: Annotated[int, typer.Option(min=1, help="Length in days; salaries need 32.")] = 36,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same data and decisions.")] = 1,
-    sql: Annotated[str | None, typer.Option(help="Only run this query on the last demonstration.")] = None,
+    sql: Annotated[str | None, typer.Option(help="Only answer this query on the last demonstration.")] = None,
 ) -> None:
     """Simulate a bank, run rules over it, and show what they found, in under a minute; needs no server."""
-    from flows.demo import DemoJob, run_demo, show_query
+    from flows.demo import DemoJob, InUseError, QueryError, run_demo, show_query
     from flows.failures import known_failure
     from sinks.clickhouse import ClickHouseSinkError
 
@@ -211,13 +211,17 @@ def demo(
             show_query(out, sql)
         else:
             run_demo(DemoJob(out, customers, days, seed))
+    except QueryError as error:
+        _fail(f"cem demo: {error}", WRONG_USAGE)
+    except BrokenPipeError:  # `| head` has seen enough
+        raise
     except Exception as error:
-        known = error if isinstance(error, ClickHouseSinkError) else known_failure(error)
+        known = error if isinstance(error, ClickHouseSinkError | InUseError) else known_failure(error)
         if isinstance(error, OSError):
             known = OSError(f"{error.filename or out}: {error.strerror or error}; choose another folder with --out")
         if known is None:
             raise
-        _fail(f"cem demo: {known}", FAILED if sql is None else WRONG_INPUT)
+        _fail(f"cem demo: {known}", FAILED)
 
 
 def _day_progress(days: int) -> AbstractContextManager[Callable[[int], None]]:

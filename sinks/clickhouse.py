@@ -92,8 +92,10 @@ class _Key(msgspec.Struct):
     ts: int
 
 
-def open_embedded(folder: Path) -> Client:
+def open_embedded(folder: Path, *, read_only: bool = False) -> Client:
     """A client on the ClickHouse engine inside this process, with its tables in `folder`.
+
+    With `read_only` the engine refuses every statement that would change data, tables, files or this setting.
 
     A process can have one folder open at a time, and a folder one process: close the client before another is opened.
 
@@ -104,7 +106,10 @@ def open_embedded(folder: Path) -> Client:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return clickhouse_connect.get_client(interface="chdb", path=str(folder))
+        client = clickhouse_connect.get_client(interface="chdb", path=str(folder))
+        if read_only:
+            client.command("SET readonly = 1")
+        return client
     except OSError as error:
         raise ClickHouseSinkError(f"{folder}: cannot be created: {error.strerror or error}") from error
     except ClickHouseError as error:

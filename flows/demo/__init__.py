@@ -4,6 +4,8 @@
 against the truth, one ticket explained, and the SQL to go on with. `show_query` answers a query on the result.
 """
 
-from flows.demo.run import DemoJob, run_demo, show_query
+from flows.demo.lock import InUseError
+from flows.demo.query import QueryError, show_query
+from flows.demo.run import DemoJob, run_demo
 
-__all__ = ["DemoJob", "run_demo", "show_query"]
+__all__ = ["DemoJob", "InUseError", "QueryError", "run_demo", "show_query"]

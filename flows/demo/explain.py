@@ -85,7 +85,7 @@ def explain(
         timing=_timing(rule, anchor_ms, ticket["ts"]),
         evidence=[
             (local_time(row["ts_ms"], zone), row["stream"], what_happened(json.loads(row["body"])),
-             "set it off" if row["event_id"] == ticket["anchor_event_id"] else "")
+             part_played(row, ticket, rule, anchor_ms))
             for row in rows
         ],
         beside=_beside(ticket, decisions, zone),
@@ -136,6 +136,17 @@ def _events(client: Client, tables: Tables, ticket: Record, ids: list[str]) -> l
         },
     )  # fmt: skip
     return list(found.named_results())[::-1]
+
+
+def part_played(row: Record, ticket: Record, rule: Rule, anchor_ms: int | None) -> str:
+    """What an event has to do with the ticket; those that came before it was set off need no word."""
+    if row["event_id"] == ticket["anchor_event_id"]:
+        return "set it off"
+    if row["ts_ms"] > ticket["ts"]:
+        return "after: the ticket was already there"
+    if anchor_ms is not None and row["ts_ms"] > anchor_ms:
+        return "after: the rule was already " + ("waiting" if rule.unless is not None else "set off")
+    return ""
 
 
 def _who(client: Client, tables: Tables, customer: str, ts_ms: int) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -16,7 +15,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from flows.demo.explain import explain, pick_ticket
+from flows.demo.further import suggestions
 from flows.demo.load import load
+from flows.demo.lock import locked
 from flows.demo.score import STORY_RULES, score
 from flows.demo.show import Show, make_console
 from flows.demo.spoil import spoil
@@ -28,29 +29,10 @@ from flows.simulate.columns import STREAMS
 from rules.load import load_rules
 from rules.model import RuleSet
 from rules.policy import Policy, load_policy
-from sinks.clickhouse import ClickHouseSinkError, Tables, open_embedded
+from sinks.clickhouse import Tables, open_embedded
 
 EVENTS_PER_CUSTOMER_DAY = 3.5
 STORY_RATE = 0.006
-
-QUERIES = {
-    "What was decided, by rule and outcome": (
-        "SELECT rule_id, decision, reason, count() AS n FROM cem.decisions FINAL GROUP BY ALL ORDER BY rule_id, n DESC"
-    ),
-    "The latest of the most urgent tickets": (
-        "SELECT ts, customer_id, rule_id, JSONExtractString(payload, 'subject') AS subject FROM cem.decisions FINAL "
-        "WHERE kind = 'ticket' AND decision = 'emitted' ORDER BY priority DESC, ts DESC LIMIT 10"
-    ),
-    "Where the app lets customers down": (
-        "SELECT journey, step, error_code, count() AS errors, uniqExact(customer_id) AS customers "
-        "FROM cem.events FINAL WHERE error_code != '' GROUP BY ALL ORDER BY errors DESC LIMIT 10"
-    ),
-    "What one customer did last": (
-        "SELECT ts, stream, page, query, amount, text FROM cem.events FINAL WHERE customer_id = '{customer}' "
-        "ORDER BY ts DESC LIMIT 20"
-    ),
-}
-"""Titles and SQL; `{customer}` stands for the customer of the ticket that was explained."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +67,15 @@ def demo_rules() -> tuple[RuleSet, Policy]:
 def run_demo(job: DemoJob, console: Console | None = None) -> dict[str, Any]:
     """Runs the whole demonstration, prints it, and returns the summary of the replay.
 
-    Files of an earlier demonstration in the same folder are replaced, and nothing else there is touched.
+    Files of an earlier demonstration in the same folder are replaced, and nothing else there is touched. Raises
+    InUseError while another run works in the folder.
     """
+    with locked(job.out):
+        return _run(job, Show(console or make_console()))
+
+
+def _run(job: DemoJob, show: Show) -> dict[str, Any]:
     began = perf_counter()
-    show = Show(console or make_console())
     rules, policy = demo_rules()
     paths, truth_path = _simulate(job, show)
     with _timed(show) as say:
@@ -113,7 +100,7 @@ def run_demo(job: DemoJob, console: Console | None = None) -> dict[str, Any]:
         show.heading("Decisions by rule and reason")
         show.decisions(summary, rules)
         show.heading("Was it right? Decisions against the stories hidden in the data (truth.ndjson)")
-        show.scores(score(truth, decisions))
+        show.scores(score(truth, decisions), rules)
         ticket = pick_ticket(decisions, STORY_RULES.values())
         if ticket is not None:
             show.heading("One ticket explained")
@@ -121,29 +108,9 @@ def run_demo(job: DemoJob, console: Console | None = None) -> dict[str, Any]:
             show.explanation(explain(ticket, rule, decisions, truth, client, tables))
     show.heading("Look further")
     customer = "C0000000" if ticket is None else ticket["customer_id"]
-    queries = [(title, sql.replace("{customer}", customer)) for title, sql in QUERIES.items()]
-    show.queries(queries, _command(job), job.database, job.out)
+    show.suggestions(suggestions(customer, job.out), job.out)
     show.line(f"Done in {perf_counter() - began:.0f} s.", "bold")
     return summary
-
-
-def show_query(out: Path, sql: str, console: Console | None = None) -> None:
-    """Prints the answer of a query on the database that a demonstration left in `out`.
-
-    Raises ClickHouseSinkError where there is none, or the query is wrong.
-    """
-    from clickhouse_connect.driver.exceptions import ClickHouseError
-
-    database = out / "clickhouse"
-    if not database.is_dir():
-        raise ClickHouseSinkError(f"{database}: no demonstration has been run here; run `cem demo` first")
-    with closing(open_embedded(database)) as client:
-        try:
-            found = client.query(sql)
-        except ClickHouseError as error:
-            raise ClickHouseSinkError(str(error).strip()) from error
-        rows = [["" if value is None else str(value) for value in row] for row in found.result_rows]
-        Show(console or make_console()).table(found.column_names, rows)
 
 
 def _simulate(job: DemoJob, show: Show) -> tuple[list[Path], Path]:
@@ -167,10 +134,6 @@ def _simulate(job: DemoJob, show: Show) -> tuple[list[Path], Path]:
 
 def _records(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_bytes().splitlines()]
-
-
-def _command(job: DemoJob) -> str:
-    return "cem demo" if job.out == Path("demo-out") else f"cem demo --out {shlex.quote(str(job.out))}"
 
 
 @contextmanager

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -16,11 +18,20 @@ from flows.demo.score import StoryScore
 from rules.model import RuleSet
 
 PLAIN_WIDTH = 120
-NARROW_WIDTH = 105
-"""Below this a table of counts leaves something out, so that rich does not cut its numbers off."""
+_TITLE_WIDTH = 20
+"""Columns for a rule's title below which it is left out."""
+_WORD_WIDTH = 20
+"""A longer word may be broken to make room."""
+_GAP_WIDTH = 3
+"""Between two columns, in both boxes."""
+_ENDLESS = 100_000
 _PLAIN_BOX = box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
 """A line of hyphens under the head and nothing else."""
-_REASONS = ("shadow", "holdout", "opt_out", "cooldown", "cap", "quiet_hours", "open_ticket")
+_OUTCOMES = ("emitted", "shadow", "holdout", "opt_out", "cooldown", "cap", "quiet_hours", "open_ticket")
+_STREAMS = {
+    "profile": "profile updates", "ticket": "ticket updates", "label": "labels", "click": "clicks",
+    "txn": "transactions", "feedback": "pieces of feedback",
+}  # fmt: skip
 
 
 class Show:
@@ -40,23 +51,32 @@ class Show:
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: frozenset[str] = frozenset(),
               keep: frozenset[str] = frozenset()) -> None:  # fmt: skip
-        """A table; columns in `right` are aligned so, those in `keep` are not wrapped."""
-        table = Table(
-            box=box.SIMPLE_HEAD if self.console.is_terminal else _PLAIN_BOX,
-            pad_edge=False,
-            show_edge=False,
-            padding=(0, 1),
-        )
-        for name in columns:
-            table.add_column(name, justify="right" if name in right else "left", no_wrap=name in keep, overflow="fold")
-        for row in rows:
-            table.add_row(*(Text(cell) for cell in row))
+        """A table; columns in `right` are aligned so, those in `keep` are not wrapped.
+
+        No number is ever cut: where the screen is too narrow the lines are longer than it.
+        """
+        table, least = self._table(columns, list(rows), right, keep)
+        if least > self.console.width:
+            table.width = least
         self._print(table)
+
+    def fits(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+        """Whether the table has room on the screen without a cell being wrapped."""
+        return self._table(columns, rows, frozenset(), frozenset(columns))[1] <= self.console.width
+
+    def records(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """Rows that are too wide for a table: a line `column: value` for each value."""
+        for number, row in enumerate(rows, start=1):
+            if number > 1:
+                self.console.print()
+            self.line(f"row {number}", "dim")
+            for name, value in zip(columns, row, strict=True):
+                self.console.print(Text.assemble((f"{name}: ", "bold"), value), soft_wrap=True)
 
     def summary(self, summary: Mapping[str, Any], rules: int, customers: int, days: int) -> None:
         """Counts of the replay."""
         total = sum(summary["events"].values())
-        streams = ", ".join(f"{stream} {n:,}" for stream, n in summary["events"].items())
+        streams = ", ".join(f"{n:,} {_STREAMS.get(stream, stream)}" for stream, n in summary["events"].items())
         self.line(f"{total:,} events of {customers:,} customers over {days} days ({streams})")
         self.line(f"{summary['events_per_second']:,} events/s through {rules} rules")
         dead = ", ".join(f"{reason} {n:,}" for reason, n in summary["dead_letters"].items())
@@ -67,34 +87,44 @@ class Show:
         )  # fmt: skip
 
     def decisions(self, summary: Mapping[str, Any], rules: RuleSet) -> None:
-        """Decisions by rule and outcome, the rules in order of priority."""
+        """Decisions by rule and outcome, the rules in order of priority; a line for each where it is narrow."""
         by_rule = summary["decisions"]
-        used = [reason for reason in _REASONS if any(reason in counts for counts in by_rule.values())]
-        narrow = self.console.width < NARROW_WIDTH
-        names = ["rule", *([] if narrow else ["title"]), "emitted", *used]
-        rows = []
-        for rule in sorted(rules.rules, key=lambda rule: -rule.priority):
-            counts = by_rule.get(rule.id, {})
-            title = [] if narrow else [rule.title]
-            rows.append([rule.id, *title, *(_count(counts.get(name, 0)) for name in ("emitted", *used))])
-        totals = [sum(counts.get(name, 0) for counts in by_rule.values()) for name in ("emitted", *used)]
-        rows.append(["all", *([] if narrow else [""]), *map(_count, totals)])
-        self.table(names, rows, right=frozenset(["emitted", *used]), keep=frozenset(["rule", "emitted", *used]))
+        used = [name for name in _OUTCOMES if any(name in counts for counts in by_rule.values())]
+        counted = [(rule, by_rule.get(rule.id, {})) for rule in sorted(rules.rules, key=lambda rule: -rule.priority)]
+        totals = {name: sum(counts.get(name, 0) for _, counts in counted) for name in used}
+        self.line("Counts actions, sent or held back for the reason named; a rule may have several for one case.")
+        rows = [[rule.id, rule.title, *(_count(counts.get(name, 0)) for name in used)] for rule, counts in counted]
+        rows.append(["all", "", *(_count(totals[name]) for name in used)])
+        if self.fits(["rule", *used], [[row[0], *row[2:]] for row in rows]):
+            names = ["rule", "title", *used]
+            if not self.fits(["rule", "t" * _TITLE_WIDTH, *used], [[row[0], "", *row[2:]] for row in rows]):
+                names, rows = ["rule", *used], [[row[0], *row[2:]] for row in rows]
+            self.table(names, rows, right=frozenset(used), keep=frozenset(["rule", *used]))
+            return
+        lines = []
+        for rule_id, counts in [*((rule.id, counts) for rule, counts in counted), ("all", totals)]:
+            outcomes = [(name, _count(counts[name])) for name in used if counts.get(name)] or [("none", "-")]
+            lines += [[rule_id if place == 0 else "", *pair] for place, pair in enumerate(outcomes)]
+        columns = ("rule", "outcome", "actions")
+        self.table(columns, lines, right=frozenset(["actions"]), keep=frozenset(columns))
 
-    def scores(self, scores: Sequence[StoryScore]) -> None:
-        """Each story's rule against the truth."""
-        narrow = self.console.width < NARROW_WIDTH
+    def scores(self, scores: Sequence[StoryScore], rules: RuleSet | None = None) -> None:
+        """Each story's rule against the truth, and which of the rules have none."""
+        self.line("Counts cases: a story hidden in the data is one, whatever the number of actions.")
         numbers = ["expected", "found", "missed", "false\nalarms", "precision", "recall"]
         rows = [
-            [
-                *([f"{s.story}\n{s.rule_id}"] if narrow else [s.story, s.rule_id]),
-                *(str(s.expected), str(s.found), _count(len(s.missed)), _count(s.false_alarms)),
-                *(_share(s.precision), _share(s.recall)),
-            ]
+            [s.story, s.rule_id, str(s.expected), str(s.found), _count(len(s.missed)), _count(s.false_alarms),
+             _share(s.precision), _share(s.recall)]
             for s in scores
-        ]
-        names = [*(["story and rule"] if narrow else ["story", "rule"]), *numbers]
+        ]  # fmt: skip
+        names = ["story", "rule", *numbers]
+        if not self.fits(names, rows):
+            names, rows = ["story and rule", *numbers], [[f"{row[0]}\n{row[1]}", *row[2:]] for row in rows]
         self.table(names, rows, right=frozenset(numbers), keep=frozenset(names))
+        scored = {s.rule_id for s in scores}
+        others = [rule.id for rule in rules.rules if rule.id not in scored] if rules is not None else []
+        if others:
+            self.line(f"Not in this table, as no story in the data is meant for them: {', '.join(others)}.")
 
     def explanation(self, e: Explanation) -> None:
         """One ticket in words."""
@@ -106,9 +136,11 @@ class Show:
         self._labelled("Why", f"{e.condition}; {e.timing}")
         self._labelled("To do", e.advice)
         self.console.print()
-        self.table(("feature", "value", "meaning"), e.reasons, right=frozenset(["value"]), keep=frozenset(["feature"]))
+        short = all(cell_len(value) <= _TITLE_WIDTH for _, value, _ in e.reasons)
+        keep = frozenset(["feature", "value"] if short else ["feature"])
+        self.table(("feature", "value", "meaning"), e.reasons, right=frozenset(["value"]), keep=keep)
         self.heading("The events that led to it")
-        self.table(("time", "stream", "what happened", ""), e.evidence, keep=frozenset(["time", "stream", ""]))
+        self.table(("time", "stream", "what happened", ""), e.evidence, keep=frozenset(["time", "stream"]))
         if e.beside:
             self.heading("Held back for the same customer within a week")
             names = ("time", "rule", "kind", "why")
@@ -116,19 +148,35 @@ class Show:
         else:
             self.line("Nothing was held back for the same customer within a week.")
 
-    def queries(self, queries: Iterable[tuple[str, str]], command: str, folder: Path, out: Path) -> None:
-        """The SQL to go on with, each with the command that runs it."""
-        for title, sql in queries:
+    def suggestions(self, suggestions: Iterable[tuple[str, str]], out: Path) -> None:
+        """Titles and the commands to go on with, printed as they are so that they can be pasted."""
+        for title, command in suggestions:
             self.line(f"# {title}", "dim")
-            self.console.print(f'{command} --sql "{sql}"', soft_wrap=True, markup=False, highlight=False)
-        self.line("# The same from Python", "dim")
-        snippet = (
-            "import clickhouse_connect\n"
-            f'client = clickhouse_connect.get_client(interface="chdb", path="{folder}")\n'
-            'print(client.query("SELECT rule_id, count() FROM cem.decisions FINAL GROUP BY ALL").result_rows)'
-        )
-        self.console.print(snippet, soft_wrap=True, markup=False, highlight=False)
+            self.console.print(command, soft_wrap=True, markup=False, highlight=False)
         self.line(f"Everything is in {out}: events/ (with truth.ndjson), decisions/, clickhouse/.")
+
+    def _table(
+        self, columns: Sequence[str], rows: Iterable[Sequence[str]], right: frozenset[str], keep: frozenset[str]
+    ) -> tuple[Table, int]:
+        """The table and the least width in which nothing that should stay whole is broken."""
+        cells = [[Text(cell) for cell in row] for row in rows]
+        table = Table(
+            box=box.SIMPLE_HEAD if self.console.is_terminal else _PLAIN_BOX,
+            pad_edge=False,
+            show_edge=False,
+            padding=(0, 1),
+        )
+        least = _GAP_WIDTH * (len(columns) - 1)
+        endless = self.console.options.update(width=_ENDLESS)  # what a cell needs, whatever the screen has
+        for place, name in enumerate(columns):
+            whole = [Measurement.get(self.console, endless, text) for text in (Text(name), *(r[place] for r in cells))]
+            width = max(m.maximum for m in whole) if name in keep else min(max(m.minimum for m in whole), _WORD_WIDTH)
+            justify: Literal["left", "right"] = "right" if name in right else "left"
+            table.add_column(name, justify=justify, no_wrap=name in keep, overflow="fold")
+            least += width
+        for row in cells:
+            table.add_row(*row)
+        return table, least
 
     def _labelled(self, label: str, text: str) -> None:
         grid = Table.grid(padding=(0, 1))
@@ -139,10 +187,10 @@ class Show:
 
     def _print(self, what: Table | Text) -> None:
         if self.console.is_terminal:
-            self.console.print(what)
+            self.console.print(what, crop=False)
             return
         with self.console.capture() as captured:
-            self.console.print(what)
+            self.console.print(what, crop=False)
         for line in captured.get().splitlines():  # rich fills lines with spaces up to the width
             self.console.print(line.rstrip(), markup=False, highlight=False, soft_wrap=True)
 

@@ -1,20 +1,18 @@
-"""The demonstration: its scores, its explanation, and all of it on a tiny bank."""
+"""The parts of the demonstration: scores, words, spoiled data, tables."""
 
 from __future__ import annotations
 
 import io
 import json
-from dataclasses import dataclass
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
-from typer.testing import CliRunner
 
-from flows.cli import app
-from flows.demo import DemoJob, run_demo, show_query
-from flows.demo.explain import pick_ticket, what_happened
+from flows.demo.explain import part_played, pick_ticket, what_happened
 from flows.demo.run import demo_rules
 from flows.demo.score import STORY_RULES, StoryScore, score
 from flows.demo.show import Show
@@ -22,7 +20,6 @@ from flows.demo.spoil import BROKEN_EACH, spoil
 from flows.demo.words import REASONS, as_written, in_words
 from flows.simulate.stories import STORIES
 from rules.load import load_rules
-from sinks.clickhouse import ClickHouseSinkError
 
 DAY = 86_400_000
 RULES = {"story": "rule"}
@@ -158,6 +155,22 @@ def test_the_ticket_that_tells_most() -> None:
     assert pick_ticket([other, *near], ["a", "b"]) is None
 
 
+@pytest.mark.parametrize(
+    ("event_id", "ts", "part"),
+    [
+        ("e0", 99, ""),
+        ("e1", 100, ""),
+        ("anchor", 100, "set it off"),
+        ("e2", 101, "after: the rule was already waiting"),
+        ("e3", 201, "after: the ticket was already there"),
+    ],
+)
+def test_what_came_after_a_rule_was_set_off_did_not_lead_to_its_ticket(event_id: str, ts: int, part: str) -> None:
+    rule = next(rule for rule in demo_rules()[0].rules if rule.unless is not None)
+    ticket = decision("C1", 200, anchor_event_id="anchor")
+    assert part_played({"event_id": event_id, "ts_ms": ts}, ticket, rule, anchor_ms=100) == part
+
+
 # ---- spoiling
 
 
@@ -185,108 +198,27 @@ def test_spoiling_breaks_repeats_and_delays_but_loses_nothing(tmp_path: Path) ->
 # ---- the whole
 
 
-@pytest.mark.parametrize("width", [80, 120])
-def test_tables_cut_no_number_off(width: int) -> None:
-    out = io.StringIO()
+@pytest.mark.parametrize("terminal", [False, True])
+@pytest.mark.parametrize("width", [30, 60, 80, 100, 120])
+def test_tables_cut_no_number_off(width: int, terminal: bool) -> None:
+    def printed(show: Callable[[Show], None]) -> str:
+        out = io.StringIO()
+        show(Show(Console(file=out, width=width, force_terminal=terminal, no_color=True)))
+        return re.sub(r"\x1b\[[0-9;]*m", "", out.getvalue())
+
     longest = max(STORY_RULES.values(), key=len)
     found = StoryScore("s" * 22, longest, 1200, 1000, tuple("x" * 200), 3)
-    Show(Console(file=out, width=width)).scores([found])
-    words = out.getvalue().split()
-    assert {"s" * 22, longest, "1200", "1000", "200", "3", "0.997", "0.833"} <= set(words)
+    text = printed(lambda show: show.scores([found]))
+    assert {"s" * 22, longest, "1200", "1000", "200", "3", "0.997", "0.833"} <= set(text.split())
 
-
-def test_the_command_answers_a_query_or_says_what_is_missing(tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, ["demo", "--out", str(tmp_path), "--sql", "SELECT 1"])
-    assert result.exit_code == 1
-    assert "run `cem demo` first" in result.output
-
-
-@dataclass
-class Shown:
-    folder: Path
-    summary: Record
-    text: str
-
-
-@pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> Shown:
-    folder, out = tmp_path_factory.mktemp("demo"), io.StringIO()
-    job = DemoJob(folder, customers=120, days=34, seed=3, story_rate=0.02)
-    summary = run_demo(job, Console(file=out, width=120))
-    return Shown(folder, summary, out.getvalue())
-
-
-def part(text: str, heading: str) -> list[str]:
-    """The lines after the heading, to the next empty line."""
-    lines = text.splitlines()
-    start = next(i for i, line in enumerate(lines) if line.startswith(heading))
-    return lines[start + 1 : lines.index("", start)] if "" in lines[start:] else lines[start + 1 :]
-
-
-def test_every_story_is_found(shown: Shown) -> None:
-    decisions = [json.loads(line) for line in (shown.folder / "decisions" / "actions.ndjson").open()]
-    truth = [json.loads(line) for line in (shown.folder / "events" / "truth.ndjson").open()]
-    scores = score(truth, decisions)
-    assert [s for s in scores if s.missed or not s.expected or s.false_alarms] == []
-
-
-def test_the_tables_say_what_the_summary_says(shown: Shown) -> None:
-    by_rule = {row.split()[0]: row for row in part(shown.text, "Decisions by rule")[2:]}
-    for rule, counts in shown.summary["decisions"].items():
-        assert str(counts.get("emitted", "-")) in by_rule[rule].split()
-    stories = part(shown.text, "Was it right?")[3:]
-    assert [row.split()[0] for row in stories] == list(STORY_RULES)
-    assert all(row.split()[-2:] == ["1.000", "1.000"] for row in stories)
-    dead = sum(shown.summary["dead_letters"].values())
-    assert dead == 5 * BROKEN_EACH
-    assert f"{dead} dead letters" in shown.text
-    assert shown.summary["duplicates"] > 0
-    assert f"{shown.summary['duplicates']} duplicates" in shown.text
-
-
-def test_the_explanation_names_features_evidence_and_what_to_do(shown: Shown) -> None:
-    start = shown.text.index("One ticket explained")
-    text = shown.text[start : shown.text.index("Look further")]
     rules, _ = demo_rules()
-    rule = next(rule for rule in rules.rules if f"({rule.id} v" in text)
-    for name, expression in rule.lets:
-        (row,) = [line for line in text.splitlines() if line.split()[:1] == [name]]
-        assert in_words(expression)[:20] in row
-    assert rule.title in text
-    assert "The events that led to it" in text
-    assert any(word in text for word in ("Nothing was held back", *REASONS))
-
-
-def test_the_printed_queries_run(shown: Shown, capsys: pytest.CaptureFixture[str]) -> None:
-    commands = [line for line in shown.text.splitlines() if " --sql " in line]
-    assert len(commands) == 4
-    for command in commands:
-        out = io.StringIO()
-        show_query(shown.folder, command.split(' --sql "')[1].removesuffix('"'), Console(file=out, width=200))
-        assert len(out.getvalue().splitlines()) > 2, command
-
-
-def test_the_database_holds_what_the_replay_kept(shown: Shown) -> None:
-    out = io.StringIO()
-    sql = "SELECT (SELECT count() FROM cem.events FINAL), (SELECT count() FROM cem.decisions FINAL)"
-    show_query(shown.folder, sql, Console(file=out, width=100))
-    kept = sum(shown.summary["events"].values()) - shown.summary["duplicates"]
-    decided = sum(sum(counts.values()) for counts in shown.summary["decisions"].values())
-    assert out.getvalue().split()[-2:] == [str(kept), str(decided)]
-
-
-def test_a_second_run_in_the_same_folder_replaces_the_first(shown: Shown, tmp_path: Path) -> None:
-    job = DemoJob(shown.folder / "again", customers=20, days=3, seed=1)
-    first = run_demo(job, Console(file=io.StringIO(), width=120))
-    second = run_demo(job, Console(file=io.StringIO(), width=120))
-    assert first["decisions"] == second["decisions"]
-    out = io.StringIO()
-    show_query(job.out, "SELECT count() FROM cem.decisions", Console(file=out))
-    assert out.getvalue().split()[-1] == str(sum(sum(c.values()) for c in second["decisions"].values()))
-
-
-def test_a_query_without_a_demonstration_or_with_a_mistake_says_so(shown: Shown, tmp_path: Path) -> None:
-    with pytest.raises(ClickHouseSinkError, match="run `cem demo` first"):
-        show_query(tmp_path, "SELECT 1")
-    with pytest.raises(ClickHouseSinkError, match="nope"):
-        show_query(shown.folder, "SELECT nope")
+    outcomes = ("emitted", *REASONS)
+    decisions = {
+        rule.id: {name: 10**6 + 100 * i + j for j, name in enumerate(outcomes)} for i, rule in enumerate(rules.rules)
+    }
+    text = printed(lambda show: show.decisions({"decisions": decisions}, rules))
+    numbers = {f"{n:,}" for counts in decisions.values() for n in counts.values()}
+    totals = {f"{sum(counts[name] for counts in decisions.values()):,}" for name in outcomes}
+    assert {*outcomes, *decisions, *numbers, *totals} <= set(text.split())
+    if width >= 60:
+        assert max(map(len, text.splitlines())) <= width
