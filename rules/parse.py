@@ -232,7 +232,7 @@ class Parser:
         ops = []
         for number, op in enumerate(node.ops):
             pair = operands[number : number + 2]
-            empty = [side for side in pair if isinstance(side, ast.Constant) and side.value is None]
+            empty = [side for side in pair if self._is_null(side)]
             if empty:
                 negated = isinstance(op, ast.NotEq | ast.IsNot | ast.NotIn)
                 hint = "use `not is_null(…)`" if negated else "use `is_null(…)`"
@@ -241,4 +241,10 @@ class Parser:
                 better = "==" if isinstance(op, ast.Is) else "!="
                 self.fail("E202", pair[1], "`is` is not part of the language", f"use `{better}`")
             ops.append(_COMPARISONS.get(type(op), "=="))
-        return Compare(tuple(ops), tuple(self.value(operand) for operand in operands))
+        return Compare(tuple(ops), tuple(Bad() if self._is_null(side) else self.value(side) for side in operands))
+
+    def _is_null(self, node: ast.expr) -> bool:
+        """Whether ``node`` is ``None``, or how other languages spell it."""
+        if isinstance(node, ast.Name):
+            return node.id in ("null", "none", "nil") and node.id not in self.scope.all_lets
+        return isinstance(node, ast.Constant) and node.value is None

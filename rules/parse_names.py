@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rules.diagnostics import did_you_mean, nearest, shown
 from rules.fields import FIELDS, HOLDING_FIELDS, STANDARD_NAMES
-from rules.functions import ALL, SELECTOR_FUNCTIONS
+from rules.functions import AGGREGATES, ALL, SELECTOR_FUNCTIONS
 from rules.model import STREAMS, AnchorField, EvalTime, Expr, Field, HoldingField, LetRef, ProfileField, Selector
 from rules.scope import Scope
 
@@ -48,8 +48,8 @@ def name(parser: Parser, node: ast.Name) -> Expr:
 
 
 def _name_hint(scope: Scope, name: str) -> str | None:
-    if name in _SPELLINGS:
-        return f"did you mean `{_SPELLINGS[name]}`?"
+    if name.lower() in _SPELLINGS:
+        return f"did you mean `{_SPELLINGS[name.lower()]}`?"
     # A field of a stream that triggers the rule is likelier to be meant than one of another stream.
     fields = {field: f"{stream}.{field}" for stream in STREAMS for field in FIELDS[stream]}
     for stream in scope.trigger_streams:
@@ -94,7 +94,7 @@ def attribute(parser: Parser, node: ast.Attribute) -> Expr:
         hint = "ask for one event's: last(…), or for all: sum(…), max(…)"
         return parser.fail("E213", node, "a selector's field is many values", hint)
     if not isinstance(base, ast.Name):
-        return parser.fail("E202", node, "attribute access is not part of the language")
+        return parser.fail("E202", node, "attribute access is not part of the language", _function_hint(node))
     name = base.id
     if name == "holding":
         if not parser.scope.each_holding:
@@ -110,6 +110,15 @@ def attribute(parser: Parser, node: ast.Attribute) -> Expr:
     return parser.fail(
         "E203", node, f"unknown stream {shown(name)}", did_you_mean(name, [*STREAMS, "holding"], STREAM_CUTOFF)
     )
+
+
+def _function_hint(node: ast.Attribute) -> str | None:
+    """For ``txn.amount.sum``, which other languages write as a call without brackets."""
+    base = node.value
+    if node.attr not in ALL or not isinstance(base, ast.Attribute):
+        return None
+    more = ", …" if node.attr in AGGREGATES else ""
+    return f"write {node.attr}({ast.unparse(base)}{more})"
 
 
 def _attribute_in_selector(parser: Parser, node: ast.Attribute) -> Expr:
