@@ -7,7 +7,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from rules.diagnostics import Problems, did_you_mean, one_of, shown
-from rules.durations import CLOCK_HINT, DURATION_HINT, parse_clock_minutes, parse_duration_ms
+from rules.durations import CLOCK_HINT, DURATION_HINT, duration_hint, parse_clock_minutes, parse_duration_ms
+from rules.model import Position
 from rules.yaml_source import Map, Node, Scalar, Seq, describe
 
 DEFAULT_TIMEZONE = "Asia/Shanghai"
@@ -123,9 +124,17 @@ class MappingReader:
             return default
         size_ms = parse_duration_ms(node.text) if isinstance(node, Scalar) and isinstance(node.value, str) else None
         if size_ms is None:
-            self.problems.add("E110", node.position, f"`{key}` is no duration: {describe(node)}", DURATION_HINT)
+            hint = duration_hint(node.text) if isinstance(node, Scalar) else DURATION_HINT
+            self.problems.add("E110", node.position, f"`{key}` is no duration: {describe(node)}", hint)
             return default
         return size_ms
+
+    def zero_duration(self, key: str) -> Position | None:
+        """Where ``key`` is written as a duration of no length."""
+        node = self.node.entries[key][1] if key in self.node.entries else None
+        if not isinstance(node, Scalar) or not isinstance(node.value, str) or parse_duration_ms(node.text) != 0:
+            return None
+        return node.position
 
     def clock_minutes(self, key: str) -> int:
         """A required ``"HH:MM"`` as minutes after midnight."""

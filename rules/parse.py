@@ -22,6 +22,7 @@ from rules.model import (
     Selector,
     Unary,
 )
+from rules.parse_texts import unquoted_texts
 from rules.python_syntax import ExpressionSyntaxError, python_tree, too_deep
 from rules.scope import ExprText, Scope
 
@@ -85,7 +86,10 @@ def parse_selector(text: ExprText, scope: Scope) -> Selector | None:
 
 @dataclass(slots=True)
 class Parser:
-    """Parses one expression. ``stream`` is that of the selector whose brackets are being read, else None."""
+    """Parses one expression. ``stream`` is that of the selector whose brackets are being read, else None.
+
+    ``texts`` are the names met so far that are probably texts without quotes.
+    """
 
     source: ExprText
     scope: Scope
@@ -93,6 +97,7 @@ class Parser:
     stream: str | None = None
     in_streak: bool = False
     depth: int = 0
+    texts: set[ast.Name] = field(default_factory=set)
     _base: int = 0
     _body: str = ""
     _offsets: list[int] = field(default_factory=list)
@@ -228,6 +233,7 @@ class Parser:
         return Unary("-", operand)
 
     def _compare(self, node: ast.Compare) -> Expr:
+        self.texts |= unquoted_texts(node, self.stream)
         operands = [node.left, *node.comparators]
         ops = []
         for number, op in enumerate(node.ops):
