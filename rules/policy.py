@@ -81,6 +81,10 @@ def _reader(node: Node, what: str, keys: tuple[str, ...], problems: Problems) ->
 
 def _policy(root: Node, problems: Problems) -> Policy | None:
     keys = ("version", "timezone", "holdout", "caps", "quiet_hours")
+    if isinstance(root, Map) and "rules" in root.entries:
+        place = root.entries["rules"][0].position
+        problems.add("E102", place, "a policy file has no key `rules`; this looks like a rule file")
+        return None
     reader = _reader(root, "a policy file", keys, problems)
     if reader is None:
         return None
