@@ -56,7 +56,7 @@ def explain(error: MarkedYAMLError, text: str) -> YamlMistake:
         found = _too_deep(seen)
     elif "flow" in context:
         found = _in_braces(seen)
-    elif "expected <block end>" in seen.problem:
+    elif "expected <block end>" in seen.problem or "<document start>" in seen.problem:
         found = _behind_value(seen) or _indented(seen)
     else:
         found = None
@@ -135,7 +135,8 @@ def _indented(seen: _Seen) -> YamlMistake | None:
     """A line that begins in no column where one of its kind may."""
     start, above = seen.line_start(seen.at), seen.line_above(seen.at)
     kinds = ("mapping values", "mapping start", "sequence start", "'?'", "'-'")
-    if above is None or not any(kind in seen.problem for kind in kinds):
+    first = not seen.text[start : seen.at].strip()
+    if above is None or not (any(kind in seen.problem for kind in kinds) or (first and "<scalar>" in seen.problem)):
         return None
     line, line_above = seen.line(start), seen.line(above)
     column = _width(_INDENT, line)
@@ -161,7 +162,7 @@ def _in_braces(seen: _Seen) -> YamlMistake | None:
     """A mistake inside ``{…}`` or ``[…]``."""
     opened = seen.opened if seen.opened is not None else seen.at
     brace = seen.text[opened : opened + 1]
-    if "<stream end>" in seen.problem:
+    if "<stream end>" in seen.problem and brace in ("{", "["):
         return YamlMistake(opened, f"this `{brace}` is never closed", QUOTES_HINT)
     behind = _behind_value(seen)
     if behind is not None:
@@ -238,6 +239,8 @@ def _own_hint(problem: str) -> str | None:
         return QUOTES_HINT
     if "undefined alias" in problem:
         return "put text that begins with * in quotes"
+    if "sequence entries" in problem:
+        return "a list begins on the line below its key"
     if "cannot start any token" in problem:
         return "indent with spaces; put text that begins with such a character in quotes"
     return None

@@ -24,7 +24,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ("arguments", "code", "places", "summary"),
     [
         ("good.yaml", 0, [], "1 rule, 0 errors, 0 warnings"),
-        ("bad.yaml", 1, ["bad.yaml:3:40: E203"], "no rules loaded, 1 error, 0 warnings"),
+        ("bad.yaml", 1, ["bad.yaml:3:35: E203"], "no rules loaded, 1 error, 0 warnings"),
         ("--policy policy.yaml", 0, [], "0 errors, 0 warnings"),
         ("--policy bad-policy.yaml", 1, ["bad-policy.yaml:2:20: E501"], "1 error, 0 warnings"),
         ("good.yaml --policy bad-policy.yaml", 1, ["bad-policy.yaml:2:20: E501"], "1 rule, 1 error, 0 warnings"),
