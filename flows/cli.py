@@ -26,6 +26,26 @@ app.add_typer(rules_app)
 WRONG_INPUT, WRONG_USAGE, FAILED = 1, 2, 3
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            print(f"cem {version('cem-engine')}")
+        except PackageNotFoundError:
+            print("cem (not installed)")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
 def _fail(message: str, code: int) -> NoReturn:
     print(message, file=sys.stderr)
     raise typer.Exit(code)
@@ -151,19 +171,32 @@ def _report(summary: dict, out: Path) -> None:  # type: ignore[type-arg]
 
 @rules_app.command()
 def check(
-    files: Annotated[list[Path], typer.Argument(readable=False, help="Rule files; together they are one set.")],
+    files: Annotated[
+        list[Path] | None, typer.Argument(readable=False, help="Rule files; together they are one set.")
+    ] = None,
+    policy: Annotated[Path | None, typer.Option(readable=False, help="A policy file to check as well.")] = None,
 ) -> None:
     """Print every problem of the files as `file:line:column: CODE rule-id: message (hint)`."""
     from rules.load import load_rules
+    from rules.policy import load_policy
 
-    rule_set, problems = load_rules(files)
+    if not files and policy is None:
+        raise typer.BadParameter("give a rule file, or a policy with --policy", param_hint="FILES")
+    rule_set, problems = load_rules(files or [])
+    if policy is not None:
+        problems += load_policy(policy)[1]
     for problem in problems:
         print(problem)
-    errors = sum(problem.severity == "error" for problem in problems)
-    rules = "no rules loaded" if rule_set is None else f"{len(rule_set.rules)} rules"
-    print(f"{rules}, {errors} errors, {len(problems) - errors} warnings", file=sys.stderr)
-    if rule_set is None:
+    errors = sum(problem.is_error for problem in problems)
+    rules = "no rules loaded" if rule_set is None else _counted(len(rule_set.rules), "rule")
+    found = f"{_counted(errors, 'error')}, {_counted(len(problems) - errors, 'warning')}"
+    print(f"{rules}, {found}" if files else found, file=sys.stderr)
+    if errors:
         raise typer.Exit(WRONG_INPUT)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 @app.command()

@@ -84,6 +84,7 @@ CODES: dict[str, str] = {
     "W205": "a list element that equals nothing",
     "W206": "a condition that is always true",
     "W207": "a selector that can never match",
+    "W208": "a name that is read as a field and is probably a text",
     # warnings: rules that do not do what they seem to
     "W301": "a rule that can never fire",
     "W302": "a value that is always null or false for this trigger",
@@ -93,6 +94,9 @@ CODES: dict[str, str] = {
     "W306": "a window longer than 400 days",
     "W307": "a score from a model that is not configured",
     "W308": "a window of no length",
+    "W309": "a deadline at the very moment of arming",
+    # warnings: templates
+    "W401": "a format that fits no value",
     # policy
     "W501": "class `risk` in a control group, where it never is",
 }
@@ -147,8 +151,22 @@ class Problems:
 def nearest(word: str, known: Iterable[str], cutoff: float = 0.7) -> str | None:
     """The known word that ``word`` was probably meant to be, or None."""
     folded = {name.lower(): name for name in reversed(list(known))}
+    swapped = next((name for name in folded if _is_swapped(word.lower(), name)), None)
+    if swapped is not None:
+        return folded[swapped]
     near = difflib.get_close_matches(word.lower(), list(folded), n=1, cutoff=cutoff)
     return folded[near[0]] if near else None
+
+
+def _is_swapped(word: str, name: str) -> bool:
+    """Whether ``word`` is ``name`` with two neighbouring letters swapped."""
+    if len(word) != len(name) or len(word) < 3:
+        return False
+    differ = [at for at, (one, other) in enumerate(zip(word, name, strict=True)) if one != other]
+    if len(differ) != 2 or differ[1] != differ[0] + 1:
+        return False
+    first, second = differ
+    return word[first] == name[second] and word[second] == name[first]
 
 
 def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.7) -> str | None:

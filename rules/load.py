@@ -53,6 +53,10 @@ def _file_rules(root: Node, problems: Problems, ids: dict[str, Position], models
         message = f"a rule file must be a mapping, not {describe(root)}"
         problems.add("E101", root.position, message, "{version: 1, timezone: Asia/Shanghai, rules: […]}")
         return []
+    if "rules" not in root.entries and any(key in root.entries for key in ("holdout", "caps", "quiet_hours")):
+        message = "a rule file needs the key `rules`; this looks like a policy file"
+        problems.add("E103", root.position, message, f"check it with `cem rules check --policy {root.position.file}`")
+        return []
     reader = MappingReader(root, "a rule file", problems)
     reader.known_keys(("version", "timezone", "rules"))
     reader.file_version()

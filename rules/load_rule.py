@@ -6,18 +6,16 @@ import keyword
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
 from rules.check import check_rule
-from rules.diagnostics import Problems, did_you_mean, one_of, shown
+from rules.diagnostics import Problems, shown
 from rules.durations import CLOCK_HINT, parse_clock_minutes
+from rules.load_actions import load_actions
 from rules.mapping_reader import MappingReader
 from rules.model import (
     CLASSES,
-    KINDS,
     STATUSES,
     STREAMS,
-    Action,
     Daily,
     Expr,
     Literal,
@@ -28,7 +26,7 @@ from rules.model import (
 )
 from rules.parse import parse_expression, parse_selector
 from rules.scope import ExprText, Scope, identifier_key
-from rules.template import parse_template
+from rules.torn_calls import torn_calls
 from rules.yaml_source import Map, Node, Scalar, Seq, describe
 
 RULE_KEYS = (
@@ -123,7 +121,7 @@ class _RuleLoader:
             when=when,
             unless=unless,
             cooldown_ms=reader.duration_ms("cooldown"),
-            actions=self._actions(),
+            actions=load_actions(reader, scope),
             timezone=scope.timezone,
             position=reader.node.position,
         )
@@ -207,10 +205,17 @@ class _RuleLoader:
             self.reader.wrong_type(node, "let", "a mapping of names to expressions")
             return ()
         lets = []
+        torn = torn_calls(node)
         for name, (key, value) in node.entries.items():
+            if name in torn.rest:
+                continue
             usable = self._check_let_name(name, key)
             if isinstance(value, Scalar) and value.value is None:
                 self.scope.problems.add("E216", value.position, f"the let {shown(name)} has no value")
+                expr = None
+            elif name in torn.begun:
+                message = f"YAML takes {describe(value)} to end at the comma"
+                self.scope.problems.add("E201", value.position, message, "put an expression with a comma in quotes")
                 expr = None
             else:
                 expr = self._expression(value, name)
@@ -234,7 +239,7 @@ class _RuleLoader:
             self.scope.problems.add("E112", key.position, f"the let {shown(name)} {reason[0]}", reason[1])
         return reason is None
 
-    # --- unless, then ---
+    # --- unless ---
 
     def _unless(self) -> Unless | None:
         node = self.reader.get("unless")
@@ -250,48 +255,13 @@ class _RuleLoader:
         reader.known_keys(("event", "within", "restart"))
         event = reader.require("event")
         selectors = () if event is None else self._selectors(event, "event")
+        within_ms = reader.duration_ms("within", required=True)
+        zero = reader.zero_duration("within")
+        if zero is not None:
+            message = "`within` is no time at all: the deadline is the moment of the trigger"
+            self.scope.problems.add("W309", zero, message, "give the time to wait, such as 24h")
         return Unless(
             selectors,
-            reader.duration_ms("within", required=True),
+            within_ms,
             reader.choice("restart", ("first", "latest"), "first"),
         )
-
-    def _actions(self) -> tuple[Action, ...]:
-        node = self.reader.require("then")
-        if node is None:
-            return ()
-        if not isinstance(node, Seq):
-            self.reader.wrong_type(node, "then", "a list of actions", "- ticket: {queue: service}")
-            return ()
-        if not node.items:
-            self.scope.problems.add("E116", node.position, "`then` is an empty list", "give at least one action")
-        actions = [self._action(item) for item in node.items]
-        return tuple(action for action in actions if action is not None)
-
-    def _action(self, node: Node) -> Action | None:
-        problems = self.scope.problems
-        if not isinstance(node, Map) or len(node.entries) != 1:
-            what = f"{len(node.entries)} keys" if isinstance(node, Map) else describe(node)
-            hint = "- ticket: {queue: service}; the payload's keys stand deeper than the kind"
-            problems.add("E114", node.position, f"an action is a mapping with one key, its kind; this is {what}", hint)
-            return None
-        kind, (key, value) = next(iter(node.entries.items()))
-        if kind not in KINDS:
-            hint = did_you_mean(kind, KINDS) or one_of(KINDS)
-            problems.add("E115", key.position, f"unknown kind of action {shown(kind)}", hint)
-        if isinstance(value, Scalar) and value.value is None:
-            return Action(kind, {})
-        if not isinstance(value, Map):
-            self.reader.wrong_type(value, kind, "a mapping", "{queue: service}")
-            return None
-        return Action(kind, self._payload(value))
-
-    def _payload(self, node: Node) -> Any:
-        if isinstance(node, Map):
-            return {name: self._payload(value) for name, (_, value) in node.entries.items()}
-        if isinstance(node, Seq):
-            return [self._payload(item) for item in node.items]
-        assert isinstance(node, Scalar)
-        if isinstance(node.value, str):
-            return parse_template(ExprText(node.value, node.place_of), self.scope)
-        return node.value

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import zoneinfo
 from collections.abc import Collection
 from dataclasses import dataclass
 
 from rules.diagnostics import Problems, did_you_mean, one_of, shown
-from rules.durations import CLOCK_HINT, DURATION_HINT, parse_clock_minutes, parse_duration_ms
+from rules.durations import CLOCK_HINT, DURATION_HINT, duration_hint, parse_clock_minutes, parse_duration_ms
+from rules.model import Position
 from rules.yaml_source import Map, Node, Scalar, Seq, describe
 
 DEFAULT_TIMEZONE = "Asia/Shanghai"
+
+_JOINED = re.compile(r"(\w+)[：:](.*)", re.DOTALL)
 
 # Files of the zone database that are no zones of their own, or differ from machine to machine.
 _NOT_ZONES = ("posix/", "right/", "localtime", "posixrules", "Factory")
@@ -28,7 +32,7 @@ class MappingReader:
         """Report every key that is not one of ``keys``."""
         for name, (key, _) in self.node.entries.items():
             if name not in keys:
-                hint = did_you_mean(name, keys) or one_of(keys)
+                hint = _key_hint(name, keys)
                 self.problems.add("E102", key.position, f"{self.what} has no key {shown(name)}", hint)
 
     def get(self, key: str) -> Node | None:
@@ -123,9 +127,17 @@ class MappingReader:
             return default
         size_ms = parse_duration_ms(node.text) if isinstance(node, Scalar) and isinstance(node.value, str) else None
         if size_ms is None:
-            self.problems.add("E110", node.position, f"`{key}` is no duration: {describe(node)}", DURATION_HINT)
+            hint = duration_hint(node.text) if isinstance(node, Scalar) else DURATION_HINT
+            self.problems.add("E110", node.position, f"`{key}` is no duration: {describe(node)}", hint)
             return default
         return size_ms
+
+    def zero_duration(self, key: str) -> Position | None:
+        """Where ``key`` is written as a duration of no length."""
+        node = self.node.entries[key][1] if key in self.node.entries else None
+        if not isinstance(node, Scalar) or not isinstance(node.value, str) or parse_duration_ms(node.text) != 0:
+            return None
+        return node.position
 
     def clock_minutes(self, key: str) -> int:
         """A required ``"HH:MM"`` as minutes after midnight."""
@@ -156,6 +168,14 @@ class MappingReader:
         node = self.require("version")
         if node is not None and not (isinstance(node, Scalar) and type(node.value) is int and node.value == 1):
             self.problems.add("E104", node.position, f"`version` must be 1, not {describe(node)}")
+
+
+def _key_hint(name: str, keys: Collection[str]) -> str:
+    """What to write for the key ``name``, which may hold its value because of a colon that is none to YAML."""
+    joined = _JOINED.fullmatch(name)
+    if joined is not None and joined[1] in keys:
+        return f"write {shown(f'{joined[1]}: {joined[2]}')}: a plain colon and a space"
+    return did_you_mean(name, keys) or one_of(keys)
 
 
 def is_zone(name: str) -> bool:

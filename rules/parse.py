@@ -22,6 +22,7 @@ from rules.model import (
     Selector,
     Unary,
 )
+from rules.parse_texts import unquoted_texts
 from rules.python_syntax import ExpressionSyntaxError, python_tree, too_deep
 from rules.scope import ExprText, Scope
 
@@ -85,7 +86,10 @@ def parse_selector(text: ExprText, scope: Scope) -> Selector | None:
 
 @dataclass(slots=True)
 class Parser:
-    """Parses one expression. ``stream`` is that of the selector whose brackets are being read, else None."""
+    """Parses one expression. ``stream`` is that of the selector whose brackets are being read, else None.
+
+    ``texts`` are the names met so far that are probably texts without quotes.
+    """
 
     source: ExprText
     scope: Scope
@@ -93,6 +97,7 @@ class Parser:
     stream: str | None = None
     in_streak: bool = False
     depth: int = 0
+    texts: set[ast.Name] = field(default_factory=set)
     _base: int = 0
     _body: str = ""
     _offsets: list[int] = field(default_factory=list)
@@ -228,11 +233,12 @@ class Parser:
         return Unary("-", operand)
 
     def _compare(self, node: ast.Compare) -> Expr:
+        self.texts |= unquoted_texts(node, self.stream)
         operands = [node.left, *node.comparators]
         ops = []
         for number, op in enumerate(node.ops):
             pair = operands[number : number + 2]
-            empty = [side for side in pair if isinstance(side, ast.Constant) and side.value is None]
+            empty = [side for side in pair if self._is_null(side)]
             if empty:
                 negated = isinstance(op, ast.NotEq | ast.IsNot | ast.NotIn)
                 hint = "use `not is_null(…)`" if negated else "use `is_null(…)`"
@@ -241,4 +247,10 @@ class Parser:
                 better = "==" if isinstance(op, ast.Is) else "!="
                 self.fail("E202", pair[1], "`is` is not part of the language", f"use `{better}`")
             ops.append(_COMPARISONS.get(type(op), "=="))
-        return Compare(tuple(ops), tuple(self.value(operand) for operand in operands))
+        return Compare(tuple(ops), tuple(Bad() if self._is_null(side) else self.value(side) for side in operands))
+
+    def _is_null(self, node: ast.expr) -> bool:
+        """Whether ``node`` is ``None``, or how other languages spell it."""
+        if isinstance(node, ast.Name):
+            return node.id in ("null", "none", "nil") and node.id not in self.scope.all_lets
+        return isinstance(node, ast.Constant) and node.value is None

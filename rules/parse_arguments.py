@@ -6,7 +6,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from rules.diagnostics import did_you_mean, nearest, one_of, shown
-from rules.durations import DURATION_HINT, parse_duration_ms
+from rules.durations import DURATION_HINT, duration_hint, parse_duration_ms
 from rules.functions import (
     KEYWORDS,
     PERIODS,
@@ -117,7 +117,9 @@ def duration_of(parser: Parser, node: ast.expr, word: str) -> int | None:
     """The milliseconds of the literal behind keyword ``word``; None after an error."""
     text = literal_text(node)
     size_ms = None if text is None else parse_duration_ms(text)
-    if size_ms is None:
+    if text is not None and size_ms is None:
+        parser.fail("E308", node, f"{shown(text)} is no duration", duration_hint(text))
+    elif size_ms is None:
         parser.fail("E308", node, f"{word} is not a duration in quotes", DURATION_HINT)
     elif size_ms == 0:
         parser.warn("W308", node, "a window of no length holds no events")
@@ -150,5 +152,5 @@ def per_of(parser: Parser, node: ast.expr, selector: Selector | None) -> str | N
         parser.fail("E304", node, "per is not the name of a field in quotes", 'such as per="device_id"')
         return None
     if selector is not None:
-        check_field(parser, node, selector.stream, text)
+        check_field(parser, node, selector.stream, text, entity=True)
     return text

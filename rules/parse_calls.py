@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import re2
 
 from rules.diagnostics import nearest, shown
-from rules.durations import DURATION_HINT, parse_duration_ms
+from rules.durations import DURATION_HINT, duration_hint, parse_duration_ms
 from rules.functions import (
     AGGREGATES,
     ALL,
@@ -98,6 +98,8 @@ def _scalar(parser: Parser, node: ast.Call, name: str, keywords: dict[str, ast.e
 def _seconds(parser: Parser, node: ast.Call) -> Expr:
     text = literal_text(node.args[0])
     size_ms = None if text is None else parse_duration_ms(text)
+    if text is not None and size_ms is None:
+        return parser.fail("E308", node.args[0], f"{shown(text)} is no duration", duration_hint(text))
     if size_ms is None:
         return parser.fail("E308", node.args[0], "seconds takes a duration in quotes", DURATION_HINT)
     return Literal.of(size_ms / 1000 if size_ms % 1000 else size_ms // 1000)

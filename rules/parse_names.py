@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rules.diagnostics import did_you_mean, nearest, shown
 from rules.fields import FIELDS, HOLDING_FIELDS, STANDARD_NAMES
-from rules.functions import ALL, SELECTOR_FUNCTIONS
+from rules.functions import AGGREGATES, ALL, SELECTOR_FUNCTIONS
 from rules.model import STREAMS, AnchorField, EvalTime, Expr, Field, HoldingField, LetRef, ProfileField, Selector
 from rules.scope import Scope
 
@@ -44,12 +44,14 @@ def name(parser: Parser, node: ast.Name) -> Expr:
         return parser.fail("E213", node, f"{shown(name)} is not a value by itself", hint)
     if name in ALL:
         return parser.fail("E203", node, f"{shown(name)} is a function", f"call it: {name}(…)")
-    return parser.fail("E203", node, f"unknown name {shown(name)}", _name_hint(scope, name))
+    return parser.fail("E203", node, f"unknown name {shown(name)}", _name_hint(scope, name, node in parser.texts))
 
 
-def _name_hint(scope: Scope, name: str) -> str | None:
-    if name in _SPELLINGS:
-        return f"did you mean `{_SPELLINGS[name]}`?"
+def _name_hint(scope: Scope, name: str, compared_with_text: bool) -> str | None:
+    if name.lower() in _SPELLINGS:
+        return f"did you mean `{_SPELLINGS[name.lower()]}`?"
+    if compared_with_text and name not in STANDARD_NAMES and not nearest(name, scope.lets.values(), 0.8):
+        return f'did you mean `"{name}"`?'
     # A field of a stream that triggers the rule is likelier to be meant than one of another stream.
     fields = {field: f"{stream}.{field}" for stream in STREAMS for field in FIELDS[stream]}
     for stream in scope.trigger_streams:
@@ -71,18 +73,29 @@ def field(parser: Parser, node: ast.Name) -> Expr:
         hint = "test it in `when`"
         return parser.fail("E210", node, f"a selector can't use lets, and {shown(name)} is one", hint)
     assert parser.stream is not None
-    check_field(parser, node, parser.stream, name)
+    near = check_field(parser, node, parser.stream, name)
+    if node in parser.texts and not near and name not in STANDARD_NAMES:
+        hint = f'a text needs quotes: "{name}"'
+        parser.warn("W208", node, f"{shown(name)} is read as a field of {parser.stream}", hint)
     return Field(name)
 
 
-def check_field(parser: Parser, node: ast.AST, stream: str, name: str) -> None:
-    """Warn of a field that is nearly a standard one."""
+def check_field(parser: Parser, node: ast.AST, stream: str, name: str, entity: bool = False) -> bool:
+    """Warn of a field that is nearly a standard one; for an ``entity`` (``per=``) also without its ``_id``.
+
+    The result says whether there was a warning.
+    """
     known = HOLDING_FIELDS if stream == "holding" else FIELDS[stream]
     if name in SELECTOR_FUNCTIONS and parser.stream is not None:
         parser.warn("W201", node, f"{shown(name)} without brackets is a field here", f"call it: {name}(…)")
     hint = None if name in known else did_you_mean(name, known, cutoff=0.8)
+    if entity and hint is None and name not in known:
+        short = {field.removesuffix("_id"): field for field in known if field.endswith("_id")}
+        near = nearest(name, short, cutoff=0.8)
+        hint = f"did you mean `{short[near]}`?" if near else None
     if hint:
         parser.warn("W201", node, f"{shown(name)} is no standard field of {stream}", hint)
+    return hint is not None
 
 
 def attribute(parser: Parser, node: ast.Attribute) -> Expr:
@@ -94,7 +107,7 @@ def attribute(parser: Parser, node: ast.Attribute) -> Expr:
         hint = "ask for one event's: last(…), or for all: sum(…), max(…)"
         return parser.fail("E213", node, "a selector's field is many values", hint)
     if not isinstance(base, ast.Name):
-        return parser.fail("E202", node, "attribute access is not part of the language")
+        return parser.fail("E202", node, "attribute access is not part of the language", _function_hint(node))
     name = base.id
     if name == "holding":
         if not parser.scope.each_holding:
@@ -110,6 +123,15 @@ def attribute(parser: Parser, node: ast.Attribute) -> Expr:
     return parser.fail(
         "E203", node, f"unknown stream {shown(name)}", did_you_mean(name, [*STREAMS, "holding"], STREAM_CUTOFF)
     )
+
+
+def _function_hint(node: ast.Attribute) -> str | None:
+    """For ``txn.amount.sum``, which other languages write as a call without brackets."""
+    base = node.value
+    if node.attr not in ALL or not isinstance(base, ast.Attribute):
+        return None
+    more = ", …" if node.attr in AGGREGATES else ""
+    return f"write {node.attr}({ast.unparse(base)}{more})"
 
 
 def _attribute_in_selector(parser: Parser, node: ast.Attribute) -> Expr:

@@ -81,6 +81,10 @@ def _reader(node: Node, what: str, keys: tuple[str, ...], problems: Problems) ->
 
 def _policy(root: Node, problems: Problems) -> Policy | None:
     keys = ("version", "timezone", "holdout", "caps", "quiet_hours")
+    if isinstance(root, Map) and "rules" in root.entries:
+        place = root.entries["rules"][0].position
+        problems.add("E102", place, "a policy file has no key `rules`; this looks like a rule file")
+        return None
     reader = _reader(root, "a policy file", keys, problems)
     if reader is None:
         return None
@@ -140,9 +144,9 @@ def _caps(reader: MappingReader, problems: Problems) -> tuple[Cap, ...]:
             if key not in cap.node.entries:
                 cap.require(key)
         per_ms = cap.duration_ms("per", required=True)
-        per = cap.node.entries.get("per")
-        if per is not None and isinstance(per[1], Scalar) and per[1].text.strip("0msdhw") == "" and per_ms == 0:
-            problems.add("E109", per[1].position, "`per` must be longer than nothing")
+        zero = cap.zero_duration("per")
+        if zero is not None:
+            problems.add("E109", zero, "`per` must be longer than nothing")
         caps.append(Cap(cap.choice("class", (*CLASSES, "*"), "*"), cap.integer("max", 0, None, 0), per_ms))
     return tuple(caps)
 

@@ -8,9 +8,9 @@ import tokenize
 import warnings
 from dataclasses import dataclass
 
-MAX_CHARS = 100_000
+from rules.foreign_syntax import foreign_syntax
 
-_FOREIGN_OPERATORS = {"&&": "and", "||": "or", "<>": "!=", "===": "=="}
+MAX_CHARS = 100_000
 
 
 @dataclass(slots=True)
@@ -69,17 +69,21 @@ def _explained(error: SyntaxError, text: str) -> ExpressionSyntaxError:
         return ExpressionSyntaxError("E208", 0, "a number with too many digits")
     if message.startswith("too many nested"):
         return too_deep()
+    foreign = foreign_syntax(text)
+    if foreign is not None:
+        return ExpressionSyntaxError(
+            "E201", foreign.offset, f"the expression does not parse: {foreign.message}", foreign.hint
+        )
     # Python gives no offset, or 0, where the text ends too early.
     offset = min(error.offset - 1, len(text)) if error.offset else len(text)
     rest = text[offset:]
     hint = None
-    if message.startswith("invalid character"):
+    if message.endswith("Perhaps you forgot a comma?"):
+        message, hint = "invalid syntax", "is a comma or an operator missing?"
+    elif message.startswith("invalid character"):
         hint = "use the plain ASCII character"
     elif "Maybe you meant '=='" in message or rest.startswith("= "):
         message, hint = "invalid syntax", "a comparison is written `==`"
     elif rest.startswith("!"):
         hint = "a negation is written `not`"
-    for foreign, ours in _FOREIGN_OPERATORS.items():
-        if text.startswith(foreign, offset) or text.startswith(foreign, max(offset - 1, 0)):
-            hint = f"write `{ours}` for `{foreign}`"
     return ExpressionSyntaxError("E201", offset, f"the expression does not parse: {message}", hint)

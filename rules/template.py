@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from rules.diagnostics import shown
-from rules.model import Slot, Template
+from rules.model import Position, Slot, Template
 from rules.parse import parse_expression
 from rules.scope import ExprText, Scope
 
@@ -13,6 +13,8 @@ MAX_WIDTH = 999
 """Largest width or precision in a format: a larger one would be a way to fill the memory."""
 
 _NUMBER = re.compile(r"\d+")
+_FORMAT_HINT = "such as {n:,.2f}, {n:05d} or {n:>8}"
+_SAMPLES: tuple[int | float | str, ...] = (1, 1.5, "x", True)
 _BRACE_HINT = "a brace itself is written {{ or }}"
 
 
@@ -69,9 +71,25 @@ def _slot(text: ExprText, start: int, end: int, scope: Scope) -> Slot | None:
             "E201", text.place_of(start), message, "in a template it can't hold `:` or a brace: use a let"
         )
         return None
+    before = scope.problems.errors
     for number in _NUMBER.finditer(form):
         if len(number[0].lstrip("0")) > len(str(MAX_WIDTH)):
             place = text.place_of(start + len(expression) + 1 + number.start())
             scope.problems.add("E403", place, f"a format's width and precision are at most {MAX_WIDTH}")
+    if scope.problems.errors == before:
+        _check_format(form, text.place_of(start + len(expression) + 1), scope)
     expr = parse_expression(text.part(start, start + len(expression)), scope, in_template=True)
     return None if expr is None else Slot(expr, form)
+
+
+def _check_format(form: str, place: Position, scope: Scope) -> None:
+    if form and not any(_fits(form, value) for value in _SAMPLES):
+        scope.problems.add("W401", place, f"the format {shown(form)} fits no value and is ignored", _FORMAT_HINT)
+
+
+def _fits(form: str, value: int | float | str) -> bool:
+    try:
+        format(value, form)
+    except (ValueError, TypeError, OverflowError):
+        return False
+    return True

@@ -22,6 +22,7 @@ from ruamel.yaml.reader import ReaderError
 from rules.diagnostics import Problems, shown
 from rules.model import Position
 from rules.source_text import SourceText
+from rules.yaml_errors import explain
 from rules.yaml_scalars import resolve_plain
 
 MAX_DEPTH = 60
@@ -134,7 +135,8 @@ def _compose(source: SourceText, problems: Problems) -> Any:
         if isinstance(error, ComposerError) and "another document" in str(error.problem):
             problems.add("E005", place, "the file holds a second YAML document", "write one file per document")
         else:
-            problems.add("E003", place, _yaml_message(error), _yaml_hint(str(error.problem)))
+            mistake = explain(error, source.text)
+            problems.add("E003", source.place(mistake.offset), mistake.message, mistake.hint)
         return None
     except (YAMLError, RecursionError) as error:
         kind = "E008" if isinstance(error, RecursionError) else "E003"
@@ -146,19 +148,6 @@ def _compose(source: SourceText, problems: Problems) -> Any:
     if root is None:
         problems.add("E004", source.place(0), "the file is empty")
     return root
-
-
-def _yaml_message(error: MarkedYAMLError) -> str:
-    parts = [str(part) for part in (error.context, error.problem) if part]
-    return " ".join(": ".join(parts).split()) or "not well-formed YAML"
-
-
-def _yaml_hint(problem: str) -> str | None:
-    if "mapping values" in problem or "expected ',' or" in problem or "flow" in problem:
-        return "put an expression that holds : , # [ ] { or } in quotes"
-    if "cannot start any token" in problem:
-        return "indent with spaces; put text that begins with such a character in quotes"
-    return None
 
 
 class _TooLargeError(Exception):
