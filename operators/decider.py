@@ -40,7 +40,7 @@ EntityValues = Mapping[tuple[str, int], Any]
 class _Dispatch:
     """What an event of some mask sets off. Rules are given by their number in the plan."""
 
-    anchors: list[int]
+    anchors: list[tuple[int, RulePlan]]
     disarms: list[int]
     before: list[int]
 
@@ -129,14 +129,15 @@ class Decider:
         entities = {**self._empty_entities, **entity_values} if entity_values else self._empty_entities
         feature = self._feature_reader(customer, t_ms, event, before)
         evaluation = Evaluation(t_ms, event.stream, event.values, customer.profile, feature, entities.__getitem__)
-        for number in dispatch.anchors:
-            self._try_anchor(number, customer, event, evaluation)
+        for number, planned in dispatch.anchors:
+            if self._holds(planned, customer, evaluation, None):
+                self._anchor(number, customer, event, evaluation)
 
     def _dispatch_of(self, mask: int) -> _Dispatch:
         rules = self._plan.rules
-        anchors = [i for i, rule in enumerate(rules) if rule.trigger_mask & mask]
+        anchors = [(i, rule) for i, rule in enumerate(rules) if rule.trigger_mask & mask]
         disarms = [i for i, rule in enumerate(rules) if rule.unless_mask & mask]
-        return _Dispatch(anchors, disarms, sorted({f for i in anchors for f in rules[i].before}))
+        return _Dispatch(anchors, disarms, sorted({f for _, rule in anchors for f in rule.before}))
 
     def _feature_reader(
         self, customer: Customer, t_ms: int, event: Event | None, values: dict[int, Any]
@@ -161,11 +162,9 @@ class Decider:
                     self._set_tick(number, first_at_or_after(event.effective_ms, daily.hour, daily.minute, zone))
         self._with_profile[event.customer_id] = customer
 
-    def _try_anchor(self, number: int, customer: Customer, event: Event, evaluation: Evaluation) -> None:
+    def _anchor(self, number: int, customer: Customer, event: Event, evaluation: Evaluation) -> None:
         planned = self._plan.rules[number]
         rule = planned.rule
-        if not self._holds(planned, customer, evaluation, None):
-            return
         armed = customer.armed.get(rule.id)
         is_armed = armed is not None and armed.firing is not None
         if rule.unless is not None and is_armed and rule.unless.restart == "first":

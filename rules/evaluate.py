@@ -7,6 +7,7 @@ caller's: it passes ``leaf``, which gives a reader of the caller's own context f
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import ge, gt, le, lt
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -83,16 +84,34 @@ def _compare(expr: m.Compare, leaf: Leaf) -> Reader:
     tests = [v.COMPARISONS[op] for op in expr.ops]
     if len(tests) == 1:
         test, a, b = tests[0], readers[0], readers[1]
-        if expr.ops[0] == "==" and isinstance(expr.operands[1], m.Literal) and type(expr.operands[1].value) is str:
-            text = expr.operands[1].value
-            return lambda c: a(c) == text  # the commonest test: a string equals only a string
-        return lambda c: test(a(c), b(c))
+        return _compare_with(expr.ops[0], a, expr.operands[1]) or (lambda c: test(a(c), b(c)))
 
     def chain(c: Any) -> bool:
         xs = [r(c) for r in readers]
         return all(test(x, y) for test, x, y in zip(tests, xs, xs[1:], strict=False))
 
     return chain
+
+
+_ORDERINGS: dict[str, Callable[[Any, Any], bool]] = {"<": lt, "<=": le, ">": gt, ">=": ge}
+
+
+def _compare_with(op: str, a: Reader, right: m.Expr) -> Reader | None:
+    """The commonest comparisons, with a literal text or number, without the general ones' look at both types."""
+    if not isinstance(right, m.Literal):
+        return None
+    literal = right.value
+    if op == "==" and type(literal) is str:
+        return lambda c: a(c) == literal  # a text equals only a text
+    if op not in _ORDERINGS or not v.is_number(literal):
+        return None
+    holds = _ORDERINGS[op]
+
+    def test(c: Any) -> bool:
+        x = a(c)
+        return (type(x) is int or type(x) is float) and holds(x, literal)
+
+    return test
 
 
 def _call(expr: m.Call, leaf: Leaf) -> Reader:
