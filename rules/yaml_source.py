@@ -24,6 +24,7 @@ from rules.model import Position
 from rules.source_text import SourceText
 from rules.yaml_errors import explain
 from rules.yaml_scalars import resolve_plain
+from rules.yaml_scanner import SelectorScanner
 
 MAX_DEPTH = 60
 MAX_NODES = 2_000_000
@@ -123,7 +124,9 @@ def _compose(source: SourceText, problems: Problems) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            root = YAML(typ="safe", pure=True).compose(source.text)
+            yaml = YAML(typ="safe", pure=True)
+            yaml.Scanner = SelectorScanner
+            root = yaml.compose(source.text)
     except ReaderError as error:
         place = source.place(error.position if isinstance(error.position, int) else 0)
         code_point = error.character if isinstance(error.character, int) else ord(error.character)
