@@ -43,6 +43,19 @@ def _failed(path: Path, error: OSError) -> SinkError:
     )
 
 
+class _OneFileSink(FixedPartitionedSink[Any, None]):
+    """One partition, whatever the keys and the number of workers: the file has one writer."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def list_parts(self) -> list[str]:
+        return ["file"]
+
+    def part_fn(self, item_key: str) -> int:
+        return 0
+
+
 class _LinesPartition(StatefulSinkPartition[list[bytes], None]):
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -65,17 +78,8 @@ class _LinesPartition(StatefulSinkPartition[list[bytes], None]):
             self._file.close()
 
 
-class LinesSink(FixedPartitionedSink[list[bytes], None]):
-    """Writes lists of lines, given under any key, to one file, whatever the number of workers."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def list_parts(self) -> list[str]:
-        return ["file"]
-
-    def part_fn(self, item_key: str) -> int:
-        return 0
+class LinesSink(_OneFileSink):
+    """Writes lists of lines, given under any key, to one file."""
 
     def build_part(self, step_id: str, for_part: str, resume_state: None) -> _LinesPartition:
         return _LinesPartition(self._path)
@@ -103,17 +107,8 @@ class _CountsPartition(StatefulSinkPartition["Counter[tuple[str, ...]]", None]):
         write_file(self._path, json.dumps(nested, ensure_ascii=False, indent=2).encode())
 
 
-class CountsSink(FixedPartitionedSink["Counter[tuple[str, ...]]", None]):
+class CountsSink(_OneFileSink):
     """Adds up counters whose keys are paths, and writes them as nested objects when the flow has ended."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def list_parts(self) -> list[str]:
-        return ["file"]
-
-    def part_fn(self, item_key: str) -> int:
-        return 0
 
     def build_part(self, step_id: str, for_part: str, resume_state: None) -> _CountsPartition:
         return _CountsPartition(self._path)
