@@ -29,30 +29,45 @@ class Frontier:
             self.ms = min(self._watermarks)
 
 
+_MAX_RUNS = 64
+"""More sorted runs than this are merged: each step looks into every one."""
+
+
 class OrderedBuffer(Generic[T]):
     """Holds items back until the frontier has passed them, then gives them in order.
 
     Items are tuples that sort in processing order. ``nested``: the event is an item's first element and not the item.
+    What waits lies in sorted runs, one for each step that brought some, so that a step costs what it brings and what it
+    takes, however much waits.
     """
 
     def __init__(self, *, nested: bool = False) -> None:
-        self._waiting: list[T] = []
+        self._new: list[T] = []
+        self._runs: list[list[T]] = []
         self._nested = nested
 
     def add(self, items: Iterable[T]) -> None:
         """Take items in any order."""
-        self._waiting.extend(items)
+        self._new.extend(items)
 
     def take(self, frontier_ms: int) -> list[T]:
         """The items with an effective time below the frontier, in order."""
-        waiting = self._waiting
-        if not waiting:
-            return []
-        waiting.sort()
+        if self._new:
+            self._new.sort()
+            self._runs.append(self._new)
+            self._new = []
         bound: Any = ((frontier_ms,),) if self._nested else (frontier_ms,)
-        ready = bisect_left(waiting, bound)
-        taken = waiting[:ready]
-        del waiting[:ready]
+        taken: list[T] = []
+        waiting: list[list[T]] = []
+        for run in self._runs:
+            ready = bisect_left(run, bound)
+            taken += run[:ready]
+            if ready < len(run):
+                waiting.append(run[ready:] if ready else run)
+        if len(waiting) > _MAX_RUNS:
+            waiting = [sorted(item for run in waiting for item in run)]
+        self._runs = waiting
+        taken.sort()
         return taken
 
 
