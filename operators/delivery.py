@@ -46,7 +46,7 @@ def _rebuild(source: int, watermark_ms: int, end_ms: int, first_sequence: int, c
     return Delivery(source, watermark_ms, end_ms, events, first_sequence)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class EntityRow:
     """An event on its way to the entities of one entity shard: ``keys`` are (``per=`` field, value key) pairs."""
 
