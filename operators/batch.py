@@ -1,0 +1,103 @@
+"""Events as arrays: what travels from the source partitions to the shards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from state.texts import Texts
+from state.words import restrict
+
+_ARRAYS = ("effective_ms", "ts_ms", "stream", "masks", "words", "hashes", "customer_hash")
+_TEXTS = ("event_id", "customer_id", "raw")
+
+
+@dataclass(slots=True)
+class EventBatch:
+    """``n`` events; all arrays are C-contiguous.
+
+    Attributes
+    ----------
+    effective_ms, ts_ms
+        int64[n]: the time at which an event takes effect, and its own time, which is lower only if it was late.
+    stream
+        uint8[n]: index into ``rules.model.STREAMS``.
+    masks
+        uint64[n, W]: bit i of word j is set if matcher 64 * j + i of the plan matches.
+    words
+        int64[n, K]: fields by the slots of ``ColumnLayout.words`` of the event's stream, 0 beyond them.
+    hashes
+        uint64[n, H]: hashes of fields by the slots of ``ColumnLayout.hashes``, 0 for null and beyond them.
+    customer_hash
+        uint64[n]: keyed hash of the customer's id.
+    event_id, customer_id, raw
+        The ids in UTF-8, and the message as it was read.
+    objects
+        The table of the words' objects; slices share it.
+    """
+
+    effective_ms: npt.NDArray[np.int64]
+    ts_ms: npt.NDArray[np.int64]
+    stream: npt.NDArray[np.uint8]
+    masks: npt.NDArray[np.uint64]
+    words: npt.NDArray[np.int64]
+    hashes: npt.NDArray[np.uint64]
+    customer_hash: npt.NDArray[np.uint64]
+    event_id: Texts
+    customer_id: Texts
+    raw: Texts
+    objects: list[Any] = field(default_factory=list)
+
+    @classmethod
+    def empty(cls, mask_words: int, words: int, hashes: int) -> EventBatch:
+        """No events, in arrays of the given widths."""
+        none = Texts(np.empty(0, np.uint8), np.empty(0, np.int64), np.empty(0, np.int32))
+        times = np.empty(0, np.int64)
+        return cls(
+            times, times, np.empty(0, np.uint8), np.empty((0, mask_words), np.uint64), np.empty((0, words), np.int64),
+            np.empty((0, hashes), np.uint64), np.empty(0, np.uint64), none, none, none,
+        )  # fmt: skip
+
+    @classmethod
+    def concat(cls, batches: Sequence[EventBatch]) -> EventBatch:
+        """At least one batch, one after the other; of their objects those in use."""
+        if len(batches) == 1:
+            return batches[0]
+        objects: list[Any] = []
+        words = [restrict(batch.words, batch.objects, objects) for batch in batches]
+        columns: dict[str, Any] = {
+            name: np.concatenate([getattr(batch, name) for batch in batches]) for name in _ARRAYS if name != "words"
+        }
+        for name in _TEXTS:
+            columns[name] = Texts.concat([getattr(batch, name) for batch in batches])
+        return cls(**columns, words=np.concatenate(words), objects=objects)
+
+    def __len__(self) -> int:
+        return len(self.effective_ms)
+
+    def slice(self, start: int, end: int) -> EventBatch:
+        """Some consecutive events, as views; pickled, it is only them."""
+        part = slice(start, end)
+        return EventBatch(
+            self.effective_ms[part], self.ts_ms[part], self.stream[part], self.masks[part], self.words[part],
+            self.hashes[part], self.customer_hash[part], self.event_id[part], self.customer_id[part], self.raw[part],
+            self.objects,
+        )  # fmt: skip
+
+    def take(self, order: npt.NDArray[np.int64]) -> EventBatch:
+        """The events in another order, or some of them."""
+        return EventBatch(
+            self.effective_ms[order], self.ts_ms[order], self.stream[order], self.masks[order], self.words[order],
+            self.hashes[order], self.customer_hash[order], self.event_id.take(order), self.customer_id.take(order),
+            self.raw.take(order), self.objects,
+        )  # fmt: skip
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        objects: list[Any] = []
+        words = restrict(self.words, self.objects, objects)
+        columns = {item.name: getattr(self, item.name) for item in fields(self)}
+        return EventBatch, tuple((columns | {"words": words, "objects": objects}).values())
