@@ -1,0 +1,149 @@
+"""Logs of events in one pool of words: one log per row (customer, device, …) and stream, sorted by the events' own time.
+
+A record is ``log_words[stream]`` words: own time and the first 15 bits (``ts_ms << 15 | bits``), further bits, the
+scalars and the hashes that some feature reads. A bit says that a matcher of the plan matched, or that no later
+record has the same value (for ``distinct``). A log is a block of the pool; its two header words are in the row:
+``offset << 8 | size class`` and ``first record << 32 | end``.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from state.compiled import compiled
+
+Words = NDArray[np.int64]
+
+TIME_SHIFT = 15
+"""Bits of a record's first word beside its time; the end of the year 9999 in ms has 48."""
+FIRST_BITS = TIME_SHIFT
+MORE_BITS = 64
+_LENGTH = 0xFFFFFFFF
+
+POOL_USED, POOL_FREE, OBJECTS_LIVE = 0, 1, 2
+"""Entries of ``Memory.counters``: words handed out from the pool's front, words of freed blocks."""
+
+
+def block_sizes() -> Words:
+    """Sizes of blocks in words by size class: steps of about a quarter, so that little of a block is empty."""
+    sizes = [1]
+    while sizes[-1] < 1 << 40:
+        sizes.append(sizes[-1] + max(1, sizes[-1] // 4))
+    return np.array(sizes, np.int64)
+
+
+class Memory(NamedTuple):
+    """What the rows of one shard hold.
+
+    ``fixed``: int64[rows, row words], with ``doubles`` the same memory as float64; ``pool``: the logs; ``free``: by
+    size class the offset of the first freed block (0 for none), each of which begins with the next one's.
+    ``object_numbers``: float64[objects], the value of an object that is a number, else NaN.
+    """
+
+    fixed: NDArray[np.int64]
+    doubles: NDArray[np.float64]
+    pool: NDArray[np.int64]
+    free: NDArray[np.int64]
+    counters: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    object_numbers: NDArray[np.float64]
+    object_whole: NDArray[np.bool_]
+
+
+@compiled
+def size_class(sizes: Words, words: int) -> int:
+    """The smallest class of blocks that hold so many words."""
+    low, high = 0, len(sizes) - 1
+    while low < high:
+        middle = (low + high) >> 1
+        if sizes[middle] >= words:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+@compiled
+def allocate(memory: Memory, block_class: int) -> int:
+    """The offset of a block; the pool must have room for it."""
+    offset = memory.free[block_class]
+    if offset:
+        memory.free[block_class] = memory.pool[offset]
+        memory.counters[POOL_FREE] -= memory.sizes[block_class]
+        return offset
+    offset = memory.counters[POOL_USED]
+    memory.counters[POOL_USED] += memory.sizes[block_class]
+    return offset
+
+
+@compiled
+def release(memory: Memory, offset: int, block_class: int) -> None:
+    """Give a block back."""
+    memory.pool[offset] = memory.free[block_class]
+    memory.free[block_class] = offset
+    memory.counters[POOL_FREE] += memory.sizes[block_class]
+
+
+@compiled
+def bounds(memory: Memory, row: int, header: int) -> tuple[int, int, int]:
+    """The offset of a log's block, its first record and the end of its records."""
+    span = memory.fixed[row, header + 1]
+    return memory.fixed[row, header] >> 8, span >> 32, span & _LENGTH
+
+
+@compiled
+def stale_end(pool: Words, offset: int, first: int, end: int, width: int, after_ms: int) -> int:
+    """The first record above ``after_ms``, by bisection."""
+    bound = (after_ms + 1) << TIME_SHIFT
+    while first < end:
+        middle = (first + end) >> 1
+        if pool[offset + middle * width] < bound:
+            first = middle + 1
+        else:
+            end = middle
+    return first
+
+
+@compiled
+def make_room(memory: Memory, row: int, header: int, width: int, after_ms: int) -> tuple[int, int, int]:
+    """Room for one more record at the end of a log; records up to ``after_ms`` are dropped if they can be.
+
+    Returns the block's offset, the first record and the end.
+    """
+    offset, first, end = bounds(memory, row, header)
+    block_class = memory.fixed[row, header] & 0xFF
+    pool = memory.pool
+    if offset and (end + 1) * width <= memory.sizes[block_class]:
+        return offset, first, end
+    first = stale_end(pool, offset, first, end, width, after_ms)
+    length = end - first
+    if offset and first * 4 >= end and first > 0:  # a quarter is stale: what is left moves to the front
+        for word in range(length * width):
+            pool[offset + word] = pool[offset + first * width + word]
+        memory.fixed[row, header + 1] = length
+        return offset, 0, length
+    new_class = size_class(memory.sizes, (length + 1) * width)
+    new_offset = allocate(memory, new_class)
+    for word in range(length * width):
+        pool[new_offset + word] = pool[offset + first * width + word]
+    if offset:
+        release(memory, offset, block_class)
+    memory.fixed[row, header] = new_offset << 8 | new_class
+    memory.fixed[row, header + 1] = length
+    return new_offset, 0, length
+
+
+@compiled
+def open_place(pool: Words, offset: int, first: int, end: int, width: int, ts_ms: int) -> int:
+    """Move later records up by one and give the place for a record of this time, after those of the same time."""
+    place = end
+    bound = (ts_ms + 1) << TIME_SHIFT
+    while place > first and pool[offset + (place - 1) * width] >= bound:
+        place -= 1
+    if place < end:
+        for word in range(offset + end * width - 1, offset + place * width - 1, -1):
+            pool[word + width] = pool[word]
+    return place

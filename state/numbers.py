@@ -1,0 +1,189 @@
+"""Exact sums in kernels: 128-bit integers of ten-thousandths, and doubles kept in two parts.
+
+A sum of amounts is an integer number of ten-thousandths, held as ``hi * 2**64 + lo`` in two int64 words (``lo`` is
+read as unsigned), so that additions and evictions cancel to the last cent. What is no multiple of 1/10,000 goes into a
+second sum of doubles in two parts (about 106 bits; Dekker 1971, "A floating-point technique for extending the
+available precision").
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from state.compiled import compiled
+
+_LOW = 0xFFFFFFFF
+_SCALE = 10_000
+_TWO_64 = 18446744073709551616.0
+_SPLIT = 134217729.0  # 2**27 + 1: halves the 53 bits of a double
+
+
+@compiled
+def below_unsigned(a: int, b: int) -> bool:
+    """``a < b`` of two words read as unsigned."""
+    return (a ^ -9223372036854775808) < (b ^ -9223372036854775808)
+
+
+@compiled
+def add_128(hi: int, lo: int, other_hi: int, other_lo: int) -> tuple[int, int]:
+    """The sum of two 128-bit integers; wraps around beyond 2**127."""
+    low = lo + other_lo
+    carry = 1 if below_unsigned(low, lo) else 0
+    return hi + other_hi + carry, low
+
+
+@compiled
+def negate_128(hi: int, lo: int) -> tuple[int, int]:
+    """Minus a 128-bit integer."""
+    return (-hi, 0) if lo == 0 else (~hi, -lo)
+
+
+@compiled
+def widen(x: int) -> tuple[int, int]:
+    """A word as a 128-bit integer."""
+    return x >> 63, x
+
+
+@compiled
+def multiply_128(a: int, b: int) -> tuple[int, int]:
+    """The product of two words, each below 2**62 in size."""
+    negative = (a < 0) != (b < 0)
+    a, b = abs(a), abs(b)
+    a1, a0, b1, b0 = a >> 32, a & _LOW, b >> 32, b & _LOW
+    low = a0 * b0
+    middle = a1 * b0
+    middle_2 = a0 * b1
+    carry = ((low >> 32) & _LOW) + (middle & _LOW) + (middle_2 & _LOW)
+    lo = (low & _LOW) | (carry << 32)
+    hi = a1 * b1 + (middle >> 32) + (middle_2 >> 32) + (carry >> 32)
+    if negative:
+        return negate_128(hi, lo)
+    return hi, lo
+
+
+@compiled
+def to_double(hi: int, lo: int) -> float:
+    """The double nearest to a 128-bit integer, or next to it above 2**64."""
+    if hi == lo >> 63:
+        return float(lo)
+    negative = hi < 0
+    if negative:
+        hi, lo = negate_128(hi, lo)
+    low = float(lo) if lo >= 0 else float(lo) + _TWO_64
+    value = float(hi) * _TWO_64 + low
+    return -value if negative else value
+
+
+@compiled
+def units_to_double(hi: int, lo: int) -> float:
+    """The double nearest to so many ten-thousandths.
+
+    Below 2**53 units the division rounds once. Above, the whole part is exact and the fraction too small to matter
+    but for ties, which are sums of powers of two and exact; beyond 2**63 units (922 trillion) the last bit may differ.
+    """
+    if hi == lo >> 63:
+        if -9007199254740992 <= lo <= 9007199254740992:
+            return lo / _SCALE
+        whole = abs(lo) // _SCALE
+        value = float(whole) + (abs(lo) - whole * _SCALE) / _SCALE
+        return -value if lo < 0 else value
+    return to_double(hi, lo) / _SCALE
+
+
+@compiled
+def add_double(hi: float, lo: float, x: float) -> tuple[float, float]:
+    """A sum in two parts plus a double."""
+    total = hi + x
+    part = total - hi
+    error = (hi - (total - part)) + (x - part) + lo
+    high = total + error
+    return high, error - (high - total)
+
+
+@compiled
+def multiply_doubles(a: float, b: float) -> tuple[float, float]:
+    """The product of two doubles in two parts, exactly."""
+    product = a * b
+    big = _SPLIT * a
+    a_high = big - (big - a)
+    a_low = a - a_high
+    big = _SPLIT * b
+    b_high = big - (big - b)
+    b_low = b - b_high
+    return product, ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
+
+
+@compiled
+def sum_value(hi: int, lo: int, rest: float, rest_low: float) -> float:
+    """A sum of units and of doubles as one double."""
+    if rest == 0.0 and rest_low == 0.0:
+        return units_to_double(hi, lo)
+    if hi == 0 and lo == 0:
+        return rest + rest_low
+    units = units_to_double(hi, lo)
+    high, low = add_double(rest, rest_low, units)
+    if hi == lo >> 63 and -9007199254740992 <= lo <= 9007199254740992:
+        product, error = multiply_doubles(units, 10_000.0)
+        low += ((float(lo) - product) - error) / _SCALE  # what the division lost
+    return high + low
+
+
+@compiled
+def deviation_of_units(n: int, hi: int, lo: int, squares_hi: int, squares_lo: int) -> float:
+    """Population standard deviation of ``n`` numbers from exact sums of their units and of the units' squares.
+
+    Exact up to the root where the sums are below 2**63 and ``n`` times the squares below 2**126.
+    """
+    if hi == lo >> 63 and squares_hi < 4611686018427387904 // max(n, 1):
+        a_hi, a_lo = multiply_wide(squares_hi, squares_lo, n)
+        b_hi, b_lo = square_128(abs(lo))
+        b_hi, b_lo = negate_128(b_hi, b_lo)
+        s_hi, s_lo = add_128(a_hi, a_lo, b_hi, b_lo)
+        spread = to_double(s_hi, s_lo)
+    else:
+        total = to_double(hi, lo)
+        spread = to_double(squares_hi, squares_lo) * n - total * total
+    return math.sqrt(spread) / (float(n) * _SCALE) if spread > 0 else 0.0
+
+
+@compiled
+def deviation_of_doubles(n: int, total: float, total_low: float, squares: float, squares_low: float) -> float:
+    """Population standard deviation of ``n`` numbers from the sums of them and of their squares, each in two parts."""
+    a, a_low = multiply_doubles(squares, float(n))
+    a_low += squares_low * n
+    b, b_low = multiply_doubles(total, total)
+    b_low += 2.0 * total * total_low
+    spread, low = add_double(a, a_low, -b)
+    spread += low - b_low
+    return math.sqrt(spread) / n if spread > abs(a) * 1e-28 else 0.0
+
+
+@compiled
+def multiply_wide(hi: int, lo: int, n: int) -> tuple[int, int]:
+    """A non-negative 128-bit integer times a number below 2**31, where the product fits."""
+    l0, l1 = lo & _LOW, (lo >> 32) & _LOW
+    p0, p1 = l0 * n, l1 * n
+    carry = (p0 >> 32) + (p1 & _LOW)
+    low = (p0 & _LOW) | (carry << 32)
+    return hi * n + (p1 >> 32) + (carry >> 32), low
+
+
+@compiled
+def square_128(x: int) -> tuple[int, int]:
+    """The square of a word of up to 63 bits; it must stay below 2**126."""
+    x1, x0 = x >> 32, x & _LOW
+    low_product = np.uint64(x0) * np.uint64(x0)
+    low = np.int64(low_product)
+    cross = np.uint64(x1) * np.uint64(x0)
+    # 2 * cross * 2**32: its low 31 bits go into the low word
+    cross_low = np.int64((cross & np.uint64(0x7FFFFFFF)) << np.uint64(33))
+    cross_high = np.int64(cross >> np.uint64(31))
+    return add_128(x1 * x1 + cross_high, 0, 0, low) if cross_low == 0 else add_both(x1 * x1 + cross_high, low, cross_low)
+
+
+@compiled
+def add_both(hi: int, low: int, other: int) -> tuple[int, int]:
+    """``hi * 2**64`` plus two unsigned words."""
+    return add_128(hi, low, 0, other)

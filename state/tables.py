@@ -1,0 +1,294 @@
+"""The plan as tables of numbers, which is all that the kernels know of it.
+
+``SeriesSpec`` and ``FeatureSpec`` (``state.specs``) are laid out over a row's words and a log's records; every
+table is an int64 array whose columns are the constants below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from state.log import FIRST_BITS, MORE_BITS, TIME_SHIFT, Words
+from state.specs import FeatureSpec, ProgramSpec, SeriesSpec
+
+STREAMS = 6
+
+# --- features: one row each ---
+(F_OP, F_STREAM, F_WORD, F_BIT, F_FLAG_WORD, F_FLAG_BIT, F_VALUE, F_WINDOW, F_SIZE_MS, F_PERIOD, F_OFFSET, F_UPDATE,
+ F_MATCH_WORD, F_MATCH_BIT, F_SLOT, F_HEADER, F_PARTS) = range(17)  # fmt: skip
+FEATURE_COLUMNS = 17
+
+(COUNT, SUM, MEAN, STD, MIN, MAX, DISTINCT, NOVEL, LAST, PREV, AGE, SEQUENCE, RUN, CONDITION_RUN,
+ TOTAL_COUNT, TOTAL_SUM, TOTAL_MEAN, TOTAL_STD, TOTAL_MIN, TOTAL_MAX) = range(20)  # fmt: skip
+WINDOWED_OPS = {"count": COUNT, "sum": SUM, "mean": MEAN, "std": STD, "min": MIN, "max": MAX, "distinct": DISTINCT}
+TOTAL_OPS = {"count": TOTAL_COUNT, "sum": TOTAL_SUM, "mean": TOTAL_MEAN, "std": TOTAL_STD, "min": TOTAL_MIN,
+             "max": TOTAL_MAX}  # fmt: skip
+
+LAST_WINDOW, PRIOR_WINDOW, THIS_WINDOW = 0, 1, 2
+WINDOWS = {"": LAST_WINDOW, "last": LAST_WINDOW, "prior": PRIOR_WINDOW, "this": THIS_WINDOW}
+
+# --- updates: what an event does to the fixed words of a row ---
+U_KIND, U_OFFSET, U_LENGTH, U_SLOT, U_PERIOD, U_ARGUMENTS, U_COUNT, U_PROGRAM = range(8)
+UPDATE_COLUMNS = 8
+SET_LATEST, STEP_SEQUENCE, COUNT_RUN, ADD_TOTALS, ADD_CONDITION = range(5)
+
+# --- totals: words from the series' offset ---
+T_MATCHES, T_NUMBERS, T_FLOATS, T_HI, T_LO, T_REST, T_REST_LOW, T_LOWEST, T_HIGHEST = range(9)
+T_SQUARES_HI, T_SQUARES_LO, T_DOUBLES, T_DOUBLES_LOW, T_DOUBLE_SQUARES, T_DOUBLE_SQUARES_LOW = range(9, 15)
+TOTALS_WORDS, TOTALS_WITH_SQUARES_WORDS = 9, 15
+NEVER_MS = -(1 << 62)
+
+# --- words at the front of every row ---
+R_FLAGS = 0
+FRONT_WORDS = 1
+HAS_PROFILE, MAY_BE_ARMED, MAY_HAVE_TICKETS = 1, 2, 4
+
+
+class Tables(NamedTuple):
+    """Everything the kernels need of a plan that does not change while it runs.
+
+    By stream: ``log_words`` (0: no log), ``log_extra`` words of further bits, ``log_header`` the header's place in a row,
+    ``log_slots`` and ``log_hashes`` the event's slots that a record holds (−1 fills), ``retention_ms``. ``flags``: one row
+    per ``distinct`` series: stream, word and bit of its flag, word and bit of its matcher, place of the hash.
+    ``programs``: instructions (operation, argument); ``starts``: the first instruction of each. ``profile``: the place in
+    a row of what is kept of the profile event, the numbers of matchers and of scalars, then these.
+    """
+
+    log_words: Words
+    log_extra: Words
+    log_header: Words
+    log_slots: Words
+    log_hashes: Words
+    retention_ms: Words
+    flags: Words
+    features: Words
+    updates: Words
+    arguments: Words
+    programs: Words
+    starts: Words
+    constants: NDArray[np.float64]
+    matches: Words
+    captures: Words
+    capture_starts: Words
+    rule_flags: Words
+    profile: Words
+
+
+class Layout:
+    """Lays out rows and records, and makes the tables.
+
+    Parameters
+    ----------
+    series, features
+        Of one kind of row.
+    word_slots, hash_slots
+        By stream and column, the slot of the event's scalars and hashes.
+    programs
+        The rules' conditions and what they look at.
+    """
+
+    def __init__(
+        self, series: Sequence[SeriesSpec], features: Sequence[FeatureSpec], streams: Sequence[int],
+        word_slots: Mapping[tuple[int, int], int], hash_slots: Mapping[tuple[int, int], int], programs: ProgramSpec,
+    ) -> None:  # fmt: skip
+        self.row_words = FRONT_WORDS
+        self._series, self._streams = series, streams
+        self._word_slots, self._hash_slots = word_slots, hash_slots
+        self._programs = programs
+        self._bits: list[dict[int, int]] = [{} for _ in range(STREAMS)]
+        self._flags: dict[int, tuple[int, int]] = {}
+        self._values: list[list[int]] = [[] for _ in range(STREAMS)]
+        self._hashed: list[list[int]] = [[] for _ in range(STREAMS)]
+        self._retention_ms = [0] * STREAMS
+        self.periods: dict[tuple[str, str], int] = {}
+        for clock in programs.clocks:
+            self.period(*clock)
+        self._arguments: list[int] = []
+        self._updates: list[list[int]] = []
+        self._update_of: dict[int, int] = {}
+        self.fed_by: list[tuple[int, ...]] = []
+        """By update: the matchers whose events it takes."""
+        bit_words = -(-len(programs.profile_matchers) // 64)
+        self._profile_offset = self._take(bit_words + len(programs.profile_slots))
+        for index, one in enumerate(series):
+            if one.kind in ("times", "sums", "minima", "maxima", "values"):
+                self._add_to_log(index, one, any(f.series == index and f.op == "distinct" for f in features))
+        self._headers = [self._take(2) if bits else -1 for bits in self._bits]
+        squares = {f.series for f in features if f.op == "std"}
+        for index, one in enumerate(series):
+            self._add_update(index, one, index in squares)
+        self._features = [self._feature(feature, series[feature.series]) for feature in features]
+
+    def _take(self, words: int) -> int:
+        offset = self.row_words
+        self.row_words += words
+        return offset
+
+    def period(self, period: str, timezone: str) -> int:
+        """The number of a kind of calendar period."""
+        return self.periods.setdefault((period, timezone), len(self.periods))
+
+    # --- logs ------------------------------------------------------------------------------------
+
+    def _add_to_log(self, index: int, one: SeriesSpec, distinct: bool) -> None:
+        matcher, column = one.matchers[0], one.columns[0]
+        stream = self._streams[matcher]
+        bits = self._bits[stream]
+        bits.setdefault(matcher, len(bits))
+        self._retention_ms[stream] = max(self._retention_ms[stream], one.retention_ms)
+        if one.kind == "values":
+            assert column is not None
+            slot = self._hash_slots[stream, column]
+            if slot not in self._hashed[stream]:
+                self._hashed[stream].append(slot)
+            if distinct:
+                bits[-1 - index] = len(bits)  # no matcher has a negative number
+                self._flags[index] = stream, bits[-1 - index]
+        elif column is not None:
+            slot = self._word_slots[stream, column]
+            if slot not in self._values[stream]:
+                self._values[stream].append(slot)
+
+    def _extra(self, stream: int) -> int:
+        return -(-max(0, len(self._bits[stream]) - FIRST_BITS) // MORE_BITS)
+
+    @staticmethod
+    def _place(bit: int) -> tuple[int, int]:
+        """The word of a record, and the bit in it."""
+        return (0, bit) if bit < FIRST_BITS else (1 + (bit - FIRST_BITS) // MORE_BITS, (bit - FIRST_BITS) % MORE_BITS)
+
+    def _value_place(self, stream: int, slot: int) -> int:
+        return 1 + self._extra(stream) + self._values[stream].index(slot)
+
+    def _hash_place(self, stream: int, slot: int) -> int:
+        return 1 + self._extra(stream) + len(self._values[stream]) + self._hashed[stream].index(slot)
+
+    def record_bits(self, mask: int) -> list[int]:
+        """The words of bits (first word without the time) of a record for an event of this mask, for each stream."""
+        words = [0] * self.bit_words
+        for bits in self._bits:
+            for matcher, bit in bits.items():
+                if matcher >= 0 and mask >> matcher & 1:
+                    word, place = self._place(bit)
+                    words[word] |= 1 << place
+        return [word - (1 << 64) if word >> 63 else word for word in words]
+
+    @property
+    def bit_words(self) -> int:
+        """Words of bits in the widest record."""
+        return 1 + max(map(self._extra, range(STREAMS)))
+
+    # --- updates and features --------------------------------------------------------------------
+
+    def _add_update(self, index: int, one: SeriesSpec, squares: bool) -> None:
+        stream = self._streams[one.matchers[0]]
+        column = one.columns[0]
+        slot = -1 if column is None else self._word_slots[stream, column]
+        first, program, period = len(self._arguments), -1, -1
+        fed_by = one.matchers
+        if one.kind == "latest":
+            kind, length = SET_LATEST, 1 if column is None else 2
+        elif one.kind == "totals":
+            kind, length = ADD_TOTALS, TOTALS_WITH_SQUARES_WORDS if squares else TOTALS_WORDS
+            length = 1 if column is None else length
+        elif one.kind == "sequence":
+            kind, length, fed_by = STEP_SEQUENCE, len(one.matchers) - 1, one.matchers[:-1]
+            self._arguments += one.matchers
+        elif one.kind == "run":
+            kind, length, period = COUNT_RUN, 2, self.period(one.period, one.timezone)
+        elif one.kind == "condition_run":
+            kind, period = ADD_CONDITION, self.period(one.period, one.timezone)
+            program = one.program
+            for matcher, part_column, op in zip(one.matchers, one.columns, one.ops, strict=True):
+                part_slot = -1 if part_column is None else self._word_slots[self._streams[matcher], part_column]
+                self._arguments += [matcher, part_slot, TOTAL_OPS[op]]
+            length = 2 + TOTALS_WORDS * len(one.matchers)
+        else:
+            return
+        self._update_of[index] = len(self._updates)
+        self.fed_by.append(fed_by)
+        self._updates.append([kind, self._take(length), length, slot, period, first, len(fed_by), program])
+
+    def _feature(self, feature: FeatureSpec, one: SeriesSpec) -> list[int]:
+        row = [-1] * FEATURE_COLUMNS
+        matcher, column = one.matchers[0], one.columns[0]
+        stream = self._streams[matcher]
+        row[F_STREAM], row[F_WINDOW], row[F_SIZE_MS] = stream, WINDOWS[feature.window], feature.size_ms
+        row[F_MATCH_WORD], row[F_MATCH_BIT] = divmod(matcher, 64)
+        if feature.window == "this":
+            row[F_PERIOD] = self.period(feature.period, feature.timezone)
+        if one.kind in ("times", "sums", "minima", "maxima", "values"):
+            row[F_OP] = NOVEL if feature.op == "novel" else WINDOWED_OPS[feature.op]
+            row[F_WORD], row[F_BIT] = self._place(self._bits[stream][matcher])
+            row[F_HEADER] = self._headers[stream]
+            if one.kind == "values":
+                assert column is not None
+                row[F_SLOT] = self._hash_slots[stream, column]
+                row[F_VALUE] = self._hash_place(stream, row[F_SLOT])
+                if feature.series in self._flags:
+                    row[F_FLAG_WORD], row[F_FLAG_BIT] = self._place(self._flags[feature.series][1])
+            elif column is not None:
+                row[F_SLOT] = self._word_slots[stream, column]
+                row[F_VALUE] = self._value_place(stream, row[F_SLOT])
+            return row
+        row[F_UPDATE] = self._update_of[feature.series]
+        update = self._updates[row[F_UPDATE]]
+        row[F_OFFSET] = update[U_OFFSET]
+        if one.kind == "totals":
+            row[F_OP] = TOTAL_OPS[feature.op]
+        elif one.kind == "latest":
+            row[F_OP] = {"last": LAST, "prev": PREV, "age": AGE}[feature.op]
+        elif one.kind == "sequence":
+            row[F_OP], row[F_PARTS] = SEQUENCE, len(one.matchers)
+            row[F_MATCH_WORD], row[F_MATCH_BIT] = divmod(one.matchers[-1], 64)
+        else:
+            row[F_OP] = RUN if one.kind == "run" else CONDITION_RUN
+            row[F_PERIOD] = update[U_PERIOD]
+        return row
+
+    def tables(self) -> Tables:
+        """The tables."""
+        programs = self._programs
+
+        def table(rows: Sequence[Sequence[int]], columns: int) -> Words:
+            return np.array(rows, np.int64).reshape(len(rows), columns)
+
+        slots = max([1, *map(len, self._values), *map(len, self._hashed)])
+        flags = []
+        for index, (stream, bit) in self._flags.items():
+            one = self._series[index]
+            matcher = self._bits[stream][one.matchers[0]]
+            column = one.columns[0]
+            assert column is not None
+            place = self._hash_place(stream, self._hash_slots[stream, column])
+            flags.append([stream, *self._place(bit), *self._place(matcher), place])
+        return Tables(
+            log_words=np.array([
+                1 + self._extra(s) + len(self._values[s]) + len(self._hashed[s]) if self._bits[s] else 0
+                for s in range(STREAMS)
+            ], np.int64),
+            log_extra=np.array([self._extra(s) for s in range(STREAMS)], np.int64),
+            log_header=np.array(self._headers, np.int64),
+            log_slots=table([v + [-1] * (slots - len(v)) for v in self._values], slots),
+            log_hashes=table([v + [-1] * (slots - len(v)) for v in self._hashed], slots),
+            retention_ms=np.array(self._retention_ms, np.int64),
+            flags=table(flags, 6),
+            features=table(self._features, FEATURE_COLUMNS),
+            updates=table(self._updates, UPDATE_COLUMNS),
+            arguments=np.array(self._arguments or [0], np.int64),
+            programs=table(programs.code, 2),
+            starts=np.array(programs.starts or [0], np.int64),
+            constants=np.array(programs.constants or [0.0], np.float64),
+            matches=table(programs.matches, 4),
+            captures=np.array([f for own in programs.captures for f in own] or [0], np.int64),
+            capture_starts=np.cumsum([0, *map(len, programs.captures)]).astype(np.int64),
+            rule_flags=np.array(programs.rule_flags or [0], np.int64),
+            profile=np.array([
+                self._profile_offset, len(programs.profile_matchers), len(programs.profile_slots),
+                *programs.profile_matchers, *programs.profile_slots,
+            ], np.int64),
+        )  # fmt: skip
