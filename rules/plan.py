@@ -13,7 +13,9 @@ from typing import Any
 from rules.evaluate import Reader
 from rules.model import Rule
 
-Condition = Callable[[Sequence[Any]], bool]
+
+RULE_ARMS, RULE_OPENS_TICKETS = 1, 2
+"""Flags of rules, numbered as in ``state.walk``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class Matcher:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """What a customer remembers of the events of some matchers; the fields are those of ``state.book.SeriesSpec``."""
+    """What a customer remembers of the events of some matchers; the fields are those of ``state.specs.SeriesSpec``."""
 
     kind: str
     matchers: tuple[int, ...]
@@ -43,12 +45,12 @@ class Series:
     period: str = ""
     timezone: str = ""
     ops: tuple[str, ...] = ()
-    condition: Condition | None = None
+    program: int = -1
 
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """A value read from a series; the fields are those of ``state.book.FeatureSpec``."""
+    """A value read from a series; the fields are those of ``state.specs.FeatureSpec``."""
 
     series: int
     op: str
@@ -56,7 +58,6 @@ class Feature:
     size_ms: int = 0
     period: str = ""
     timezone: str = ""
-    before: bool = False
 
 
 @dataclass(slots=True)
@@ -71,20 +72,32 @@ class FeatureSet:
     entity_columns: dict[int, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class ColumnLayout:
+    """Which fields of an event travel as scalars and which as hashes.
+
+    By stream, columns of ``Plan.fields`` in the order of the event's slots.
+    """
+
+    words: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    hashes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+
+
 @dataclass(slots=True)
 class RulePlan:
     """A rule with its conditions compiled. Masks are bit sets over the plan's matchers.
 
-    ``before`` are the customer's features that it reads and that must be read before the anchor is added;
-    ``entity_features`` are the entity features it reads, by (``per=`` field, number). The readers take an
-    ``Evaluation``; those of ``lets`` remember the value in it.
+    ``features`` are the customer's features that it reads, ``entity_features`` those of entities, by (``per=`` field,
+    number). ``program`` is the number of its condition in ``Plan.programs``. The readers take an ``Evaluation``; those
+    of ``lets`` remember the value in it.
     """
 
     rule: Rule
     trigger_mask: int
     unless_mask: int
-    before: tuple[int, ...]
+    features: tuple[int, ...]
     entity_features: tuple[tuple[str, int], ...]
+    program: int
     rises: int
     lets: tuple[tuple[str, Reader], ...]
     when: Reader | None
@@ -92,11 +105,27 @@ class RulePlan:
 
 
 @dataclass(slots=True)
+class Programs:
+    """The conditions as instructions: those of the rules, then those of streaks; ``state.specs.ProgramSpec``."""
+
+    code: list[tuple[int, int]] = field(default_factory=list)
+    starts: list[int] = field(default_factory=list)
+    constants: list[float] = field(default_factory=list)
+    matches: list[tuple[int, int, int, int]] = field(default_factory=list)
+    captures: list[tuple[int, ...]] = field(default_factory=list)
+    rule_flags: list[int] = field(default_factory=list)
+    profile_matchers: list[int] = field(default_factory=list)
+    profile_slots: list[int] = field(default_factory=list)
+    clocks: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class Plan:
     """Everything the engine needs of a rule set.
 
-    ``fields`` gives, by stream, the names of the fields in ``Event.values``. ``entities`` gives, by the name of a
-    ``per=`` field, its feature set. ``rules`` are in the order in which they are decided.
+    ``fields`` gives, by stream, the names of the fields that are read. ``entities`` gives, by the name of a ``per=``
+    field, its feature set. ``rules`` are in the order in which they are decided; the rules' programs have their
+    numbers. ``layout`` says which fields reach the kernels.
     """
 
     fields: dict[str, tuple[str, ...]]
@@ -104,6 +133,8 @@ class Plan:
     customer: FeatureSet
     entities: dict[str, FeatureSet]
     rules: list[RulePlan]
+    programs: Programs
+    layout: ColumnLayout = field(default_factory=ColumnLayout)
 
     def profile_column(self, name: str) -> int | None:
         """The column of a profile attribute, none if the plan does not read it."""

@@ -8,7 +8,8 @@ from dataclasses import replace
 from rules import model as m
 from rules.evaluate import Reader, compile_expr
 from rules.fields import FIELDS
-from rules.plan import Condition, Feature, FeatureSet, Matcher, Series
+from rules.plan import ColumnLayout, Feature, FeatureSet, Matcher, Series
+from rules.walk import walk
 
 AGGREGATES = m.Aggregate | m.Latest | m.Age | m.Novel | m.Sequence | m.Streak
 
@@ -32,6 +33,11 @@ class FeaturePlanner:
         self.matchers: list[Matcher] = []
         self.customer = FeatureSet()
         self.entities: dict[str, FeatureSet] = {}
+        self.streaks: list[tuple[m.Expr, list[m.Expr]]] = []
+        """Conditions of streaks, with the aggregates in them in the order of the series' parts."""
+        self._slots: dict[bool, dict[str, dict[int, int]]] = {
+            hashed: {stream: {} for stream in m.STREAMS} for hashed in (False, True)
+        }
         self._matcher_numbers: dict[m.Selector, int] = {}
         self._numbers: dict[m.Expr, int] = {}
         self._entity_numbers: dict[m.Aggregate, tuple[str, int]] = {}
@@ -51,6 +57,25 @@ class FeaturePlanner:
         """The column of a stream's field."""
         columns = self.columns[stream]
         return columns.setdefault(name, len(columns))
+
+    def _slot(self, stream: str, name: str, hashed: bool) -> int:
+        slots = self._slots[hashed][stream]
+        return slots.setdefault(self.column(stream, name), len(slots))
+
+    def word_slot(self, stream: str, name: str) -> int:
+        """The slot in which a field's scalar travels."""
+        return self._slot(stream, name, False)
+
+    def hash_slot(self, stream: str, name: str) -> int:
+        """The slot in which the hash of a field travels."""
+        return self._slot(stream, name, True)
+
+    def layout(self) -> ColumnLayout:
+        """Which columns travel in which slots."""
+        words, hashes = (
+            {stream: tuple(slots) for stream, slots in self._slots[hashed].items()} for hashed in (False, True)
+        )
+        return ColumnLayout(words, hashes)
 
     def matcher(self, selector: m.Selector) -> int:
         """The number of a selector's matcher."""
@@ -118,38 +143,40 @@ class FeaturePlanner:
     def _build(self, node: m.Expr, into: FeatureSet) -> Feature:
         match node:
             case m.Aggregate(op, selector, name, window, per):
-                before = window.kind == "prior"
                 if window.kind == "ever":
                     series = self._series(into, "totals", [selector], [name])
                     return Feature(series, op)
                 kind = _SERIES_KIND[op]
                 retention_ms = self._retention_ms[(per, kind, selector, name)]
                 series = self._series(into, kind, [selector], [name], retention_ms=retention_ms)
-                return Feature(series, op, window.kind, window.size_ms, window.period, window.timezone, before)
+                return Feature(series, op, window.kind, window.size_ms, window.period, window.timezone)
             case m.Latest(op, selector, name):
-                return Feature(self._series(into, "latest", [selector], [name]), op, before=op == "prev")
+                return Feature(self._series(into, "latest", [selector], [name]), op)
             case m.Age(selector):
-                return Feature(self._series(into, "latest", [selector], [None]), "age", before=True)
+                return Feature(self._series(into, "latest", [selector], [None]), "age")
             case m.Novel(selector, name, within_ms):
                 retention_ms = self._retention_ms[(None, "values", selector, name)]
                 series = self._series(into, "values", [selector], [name], retention_ms=retention_ms)
-                return Feature(series, "novel", "prior", within_ms, before=True)
+                return Feature(series, "novel", "prior", within_ms)
             case m.Sequence(selectors, within_ms):
                 series = self._series(into, "sequence", selectors, [None] * len(selectors))
-                return Feature(series, "seq", "last", within_ms, before=True)
+                return Feature(series, "seq", "last", within_ms)
             case m.Streak():
                 return Feature(self._streak(node, into), "streak")
         raise AssertionError(node)
 
     def _series(self, into: FeatureSet, kind: str, selectors: Sequence[m.Selector], names: Sequence[str | None],
                 retention_ms: int = 0, period: str = "", timezone: str = "", ops: tuple[str, ...] = (),
-                condition: Condition | None = None) -> int:  # fmt: skip
+                program: int = -1) -> int:  # fmt: skip
         columns = tuple(
             None if name is None else self.column(selector.stream, name)
             for selector, name in zip(selectors, names, strict=True)
         )
         matchers = tuple(self.matcher(selector) for selector in selectors)
-        series = Series(kind, matchers, columns, retention_ms, period, timezone, ops, condition)
+        series = Series(kind, matchers, columns, retention_ms, period, timezone, ops, program)
+        for selector, name in zip(selectors, names, strict=True):
+            if name is not None:
+                self._slot(selector.stream, name, kind == "values")
         if series in into.series:
             return into.series.index(series)
         into.series.append(series)
@@ -159,20 +186,14 @@ class FeaturePlanner:
         if node.selector is not None:
             return self._series(into, "run", [node.selector], [None], period=node.period, timezone=node.timezone)
         assert node.condition is not None
-        parts: list[m.Aggregate] = []
-
-        def leaf(expr: m.Expr) -> Reader:
-            assert isinstance(expr, m.Aggregate)
-            if expr not in parts:
-                parts.append(expr)
-            index = parts.index(expr)
-            return lambda totals: totals[index]
-
-        test = compile_expr(node.condition, leaf)
+        parts = list(dict.fromkeys(part for part in walk(node.condition) if isinstance(part, m.Aggregate)))
+        streak = (node.condition, list[m.Expr](parts))
+        if streak not in self.streaks:
+            self.streaks.append(streak)
         return self._series(
             into, "condition_run", [p.selector for p in parts], [p.field for p in parts],
             period=node.period, timezone=node.timezone, ops=tuple(p.op for p in parts),
-            condition=lambda totals: bool(test(totals)),
+            program=self.streaks.index(streak),
         )  # fmt: skip
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rules import model as m
 from rules.context import Evaluation
 from rules.evaluate import Reader, compile_expr
-from rules.plan import Plan, RulePlan
+from rules.plan import RULE_ARMS, RULE_OPENS_TICKETS, FeatureSet, Plan, RulePlan
 from rules.plan_features import AGGREGATES, FeaturePlanner
+from rules.program import Compiler
 from rules.render import compile_payload
 from rules.walk import expressions, walk
 
@@ -27,16 +29,44 @@ def make_plan(rule_set: m.RuleSet) -> Plan:
         for name in names:
             features.column(stream, name)
     in_order = sorted(active, key=lambda rule: (-rule.priority, rule.id))
-    rules = [_RulePlanner(features).plan(rule) for rule in in_order]
+    for node in nodes:
+        if isinstance(node, m.Aggregate) and node.per and node.window.kind != "ever":
+            features.entity_feature(node)
+    entities = {key: number for number, key in enumerate(entity_features(features.entities))}
+    compiler = Compiler(features, entities)
+    rules = [_RulePlanner(features, compiler, number).plan(rule) for number, rule in enumerate(in_order)]
+    for condition, parts in features.streaks:
+        compiler.streak(condition, parts)
+    for name in features.entities:
+        for stream in _entity_streams(name, features, rules):
+            features.hash_slot(stream, name)
     fields = {stream: tuple(columns) for stream, columns in features.columns.items()}
-    return Plan(fields, features.matchers, features.customer, features.entities, rules)
+    return Plan(
+        fields, features.matchers, features.customer, features.entities, rules, compiler.programs, features.layout()
+    )
+
+
+def entity_features(entities: Mapping[str, FeatureSet]) -> list[tuple[str, int]]:
+    """All features of entities by ``per=`` field and number, in the order in which the kernels number them."""
+    return [(name, index) for name, features in entities.items() for index in range(len(features.features))]
+
+
+def _entity_streams(name: str, features: FeaturePlanner, rules: Sequence[RulePlan]) -> list[str]:
+    """The streams whose events feed or read the aggregates over a ``per=`` field."""
+    matchers = {matcher for series in features.entities[name].series for matcher in series.matchers}
+    for rule in rules:
+        if any(entity == name for entity, _ in rule.entity_features):
+            matchers |= {i for i in range(len(features.matchers)) if rule.trigger_mask >> i & 1}
+    return [m.STREAMS[code] for code in sorted({features.matchers[matcher].stream for matcher in matchers})]
 
 
 class _RulePlanner:
     """Compiles one rule and notes which features it reads."""
 
-    def __init__(self, features: FeaturePlanner) -> None:
+    def __init__(self, features: FeaturePlanner, compiler: Compiler, number: int) -> None:
         self._features = features
+        self._compiler = compiler
+        self._number = number
         self._read: set[int] = set()
         self._entity_read: set[tuple[str, int]] = set()
         self._lets: dict[str, Reader] = {}
@@ -49,12 +79,19 @@ class _RulePlanner:
         payloads = tuple(
             compile_payload(action.payload, lambda expr: compile_expr(expr, self._leaf)) for action in rule.actions
         )
+        program = self._compiler.condition(rule.when, dict(rule.lets))
+        assert program == self._number
+        programs = self._compiler.programs
+        programs.captures.append(tuple(sorted(self._read)))
+        opens_tickets = any(action.kind == "ticket" for action in rule.actions)
+        programs.rule_flags.append((rule.unless is not None) * RULE_ARMS | opens_tickets * RULE_OPENS_TICKETS)
         return RulePlan(
             rule=rule,
             trigger_mask=self._features.mask(rule.triggers),
             unless_mask=self._features.mask(rule.unless.selectors) if rule.unless else 0,
-            before=tuple(sorted(i for i in self._read if self._features.customer.features[i].before)),
+            features=tuple(sorted(self._read)),
             entity_features=tuple(sorted(self._entity_read)),
+            program=program,
             rises=sum(isinstance(node, m.Rises) for expr in expressions(rule) for node in walk(expr)),
             lets=tuple(self._lets.items()),
             when=when,

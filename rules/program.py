@@ -7,11 +7,11 @@ are read; what compares numbers is computed; anything else is unknown.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 from rules import model as m
 from rules.evaluate import compile_expr
 from rules.fields import FIELDS
+from rules.plan import Programs
 from rules.plan_features import AGGREGATES, FeaturePlanner
 from rules.walk import children, walk
 
@@ -31,21 +31,6 @@ _COMPARISONS = {"==": (EQUAL, False, False), "!=": (EQUAL, False, True), "<": (L
 """Operation, whether the operands change places, whether the result is negated."""
 
 _NUMERIC_CALLS = ("abs", "min", "max")
-
-
-@dataclass(slots=True)
-class Programs:
-    """All programs of a plan; the fields are those of ``state.specs.ProgramSpec``."""
-
-    code: list[tuple[int, int]] = field(default_factory=list)
-    starts: list[int] = field(default_factory=list)
-    constants: list[float] = field(default_factory=list)
-    matches: list[tuple[int, int, int, int]] = field(default_factory=list)
-    captures: list[tuple[int, ...]] = field(default_factory=list)
-    rule_flags: list[int] = field(default_factory=list)
-    profile_matchers: list[int] = field(default_factory=list)
-    profile_slots: list[int] = field(default_factory=list)
-    clocks: list[tuple[str, str]] = field(default_factory=list)
 
 
 class _NotCompiledError(Exception):
@@ -128,6 +113,8 @@ class Compiler:
             case m.Unary("not", operand):
                 self._compile(operand)
                 self._emit(NOT)
+            case m.Unary() | m.Arithmetic() if self._is_textual(expr):
+                self._emit(PUSH_UNKNOWN, pushes=1)
             case m.Unary(_, operand):
                 self._compile(operand)
                 self._emit(NEGATE)

@@ -202,7 +202,7 @@ class Layout:
             kind, length, period = COUNT_RUN, 2, self.period(one.period, one.timezone)
         elif one.kind == "condition_run":
             kind, period = ADD_CONDITION, self.period(one.period, one.timezone)
-            program = one.program
+            program = len(self._programs.captures) + one.program  # after those of the rules
             for matcher, part_column, op in zip(one.matchers, one.columns, one.ops, strict=True):
                 part_slot = -1 if part_column is None else self._word_slots[self._streams[matcher], part_column]
                 self._arguments += [matcher, part_slot, TOTAL_OPS[op]]
