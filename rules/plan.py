@@ -17,12 +17,29 @@ Condition = Callable[[Sequence[Any]], bool]
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """One of the conditions of a selector that must all hold.
+
+    ``test``, ``columns`` and ``texts`` are as in ``Matcher``. Where it can be said as data it is: ``choices`` are the
+    texts of which the (text) column must have one, ``compare`` the operator and the number with which the (number)
+    column is compared. The number and every integer up to 2**53 are exact as doubles.
+    """
+
+    test: Callable[[tuple[Any, ...]], Any]
+    columns: tuple[int, ...]
+    texts: bool = False
+    choices: tuple[str, ...] | None = None
+    compare: tuple[str, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Matcher:
     """A selector, ready to use: ``test`` takes the event's values (none: every event of the stream matches).
 
     ``columns`` are the indices of the values it looks at; ``texts``: all of them are texts or null in every event, so
     that results can be remembered by them. Where a ``guard`` is given, both must match: it tests texts that come again
-    and again and spares most events the other test.
+    and again and spares most events the other test. ``parts`` are the same conditions, each by itself; where they are
+    not given, ``test`` and ``guard`` are all there is.
     """
 
     stream: int
@@ -30,6 +47,7 @@ class Matcher:
     columns: tuple[int, ...]
     texts: bool = False
     guard: Matcher | None = None
+    parts: tuple[Part, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +109,14 @@ class RulePlan:
     payloads: tuple[Reader, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ColumnLayout:
+    """Which fields of a stream travel as words and as hashes: by stream, columns of ``Plan.fields`` in slot order."""
+
+    words: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    hashes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+
+
 @dataclass(slots=True)
 class Plan:
     """Everything the engine needs of a rule set.
@@ -104,6 +130,7 @@ class Plan:
     customer: FeatureSet
     entities: dict[str, FeatureSet]
     rules: list[RulePlan]
+    layout: ColumnLayout = field(default_factory=ColumnLayout)
 
     def profile_column(self, name: str) -> int | None:
         """The column of a profile attribute, none if the plan does not read it."""
