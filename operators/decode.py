@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, Union
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from operators.annotate import Annotation
 from operators.columns import EventColumns
@@ -19,6 +21,8 @@ from operators.dead_letters import FUTURE_TS, NOT_JSON, TOO_LONG, DeadLetter
 from operators.decode_slow import MAX_DEPTH, Fault, check_event, is_too_deep
 from operators.event_layout import StreamLayout
 from rules.model import STREAMS
+
+Times = npt.NDArray[np.int64]
 
 MAX_LINE_BYTES = 64 << 20
 """A longer message is a dead letter ``too_long``."""
@@ -33,11 +37,44 @@ class PartitionClock:
 
 @dataclass(slots=True)
 class Decoded:
-    """What became of some messages: every one is an event, a dead letter or a blank line."""
+    """What became of some messages: every one is an event, a dead letter or a blank line.
 
-    events: EventColumns = field(default_factory=EventColumns)
+    Attributes
+    ----------
+    layouts
+        The streams, by the type of their rows.
+    rows, raw
+        The events in arrival order, and their messages.
+    joined
+        All of ``raw`` with a newline between two, where that is at hand.
+    ts_ms, effective_ms
+        int64: the events' own times and those at which they take effect, which are higher only for late events (below
+        the partition's watermark when they were read). In ms since 1970-01-01T00:00:00Z.
+    """
+
+    layouts: Mapping[type, StreamLayout]
+    rows: list[Any] = field(default_factory=list)
+    raw: list[bytes] = field(default_factory=list)
+    joined: bytes | None = None
+    ts_ms: Times = field(default_factory=lambda: np.empty(0, np.int64))
+    effective_ms: Times = field(default_factory=lambda: np.empty(0, np.int64))
     dead_letters: list[DeadLetter] = field(default_factory=list)
     blank_lines: int = 0
+
+    @property
+    def events(self) -> EventColumns:
+        """The events as lists."""
+        layouts = [self.layouts[row.__class__] for row in self.rows]
+        return EventColumns(
+            stream=[layout.code for layout in layouts],
+            event_id=[row.event_id for row in self.rows],
+            customer_id=[row.customer_id for row in self.rows],
+            ts_ms=self.ts_ms.tolist(),
+            effective_ms=self.effective_ms.tolist(),
+            late=(self.ts_ms < self.effective_ms).tolist(),
+            raw=self.raw,
+            values=[layout.values(row) for layout, row in zip(layouts, self.rows, strict=True)],
+        )
 
 
 class Decoder:
@@ -70,12 +107,9 @@ class Decoder:
         self._lateness_ms = lateness_ms
         self._max_jump_ms: float = max_jump_ms or math.inf
         layouts = [StreamLayout(stream, tuple(fields.get(stream, ())), annotate) for stream in STREAMS]
+        self._layouts = {layout.struct: layout for layout in layouts}
         self._names: dict[str, Sequence[str]] = {layout.stream: layout.names for layout in layouts}
         self._struct = {layout.stream: layout.struct for layout in layouts}
-        self._code: dict[type, int] = {layout.struct: code for code, layout in enumerate(layouts)}
-        self._values: dict[type, Callable[[Any], tuple[Any, ...]]] = {
-            layout.struct: layout.values() for layout in layouts
-        }
         self._typed = msgspec.json.Decoder(Union[tuple(layout.struct for layout in layouts)])  # noqa: UP007
 
     def decode(
@@ -86,55 +120,91 @@ class Decoder:
         ``source``, ``separator`` and the message's number, which for the first is ``first_line``, say in a dead
         letter where it was.
         """
-        decoded = Decoded()
-        unreadable = _unreadable(lines)
+        joined = b"\n".join(lines)
+        unreadable = _unreadable(lines, joined)
+        rows, refused = ([None] * len(lines), True) if unreadable else self._read(lines)
+        if not refused:
+            times = self._times(rows, clock)
+            if times is not None:
+                return Decoded(self._layouts, rows, lines, joined, *times)
+        return self._decode_in_turn(lines, rows, unreadable, f"{source}{separator}", first_line, clock)
+
+    def _read(self, lines: list[bytes]) -> tuple[list[Any], bool]:
+        """The lines' structs, null where the typed decoder refuses, and whether it does anywhere."""
         typed = self._typed.decode
-        lateness_ms, max_jump_ms = self._lateness_ms, self._max_jump_ms
+        rows: list[Any] = []
+        waiting = iter(lines)
+        refused = False
+        while len(rows) < len(lines):
+            try:
+                rows.extend(map(typed, waiting))
+            except Exception:  # whatever the matter is, the careful reader says
+                rows.append(None)
+                refused = True
+        return rows, refused
+
+    def _times(self, rows: list[Any], clock: PartitionClock) -> tuple[Times, Times] | None:
+        """Own and effective times of the events, and the clock moved on; null if a ``ts`` is too far in the future."""
+        if not rows:
+            return np.empty(0, np.int64), np.empty(0, np.int64)
+        ts_ms = np.fromiter([row.ts for row in rows], np.int64, len(rows))
+        high_ms = np.maximum.accumulate(ts_ms)
         # Before the first event any ts will do and nothing is late.
+        before_ms = np.empty_like(high_ms)
+        before_ms[0] = ts_ms[0] if clock.high_ms is None else clock.high_ms
+        np.maximum(high_ms[:-1], before_ms[0], out=before_ms[1:])
+        if np.any(ts_ms - before_ms > self._max_jump_ms):
+            return None
+        clock.high_ms = int(max(before_ms[-1], ts_ms[-1]))
+        return ts_ms, np.maximum(ts_ms, before_ms - self._lateness_ms)
+
+    def _decode_in_turn(
+        self, lines: list[bytes], rows: list[Any], unreadable: Mapping[int, str], place: str, first_line: int,
+        clock: PartitionClock,
+    ) -> Decoded:  # fmt: skip
+        """As ``decode``, where messages are refused: whether one is too far in the future depends on those before."""
+        decoded = Decoded(self._layouts)
+        lateness_ms, max_jump_ms = self._lateness_ms, self._max_jump_ms
         high_ms = -1 if clock.high_ms is None else clock.high_ms
         ceiling_ms = math.inf if clock.high_ms is None else high_ms + max_jump_ms
         watermark_ms = high_ms - lateness_ms
-        rows: list[Any] = []
-        raw: list[bytes] = []
-        effective_ms: list[int] = []
-        late: list[int] = []
+        ts: list[int] = []
+        effective: list[int] = []
         for offset, line in enumerate(lines):
-            fault: Fault | None = None
-            if unreadable and offset in unreadable:
-                fault = Fault(unreadable[offset])
-            else:
-                try:
-                    row = typed(line)
-                except Exception:  # whatever the matter is, the careful reader says
-                    if not line.strip():
-                        decoded.blank_lines += 1
-                        continue
-                    row = self._read_carefully(line, ceiling_ms)
-                    if row.__class__ is Fault:
-                        fault = row
-                if fault is None:
-                    ts_ms = row.ts
-                    if ts_ms > high_ms:
-                        if ts_ms > ceiling_ms:
-                            fault = Fault(FUTURE_TS, "ts")
-                        else:
-                            high_ms = ts_ms
-                            ceiling_ms = ts_ms + max_jump_ms
-                            watermark_ms = ts_ms - lateness_ms
-                    elif ts_ms < watermark_ms:
-                        late.append(len(rows))
-                        ts_ms = watermark_ms
-            if fault is not None:
-                place = f"{source}{separator}{first_line + offset}"
-                decoded.dead_letters.append(DeadLetter(line, place, fault.reason, fault.field))
+            row = rows[offset]
+            if row is None:
+                if not line.strip():
+                    decoded.blank_lines += 1
+                    continue
+                row = Fault(unreadable[offset]) if offset in unreadable else self._read_again(line, ceiling_ms)
+            if row.__class__ is not Fault:
+                ts_ms = effective_ms = row.ts
+                if ts_ms > high_ms:
+                    if ts_ms > ceiling_ms:
+                        row = Fault(FUTURE_TS, "ts")
+                    else:
+                        high_ms = ts_ms
+                        ceiling_ms = ts_ms + max_jump_ms
+                        watermark_ms = ts_ms - lateness_ms
+                elif ts_ms < watermark_ms:
+                    effective_ms = watermark_ms
+            if row.__class__ is Fault:
+                decoded.dead_letters.append(DeadLetter(line, f"{place}{first_line + offset}", row.reason, row.field))
                 continue
-            rows.append(row)
-            raw.append(line)
-            effective_ms.append(ts_ms)
-        if rows:
+            decoded.rows.append(row)
+            decoded.raw.append(line)
+            ts.append(ts_ms)
+            effective.append(effective_ms)
+        if ts:
             clock.high_ms = high_ms
-        decoded.events = self._columns(rows, raw, effective_ms, late)
+        decoded.ts_ms, decoded.effective_ms = np.array(ts, np.int64), np.array(effective, np.int64)
         return decoded
+
+    def _read_again(self, line: bytes, ceiling_ms: float) -> Any:
+        try:
+            return self._typed.decode(line)
+        except Exception:
+            return self._read_carefully(line, ceiling_ms)
 
     def _read_carefully(self, line: bytes, ceiling_ms: float) -> Any:
         event = check_event(line, self._names, ceiling_ms)
@@ -142,26 +212,8 @@ class Decoder:
             return event
         return self._struct[event.stream](event.event_id, event.customer_id, event.ts_ms, *event.values)
 
-    def _columns(
-        self, rows: list[Any], raw: list[bytes], effective_ms: list[int], late_rows: list[int]
-    ) -> EventColumns:
-        code, values = self._code, self._values
-        late = [False] * len(rows)
-        for index in late_rows:
-            late[index] = True
-        return EventColumns(
-            stream=[code[row.__class__] for row in rows],
-            event_id=[row.event_id for row in rows],
-            customer_id=[row.customer_id for row in rows],
-            ts_ms=[row.ts for row in rows],
-            effective_ms=effective_ms,
-            late=late,
-            raw=raw,
-            values=[values[row.__class__](row) for row in rows],
-        )
 
-
-def _unreadable(lines: list[bytes]) -> dict[int, str]:
+def _unreadable(lines: list[bytes], joined: bytes) -> dict[int, str]:
     """The lines that no JSON decoder should see, and why: position to reason.
 
     The typed decoder does not look at the encoding of what it skips, and how deep it can go depends on the
@@ -170,7 +222,7 @@ def _unreadable(lines: list[bytes]) -> dict[int, str]:
     longest = max(map(len, lines), default=0)
     if longest <= 2 * MAX_DEPTH:
         try:
-            b"\n".join(lines).decode("utf-8")
+            joined.decode("utf-8")
         except UnicodeDecodeError:
             pass
         else:

@@ -13,10 +13,10 @@ from typing import Any
 from rules import model
 from rules.plan import Matcher
 
-_MEMO_LIMIT = 20_000
+MEMO_LIMIT = 20_000
 """Remembered combinations of texts per group of selectors; what does not fit is evaluated each time."""
 
-_MEMO_TEXT_CODE_POINTS = 200
+MEMO_TEXT_CODE_POINTS = 200
 """Combinations with a longer text are not remembered: they rarely come again, and could fill the memory."""
 
 Values = tuple[Any, ...]
@@ -107,6 +107,6 @@ class _Memo(dict[Any, int]):
     def __missing__(self, key: Any) -> int:
         mask = self._evaluate(key)
         parts = key if type(key) is tuple else (key,)
-        if len(self) < _MEMO_LIMIT and all(len(part or "") <= _MEMO_TEXT_CODE_POINTS for part in parts):
+        if len(self) < MEMO_LIMIT and all(len(part or "") <= MEMO_TEXT_CODE_POINTS for part in parts):
             self[key] = mask
         return mask

@@ -13,9 +13,24 @@ from typing import Any
 from rules.evaluate import Reader
 from rules.model import Rule
 
-
 RULE_ARMS, RULE_OPENS_TICKETS = 1, 2
 """Flags of rules, numbered as in ``state.walk``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One of the conditions of a selector that must all hold.
+
+    ``test``, ``columns`` and ``texts`` are as in ``Matcher``. Where it can be said as data it is: ``choices`` are the
+    texts of which the (text) column must have one, ``compare`` the operator and the number with which the (number)
+    column is compared. The number and every integer up to 2**53 are exact as doubles.
+    """
+
+    test: Callable[[tuple[Any, ...]], Any]
+    columns: tuple[int, ...]
+    texts: bool = False
+    choices: tuple[str, ...] | None = None
+    compare: tuple[str, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +39,8 @@ class Matcher:
 
     ``columns`` are the indices of the values it looks at; ``texts``: all of them are texts or null in every event, so
     that results can be remembered by them. Where a ``guard`` is given, both must match: it tests texts that come again
-    and again and spares most events the other test.
+    and again and spares most events the other test. ``parts`` are the same conditions, each by itself; where they are
+    not given, ``test`` and ``guard`` are all there is.
     """
 
     stream: int
@@ -32,6 +48,7 @@ class Matcher:
     columns: tuple[int, ...]
     texts: bool = False
     guard: Matcher | None = None
+    parts: tuple[Part, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +89,6 @@ class FeatureSet:
     entity_columns: dict[int, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class ColumnLayout:
-    """Which fields of an event travel as scalars and which as hashes.
-
-    By stream, columns of ``Plan.fields`` in the order of the event's slots.
-    """
-
-    words: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    hashes: dict[str, tuple[int, ...]] = field(default_factory=dict)
-
-
 @dataclass(slots=True)
 class RulePlan:
     """A rule with its conditions compiled. Masks are bit sets over the plan's matchers.
@@ -102,6 +108,14 @@ class RulePlan:
     lets: tuple[tuple[str, Reader], ...]
     when: Reader | None
     payloads: tuple[Reader, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnLayout:
+    """Which fields of a stream travel as words and as hashes: by stream, columns of ``Plan.fields`` in slot order."""
+
+    words: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    hashes: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ from rules import model as m
 from rules.evaluate import Reader, compile_expr
 from rules.fields import FIELDS
 from rules.plan import ColumnLayout, Feature, FeatureSet, Matcher, Series
+from rules.plan_parts import split_parts
 from rules.walk import walk
 
 AGGREGATES = m.Aggregate | m.Latest | m.Age | m.Novel | m.Sequence | m.Streak
@@ -86,7 +87,8 @@ class FeaturePlanner:
         guards, others = _split(selector)
         guard = self._test(selector.stream, guards) if guards and others else None
         matcher = self._test(selector.stream, others or guards)
-        self.matchers.append(replace(matcher, guard=guard))
+        parts = split_parts(selector, lambda name: self.column(selector.stream, name))
+        self.matchers.append(replace(matcher, guard=guard, parts=parts))
         return index
 
     def _test(self, stream: str, conditions: Sequence[m.Expr]) -> Matcher:

@@ -40,7 +40,7 @@ def plain_mask(stream, values):
 
 @pytest.mark.parametrize("limit", [0, 3, 20_000])
 def test_masks_are_those_of_each_selector_by_itself(monkeypatch, limit):
-    monkeypatch.setattr(match, "_MEMO_LIMIT", limit)
+    monkeypatch.setattr(match, "MEMO_LIMIT", limit)
     rows = list(itertools.product(TEXTS, TEXTS, OTHERS)) * 2
     random.Random(limit).shuffle(rows)
     builder = MaskBuilder(matchers())
@@ -60,7 +60,7 @@ def test_a_guard_and_its_test_must_both_match():
 
 
 def test_each_combination_is_evaluated_once_until_there_are_too_many(monkeypatch):
-    monkeypatch.setattr(match, "_MEMO_LIMIT", 50)
+    monkeypatch.setattr(match, "MEMO_LIMIT", 50)
     calls = []
     builder = MaskBuilder([Matcher(CLICK, lambda values: calls.append(values) or values[0] == "3", (0,), texts=True)])
     for _ in range(3):
@@ -79,7 +79,7 @@ def test_streams_without_selectors_match_nothing():
 def test_long_texts_are_not_kept():
     calls = []
     builder = MaskBuilder([Matcher(CLICK, lambda values: calls.append(values) or True, (0, 1), texts=True)])
-    longest = "x" * match._MEMO_TEXT_CODE_POINTS
+    longest = "x" * match.MEMO_TEXT_CODE_POINTS
     for values, evaluations in [((longest, "y"), 1), ((longest + "x", "y"), 3)]:
         calls.clear()
         assert [mask(builder, CLICK, values) for _ in range(3)] == [1, 1, 1]

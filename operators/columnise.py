@@ -1,0 +1,120 @@
+"""From decoded structs to an ``EventBatch``, stream by stream and column by column."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import repeat
+from operator import is_not, itemgetter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from operators.batch import EventBatch
+from operators.column_masks import ColumnMasks
+from operators.decode import Decoded
+from operators.event_layout import StreamLayout
+from rules.model import STREAMS
+from rules.plan import ColumnLayout
+from state.hashing import Hashes, Key, text_hashes, value_bytes
+from state.texts import Texts
+from state.words import encode
+
+
+class Columniser:
+    """Makes batches of decoded events.
+
+    Parameters
+    ----------
+    layout
+        Which columns of a stream's fields go into which slots.
+    masks
+        The matchers.
+    key
+        The key of the hashes, two integers of 64 bits.
+    """
+
+    def __init__(self, layout: ColumnLayout, masks: ColumnMasks, key: Key) -> None:
+        self._masks = masks
+        self._key = key
+        self._words = [layout.words.get(stream, ()) for stream in STREAMS]
+        self._hashes = [layout.hashes.get(stream, ()) for stream in STREAMS]
+        self._widths = (max(map(len, self._words)), max(map(len, self._hashes)))
+        self._read = [
+            tuple(sorted({*masks.columns(code), *self._words[code], *self._hashes[code]}))
+            for code in range(len(STREAMS))
+        ]
+
+    def batch(self, decoded: Decoded) -> EventBatch:
+        """The events of ``decoded``, in arrival order."""
+        rows = decoded.rows
+        count = len(rows)
+        if not count:
+            return EventBatch.empty(self._masks.words, *self._widths)
+        objects: list[Any] = []
+        types = set(map(type, rows))
+        if len(types) == 1:
+            layout = decoded.layouts[types.pop()]
+            stream = np.full(count, layout.code, np.uint8)
+            masks, words, hashes = self._of_one_stream(layout, rows, objects)
+        else:
+            stream, masks, words, hashes = self._of_streams(decoded.layouts, types, rows, objects)
+        customer_id = Texts.from_strings([row.customer_id for row in rows])
+        return EventBatch(
+            effective_ms=decoded.effective_ms,
+            ts_ms=decoded.ts_ms,
+            stream=stream,
+            masks=masks,
+            words=words,
+            hashes=hashes,
+            customer_hash=text_hashes(customer_id, self._key),
+            event_id=Texts.from_strings([row.event_id for row in rows]),
+            customer_id=customer_id,
+            raw=Texts.from_lines(decoded.raw, decoded.joined),
+            objects=objects,
+        )
+
+    def _of_streams(
+        self, layouts: Mapping[type, StreamLayout], types: set[type], rows: list[Any], objects: list[Any]
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint64], npt.NDArray[np.int64], Hashes]:
+        count = len(rows)
+        codes = {kind: layouts[kind].code for kind in types}
+        stream = np.fromiter(map(codes.__getitem__, map(type, rows)), np.uint8, count)
+        masks = np.empty((count, self._masks.words), np.uint64)
+        words = np.empty((count, self._widths[0]), np.int64)
+        hashes = np.empty((count, self._widths[1]), np.uint64)
+        for kind in types:
+            places = np.flatnonzero(stream == codes[kind])
+            chosen = itemgetter(*places.tolist())(rows)
+            some = chosen if len(places) > 1 else (chosen,)
+            masks[places], words[places], hashes[places] = self._of_one_stream(layouts[kind], some, objects)
+        return stream, masks, words, hashes
+
+    def _of_one_stream(
+        self, layout: StreamLayout, rows: Sequence[Any], objects: list[Any]
+    ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64], Hashes]:
+        count, code = len(rows), layout.code
+        columns = layout.columns(rows, self._read[code])
+        words = np.zeros((count, self._widths[0]), np.int64)
+        for slot, column in enumerate(self._words[code]):
+            words[:, slot] = encode(columns[column], objects)
+        hashes = np.zeros((count, self._widths[1]), np.uint64)
+        for slot, column in enumerate(self._hashes[code]):
+            hashes[:, slot] = hash_column(columns[column], self._key)
+        return self._masks.masks(code, count, columns), words, hashes
+
+
+def hash_column(values: Sequence[Any], key: Key) -> Hashes:
+    """The hashes of some values, equal exactly where their ``value_key`` is; 0 for null and nothing else."""
+    try:
+        return text_hashes(Texts.from_strings(values), key)  # texts and nothing else, most often
+    except TypeError:
+        pass
+    hashes = np.zeros(len(values), np.uint64)
+    present = np.fromiter(map(is_not, values, repeat(None)), np.bool_, len(values))
+    found = [value for value in values if value is not None]
+    if set(map(type, found)) <= {str}:
+        hashes[present] = text_hashes(Texts.from_strings(found), key)
+    else:
+        hashes[present] = text_hashes(Texts.from_lines(list(map(value_bytes, found))), key)
+    return hashes
