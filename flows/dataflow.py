@@ -14,22 +14,26 @@ from bytewax.outputs import Sink
 
 from flows.failures import Report, watched
 from flows.files_source import SourceBatch
-from operators.decider import Outcome
-from operators.delivery import SHARDS, Delivery, EntityAnswer, EntityDelivery, shard_of
+from operators.batch import EventBatch
+from operators.decider import Outcome, ReadValues
+from operators.delivery import SHARDS, Delivery, EntityAnswer, EntityDelivery
 from operators.entities import EntityShard
 from operators.shard import DecidingShard, OrderingShard, Shard
+from operators.tables import PlanTables
 from rules.plan import Plan
 from rules.policy import Policy
-from state.event import Event
+from state.hashing import Key
 
 Keyed = tuple[str, Any]
 
 
 def build_dataflow(
-    source: Source[SourceBatch], plan: Plan, policy: Policy, *, partitions: int, dedup_ms: int, until_ms: int,
-    actions: Sink[Any], dead_letters: Sink[Any], counts: Sink[Any], report: Report | None = None,
+    source: Source[SourceBatch], tables: PlanTables, policy: Policy, read_values: ReadValues, *, partitions: int,
+    dedup_ms: int, until_ms: int, key: Key, actions: Sink[Any], dead_letters: Sink[Any], counts: Sink[Any], report: Report | None = None,
 ) -> Dataflow:  # fmt: skip
     """Wire the graph. The sinks take keyed items: lists of lines, and counters; ``report`` is told of failures."""
+
+    plan = tables.plan
 
     def kept(logic: _Logic) -> _Logic:
         return watched(logic, report, "on_batch")
@@ -39,23 +43,24 @@ def build_dataflow(
     op.output("write_dead_letters", op.flat_map("dead_letters", batches, _dead_letters), dead_letters)
     routed: Stream[Keyed] = op.flat_map("route", batches, _route)
     if plan.entities:
-        ordered = op.stateful_batch("order", routed, lambda _: kept(_OrderLogic(plan, partitions, dedup_ms)))
+        ordered = op.stateful_batch("order", routed, lambda _: kept(_OrderLogic(plan, partitions, dedup_ms, key)))
         rows = op.flat_map("rows", ordered, lambda item: item[1][1])
-        answers = op.stateful_batch("entities", rows, lambda _: kept(_EntityLogic(plan)))
+        answers = op.stateful_batch("entities", rows, lambda _: kept(_EntityLogic(tables)))
         inward = op.merge(
             "inward",
             op.flat_map("ordered", ordered, lambda item: item[1][0]),
             op.flat_map("answers", answers, lambda item: item[1]),
         )
         decided = op.stateful_batch(
-            "decide", inward, lambda _: kept(_StepLogic(DecidingShard(plan, policy, until_ms).step))
+            "decide", inward, lambda _: kept(_StepLogic(DecidingShard(tables, policy, read_values, until_ms).step))
         )
         dropped = op.flat_map("dropped", ordered, lambda item: item[1][2])
         shard_counts = op.merge("shard_counts", op.flat_map("counts", decided, _counts), dropped)
     else:
         decided = op.stateful_batch(
-            "decide", routed, lambda _: kept(_StepLogic(Shard(plan, policy, partitions, dedup_ms, until_ms).step))
-        )
+            "decide", routed,
+            lambda _: kept(_StepLogic(Shard(tables, policy, read_values, partitions, dedup_ms, until_ms, key).step)),
+        )  # fmt: skip
         shard_counts = op.flat_map("counts", decided, _counts)
     op.output("write_actions", op.flat_map("lines", decided, _lines), actions)
     source_counts = op.flat_map("source_counts", batches, _source_counts)
@@ -69,12 +74,10 @@ def _key(shard: int) -> str:
 
 def _route(batch: SourceBatch) -> list[tuple[str, tuple[int, Delivery]]]:
     """Split a batch by shard. Every shard gets an item, as every shard needs the watermark."""
-    buckets: list[list[Event]] = [[] for _ in range(SHARDS)]
-    for event in batch.events:
-        buckets[shard_of(event.customer_id)].append(event)
+    events: list[EventBatch | None] = [part if len(part) else None for part in batch.events] or [None] * SHARDS
     return [
-        (_key(shard), (shard, Delivery(batch.source, batch.watermark_ms, batch.end_ms, events)))
-        for shard, events in enumerate(buckets)
+        (_key(shard), (shard, Delivery(batch.source, batch.watermark_ms, batch.end_ms, part)))
+        for shard, part in enumerate(events)
     ]
 
 
@@ -113,14 +116,14 @@ class _StepLogic(_Logic):
 class _OrderLogic(_Logic):
     """Emits one triple a step: items for the deciding stage, for the entities, and counts."""
 
-    def __init__(self, plan: Plan, partitions: int, dedup_ms: int) -> None:
-        self._plan, self._partitions, self._dedup_ms = plan, partitions, dedup_ms
+    def __init__(self, plan: Plan, partitions: int, dedup_ms: int, key: Key) -> None:
+        self._plan, self._partitions, self._dedup_ms, self._key = plan, partitions, dedup_ms, key
         self._shard: OrderingShard | None = None
 
     def on_batch(self, values: list[tuple[int, Delivery]]) -> tuple[Iterable[Any], bool]:
         shard = values[0][0]
         if self._shard is None:
-            self._shard = OrderingShard(shard, self._plan, self._partitions, self._dedup_ms)
+            self._shard = OrderingShard(shard, self._plan, self._partitions, self._dedup_ms, self._key)
         ready = self._shard.step([delivery for _, delivery in values])
         if ready is None:
             return [], StatefulBatchLogic.RETAIN
@@ -133,13 +136,13 @@ class _OrderLogic(_Logic):
 class _EntityLogic(_Logic):
     """Emits one list of answers a step, one for each customer shard."""
 
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
+    def __init__(self, tables: PlanTables) -> None:
+        self._tables = tables
         self._shard: EntityShard | None = None
 
     def on_batch(self, values: list[tuple[int, EntityDelivery]]) -> tuple[Iterable[list[Keyed]], bool]:
         if self._shard is None:
-            self._shard = EntityShard(values[0][0], self._plan)
+            self._shard = EntityShard(values[0][0], self._tables)
         answers: list[EntityAnswer] | None = self._shard.step([delivery for _, delivery in values])
         if answers is None:
             return [], StatefulBatchLogic.RETAIN

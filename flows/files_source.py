@@ -11,18 +11,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
 from flows.board import Board
 from flows.lines import LineReader
+from operators.batch import EventBatch
+from operators.columnise import Columniser
 from operators.decider import Counts
 from operators.decode import Decoder, PartitionClock
-from operators.match import MaskBuilder
+from operators.split import split
 from rules.model import STREAMS
-from state.event import Event
 from state.sequencer import AFTER_ALL_MS, BEFORE_ALL_MS
 
-BATCH_BYTES = 1 << 20
+BATCH_BYTES = 4 << 20
 
 BEFORE_1973_MS = 10**11
 """A ``ts`` below this is legal but likelier to be in seconds than from the early seventies: it is counted."""
@@ -34,24 +36,27 @@ held in memory, as nothing beyond that watermark can be decided."""
 
 @dataclass(slots=True)
 class SourceBatch:
-    """A decoded micro-batch of one partition, with its watermark after it and the latest effective time so far."""
+    """A decoded micro-batch of one partition, with its watermark after it and the latest effective time so far.
+
+    ``events``: by shard, in processing order; empty if the batch has none.
+    """
 
     source: int
     watermark_ms: int
     end_ms: int
-    events: list[Event]
+    events: list[EventBatch]
     dead_letters: list[bytes]
     counts: Counts
 
 
 class _FilePartition(StatefulSourcePartition[SourceBatch, None]):
     def __init__(
-        self, path: Path, source: int, decoder: Decoder, masks: MaskBuilder, lateness_ms: int, board: Board
+        self, path: Path, source: int, decoder: Decoder, columniser: Columniser, lateness_ms: int, board: Board
     ) -> None:
         self._reader = LineReader(path)
         self._source = source
         self._decoder = decoder
-        self._masks = masks
+        self._columniser = columniser
         self._lateness_ms = lateness_ms
         self._board = board
         self._clock = PartitionClock(None)
@@ -70,7 +75,7 @@ class _FilePartition(StatefulSourcePartition[SourceBatch, None]):
             self._board.finish(self._source)
             return [SourceBatch(self._source, AFTER_ALL_MS, self._end_ms(), [], [], Counter())]
         batch = self._decode(raw.lines, raw.first_line)
-        self._events += len(batch.events)
+        self._events += sum(map(len, batch.events))
         self._ahead.append(batch.watermark_ms)
         self._board.note(
             self._source, batch.watermark_ms, self._reader.bytes_read, self._reader.bytes_total, self._events
@@ -90,23 +95,22 @@ class _FilePartition(StatefulSourcePartition[SourceBatch, None]):
 
     def _decode(self, lines: list[bytes], first_line: int) -> SourceBatch:
         decoded = self._decoder.decode(lines, self._reader.path, first_line, self._clock)
-        columns = decoded.events
-        masks = self._masks.masks(columns.stream, columns.values)
-        rows = zip(
-            columns.effective_ms, columns.stream, columns.event_id, columns.customer_id, columns.raw,
-            columns.ts_ms, columns.late, masks, columns.values, strict=True,
-        )  # fmt: skip
-        counts: Counts = Counter({("events", STREAMS[s]): n for s, n in Counter(columns.stream).items()})
-        if columns.ts_ms and min(columns.ts_ms) < BEFORE_1973_MS:
-            counts[("before_1973",)] = sum(ts_ms < BEFORE_1973_MS for ts_ms in columns.ts_ms)
-        late = sum(columns.late)
+        events = self._columniser.batch(decoded)
+        counts: Counts = Counter()
+        for code, count in enumerate(np.bincount(events.stream).tolist()):
+            if count:
+                counts["events", STREAMS[code]] = count
+        early = int((events.ts_ms < BEFORE_1973_MS).sum())
+        if early:
+            counts[("before_1973",)] = early
+        late = int((events.ts_ms < events.effective_ms).sum())
         if late:
             counts[("late",)] = late
         for letter in decoded.dead_letters:
             counts[("dead_letters", letter.reason)] += 1
         end_ms = self._end_ms()
         return SourceBatch(
-            self._source, end_ms - self._lateness_ms, end_ms, list(map(Event._make, rows)),
+            self._source, end_ms - self._lateness_ms, end_ms, split(events) if len(events) else [],
             [letter.to_json() for letter in decoded.dead_letters], counts,
         )  # fmt: skip
 
@@ -121,11 +125,11 @@ class FilesSource(FixedPartitionedSource[SourceBatch, None]):
     """NDJSON files, plain or compressed, as partitions in the order given."""
 
     def __init__(
-        self, paths: Sequence[Path], decoder: Decoder, masks: MaskBuilder, lateness_ms: int, board: Board
+        self, paths: Sequence[Path], decoder: Decoder, columniser: Columniser, lateness_ms: int, board: Board
     ) -> None:
         self._paths = paths
         self._decoder = decoder
-        self._masks = masks
+        self._columniser = columniser
         self._lateness_ms = lateness_ms
         self._board = board
 
@@ -134,4 +138,4 @@ class FilesSource(FixedPartitionedSource[SourceBatch, None]):
 
     def build_part(self, step_id: str, for_part: str, resume_state: None) -> _FilePartition:
         index = int(for_part)
-        return _FilePartition(self._paths[index], index, self._decoder, self._masks, self._lateness_ms, self._board)
+        return _FilePartition(self._paths[index], index, self._decoder, self._columniser, self._lateness_ms, self._board)

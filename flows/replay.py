@@ -6,6 +6,7 @@ import gc
 import json
 import pickle
 import resource
+import secrets
 import sys
 import tempfile
 from collections import Counter
@@ -25,12 +26,15 @@ from flows.failures import Report, watched
 from flows.files_source import FilesSource
 from flows.lines import LineReader
 from operators.annotate import default_annotator
+from operators.columnise import Columniser
+from operators.column_masks import ColumnMasks
 from operators.decode import Decoder
-from operators.match import MaskBuilder
+from operators.tables import PlanTables
 from rules.model import STREAMS, RuleSet
 from rules.planner import make_plan
 from rules.policy import Policy
 from sinks.files import CountsSink, LinesSink, SinkError, open_for_writing, write_file
+from state.hashing import Key
 from state.sequencer import BEFORE_ALL_MS
 
 DAY_MS = 86_400_000
@@ -43,7 +47,7 @@ ACTIONS, DEAD_LETTERS, SUMMARY = "actions.ndjson", "dead_letters.ndjson", "summa
 
 @dataclass(frozen=True, slots=True)
 class ReplayJob:
-    """What to replay. ``until_ms``: go on to this time if the events end earlier."""
+    """What to replay. ``until_ms``: go on to this time if the events end earlier; ``key``: of the hashes of ids."""
 
     rules: RuleSet
     events: tuple[Path, ...]
@@ -54,6 +58,7 @@ class ReplayJob:
     until_ms: int | None = None
     max_jump_ms: int = 366 * DAY_MS
     workers: int = 1
+    key: Key = field(default_factory=lambda: (secrets.randbits(64), secrets.randbits(64)))
 
 
 def replay(job: ReplayJob, progress: Callable[[Board], Any] | None = None) -> dict[str, Any]:
@@ -109,17 +114,19 @@ def run_worker(
     decoder = Decoder(
         plan.fields, lateness_ms=job.lateness_ms, max_jump_ms=job.max_jump_ms, annotate=default_annotator()
     )
-    source = FilesSource(job.events, decoder, MaskBuilder(plan.matchers), job.lateness_ms, board)
+    source = FilesSource(job.events, decoder, Columniser(plan.layout, ColumnMasks(plan.matchers), job.key), job.lateness_ms, board)
 
     def sink(sink: Sink[Any]) -> Sink[Any]:
         return watched(sink, report, "build_part", "write_batch", "close")
 
     flow = build_dataflow(
         watched(source, report, "build_part", "next_batch"),
-        plan,
+        PlanTables(plan),
         job.policy,
+        decoder.values,
         partitions=len(job.events),
         dedup_ms=job.dedup_ms,
+        key=job.key,
         until_ms=BEFORE_ALL_MS if job.until_ms is None else job.until_ms,
         actions=sink(LinesSink(job.out / ACTIONS)),
         dead_letters=sink(LinesSink(job.out / DEAD_LETTERS)),

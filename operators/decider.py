@@ -1,49 +1,47 @@
 """Decides for the customers of one shard: events in processing order in, decisions out.
 
-Pure: what it does depends on the plan, the policy and the events only. Time is event time; timers (deadlines, held
-decisions, daily ticks) happen between events, each after every event of at most its time.
+The kernels take every event and say for which events and rules a condition holds or may hold; only those come here,
+with the values of the rule's features as of the event. What it does depends on the plan, the policy and the events only.
+Time is event time; timers (deadlines, held decisions, daily ticks) happen between events, each after every event of at
+most its time.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import marshal
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
+from numpy.typing import NDArray
+
+from operators.batch import EventBatch
 from operators.decision import action_id, decision_record
 from operators.json_lines import encode_line
 from operators.policy_gate import PolicyGate
+from operators.tables import PlanTables
 from rules.context import Evaluation
 from rules.model import STREAMS
-from rules.plan import Plan, RulePlan
+from rules.plan import RulePlan
 from rules.policy import Policy
-from state.book import SeriesBook
 from state.calendar import first_at_or_after, next_day
 from state.customer import Armed, Customer
-from state.event import Event
+from state.log import Words
+from state.reads import NULL, WHOLE, Step
+from state.tables import MAY_BE_ARMED, MAY_HAVE_TICKETS
 from state.timers import DEADLINE, HELD, TICK, Firing, Timer, TimerQueue
 
 _PROFILE, _TICKET = STREAMS.index("profile"), STREAMS.index("ticket")
-_UNSET = object()
-_REMEMBERED_MASKS = 8_192
-"""Combinations of selectors that events match are few; rules that make them many cost a look at every rule."""
 
-EntityValues = Mapping[tuple[str, int], Any]
-"""Values of entity features at one event, by (``per=`` field, number); one that is missing ran over nothing."""
+ReadValues = Callable[[bytes], tuple[Any, ...]]
+"""Reads the fields that the rules look at from a raw event."""
 
-
-@dataclass(slots=True)
-class _Dispatch:
-    """What an event of some mask sets off. Rules are given by their number in the plan."""
-
-    anchors: list[tuple[int, RulePlan]]
-    disarms: list[int]
-    before: list[int]
-
+Entities = tuple[Words, Words, NDArray[np.float64]]
+"""Values of entities' features at some events: kinds, integers and doubles, each [n, features]."""
 
 Counts = Counter[tuple[str, ...]]
 """Numbers for the summary by their path in it."""
@@ -57,25 +55,52 @@ class Outcome:
     counts: Counts = field(default_factory=Counter)
 
 
+class _Anchor:
+    """An event of a step that Python looks at; its fields are read when they are asked for."""
+
+    __slots__ = ("_events", "_read_values", "_values", "customer_id", "effective_ms", "index", "row", "stream", "ts_ms")
+
+    def __init__(self, events: EventBatch, index: int, row: int, customer_id: str, read_values: ReadValues) -> None:
+        self._events, self._read_values = events, read_values
+        self._values: tuple[Any, ...] | None = None
+        self.index, self.row, self.customer_id = index, row, customer_id
+        self.effective_ms, self.ts_ms = int(events.effective_ms[index]), int(events.ts_ms[index])
+        self.stream = int(events.stream[index])
+
+    @property
+    def event_id(self) -> str:
+        return self._events.event_id.bytes_at(self.index).decode()
+
+    @property
+    def values(self) -> tuple[Any, ...]:
+        if self._values is None:
+            self._values = self._read_values(self._events.raw.bytes_at(self.index))
+        return self._values
+
+
 class Decider:
     """The customers of one shard."""
 
-    def __init__(self, plan: Plan, policy: Policy) -> None:
-        self._plan = plan
-        self._book = SeriesBook(plan.customer.series, plan.customer.features)
+    def __init__(self, tables: PlanTables, policy: Policy, read_values: ReadValues) -> None:
+        plan = tables.plan
+        self._plan, self._tables, self._read_values = plan, tables, read_values
+        self._store = tables.customer.store()
+        self._signatures = tables.customer.signatures
+        self._records = tables.records
         self._gate = PolicyGate(policy, plan.profile_column("opt_out"))
         self._holdings_column = plan.profile_column("holdings")
         ticket_fields = plan.fields["ticket"]
         self._ticket_columns = ticket_fields.index("ticket_id"), ticket_fields.index("stage")
+        self._has_date_rules = any(planned.rule.daily is not None for planned in plan.rules)
+        self._ticking = False
         self._timers = TimerQueue()
-        self._customers: dict[str, Customer] = {}
-        self._with_profile: dict[str, Customer] = {}
-        self._dispatch = lru_cache(_REMEMBERED_MASKS)(self._dispatch_of)
-        self._empty_entities: EntityValues = {
-            (name, i): 0 if feature.op in ("count", "sum", "distinct") else None
-            for name, features in plan.entities.items()
-            for i, feature in enumerate(features.features)
-        }
+        self._customers: dict[int, Customer] = {}
+        self._profiles: list[bytes | None] = []
+        self._nothing = [
+            (WHOLE if feature.op in ("count", "sum", "distinct") else NULL)
+            for features in plan.entities.values()
+            for feature in features.features
+        ]
         self._out = Outcome()
 
     @property
@@ -88,105 +113,154 @@ class Decider:
         """Number of rules that wait for their deadline, over all customers."""
         return sum(a.firing is not None for customer in self._customers.values() for a in customer.armed.values())
 
+    def entities_over_nothing(self, count: int) -> Entities:
+        """What aggregates over no entity's events give, for ``count`` events."""
+        shape = count, len(self._nothing)
+        kinds = np.broadcast_to(np.array(self._nothing, np.int64), shape).copy()
+        return kinds, np.zeros(shape, np.int64), np.zeros(shape)
+
     def run(
-        self, events: Iterable[tuple[Event, EntityValues | None]], until_ms: int, *, inclusive: bool = False
+        self, events: EventBatch | None, entities: Entities | None, until_ms: int, *, inclusive: bool = False
     ) -> Outcome:
         """Apply events, which are in processing order, and the timers below ``until_ms`` (or up to it).
 
         Every event lies below ``until_ms`` or, at the end of a replay, at most at it.
         """
         self._out = Outcome()
-        for event, entity_values in events:
-            self._fire_timers(event.effective_ms)
-            self._apply(event, entity_values)
+        if events is not None:
+            self._apply(events, entities or self.entities_over_nothing(len(events)))
         self._fire_timers(until_ms + 1 if inclusive else until_ms)
         return self._out
 
     # --- events ----------------------------------------------------------------------------------
 
-    def _apply(self, event: Event, entity_values: EntityValues | None) -> None:
-        customer = self._customers.get(event.customer_id)
+    def _apply(self, events: EventBatch, entities: Entities) -> None:
+        store, count = self._store, len(events)
+        rows = store.rows(events.customer_hash, events.customer_id)
+        self._profiles += [None] * (len(store) - len(self._profiles))
+        signatures = self._signatures.signatures(events.masks)
+        step = store.step(
+            events.effective_ms, events.ts_ms, events.stream, signatures, events.masks,
+            store.adopt(events.words, events.objects), events.hashes, rows, entities,
+        )  # fmt: skip
+        at = 0
+        while at < count:
+            self._fire_timers(int(events.effective_ms[at]))
+            stop = self._segment_end(events, at)
+            while at < stop:
+                at = store.walk(self._signatures.dispatch, step, self._records, at, stop)
+                self._take_records(events, step)
+
+    def _segment_end(self, events: EventBatch, at: int) -> int:
+        """Where the kernels have to stop: date rules look at all customers as they are at the tick."""
+        if not self._has_date_rules:
+            return len(events)
+        if not self._ticking:
+            first = np.flatnonzero(events.stream[at:] == _PROFILE)
+            return at + int(first[0]) + 1 if len(first) else len(events)
+        tick_ms = self._timers.next_tick_ms()
+        if tick_ms is None:
+            return len(events)
+        return max(at + 1, int(np.searchsorted(events.effective_ms, tick_ms, side="right")))
+
+    def _take_records(self, events: EventBatch, step: Step) -> None:
+        records = self._records
+        count, values = records.counters.tolist()
+        indices, rules = records.events[:count].tolist(), records.rules[:count].tolist()
+        starts = records.starts[:count].tolist()
+        captured = list(
+            zip(records.kinds[:values].tolist(), records.integers[:values].tolist(), records.doubles[:values].tolist(),
+                strict=True)
+        )  # fmt: skip
+        anchor: _Anchor | None = None
+        for index, number, start in zip(indices, rules, starts, strict=True):
+            if anchor is None or anchor.index != index:
+                row = int(step.rows[index])
+                anchor = _Anchor(events, index, row, self._store.id_of(row), self._read_values)
+                self._fire_timers(anchor.effective_ms)
+            if number < 0:
+                self._note_event(anchor, int(step.signature[index]))
+                continue
+            planned = self._plan.rules[number]
+            evaluation = Evaluation(
+                anchor.effective_ms, anchor.stream, anchor, self._profile(anchor.row),
+                self._feature_reader(planned, captured[start : start + len(planned.features)]),
+                self._entity_reader(step, index),
+            )  # fmt: skip
+            if self._holds(planned, anchor.row, evaluation, None):
+                self._anchor(number, anchor, evaluation)
+
+    def _note_event(self, anchor: _Anchor, signature: int) -> None:
+        """An event that changes what Python keeps of its customer."""
+        if anchor.stream == _PROFILE:
+            self._profiles[anchor.row] = marshal.dumps(anchor.values)
+            if not self._ticking:
+                self._start_ticking(anchor.effective_ms)
+        customer = self._customers.get(anchor.row)
         if customer is None:
-            customer = self._customers[event.customer_id] = Customer()
-        mask = event.mask
-        dispatch = self._dispatch(mask)
-        readers, row, t_ms = self._book.readers, customer.row, event.effective_ms
-        before = {i: readers[i](row, t_ms, event) for i in dispatch.before}
-        for add in self._book.adders(mask):
-            add(row, event)
-        if event.stream == _PROFILE:
-            self._replace_profile(customer, event)
-        elif event.stream == _TICKET:
-            id_column, stage_column = self._ticket_columns
-            customer.tickets.stage(event.values[id_column], event.values[stage_column])
-        if customer.armed:
-            for number in dispatch.disarms:
-                armed = customer.armed.get(self._plan.rules[number].rule.id)
-                if armed is not None:
-                    armed.firing = None
-        if not dispatch.anchors:
             return
-        entities = {**self._empty_entities, **entity_values} if entity_values else self._empty_entities
-        feature = self._feature_reader(customer, t_ms, event, before)
-        evaluation = Evaluation(t_ms, event.stream, event.values, customer.profile, feature, entities.__getitem__)
-        for number, planned in dispatch.anchors:
-            if self._holds(planned, customer, evaluation, None):
-                self._anchor(number, customer, event, evaluation)
+        if anchor.stream == _TICKET:
+            id_column, stage_column = self._ticket_columns
+            customer.tickets.stage(anchor.values[id_column], anchor.values[stage_column])
+        if customer.armed:
+            mask = self._signatures.masks[signature]
+            for planned in self._plan.rules:
+                if planned.unless_mask & mask:
+                    armed = customer.armed.get(planned.rule.id)
+                    if armed is not None:
+                        armed.firing = None
 
-    def _dispatch_of(self, mask: int) -> _Dispatch:
-        rules = self._plan.rules
-        anchors = [(i, rule) for i, rule in enumerate(rules) if rule.trigger_mask & mask]
-        disarms = [i for i, rule in enumerate(rules) if rule.unless_mask & mask]
-        return _Dispatch(anchors, disarms, sorted({f for _, rule in anchors for f in rule.before}))
+    def _feature_reader(self, planned: RulePlan, captured: list[tuple[int, int, float]]) -> Callable[[int], Any]:
+        value, features = self._store.value, planned.features
+        return lambda feature: value(*captured[features.index(feature)])
 
-    def _feature_reader(
-        self, customer: Customer, t_ms: int, event: Event | None, values: dict[int, Any]
-    ) -> Callable[[int], Any]:
-        """Reads features, each once; ``values`` holds those that were read before the anchor was added."""
-        readers, row = self._book.readers, customer.row
+    def _entity_reader(self, step: Step, index: int) -> Callable[[tuple[str, int]], Any]:
+        numbers, value = self._tables.entity_numbers, self._store.value
 
-        def read(index: int) -> Any:
-            value = values.get(index, _UNSET)
-            if value is _UNSET:
-                value = values[index] = readers[index](row, t_ms, event)
-            return value
+        def read(key: tuple[str, int]) -> Any:
+            at = index, numbers[key]
+            return value(int(step.entity_kind[at]), int(step.entity_integer[at]), float(step.entity_double[at]))
 
         return read
 
-    def _replace_profile(self, customer: Customer, event: Event) -> None:
-        customer.profile = event.values
-        if not self._with_profile:
-            for number, planned in enumerate(self._plan.rules):
-                if planned.rule.daily is not None:
-                    daily, zone = planned.rule.daily, ZoneInfo(planned.rule.timezone)
-                    self._set_tick(number, first_at_or_after(event.effective_ms, daily.hour, daily.minute, zone))
-        self._with_profile[event.customer_id] = customer
+    def _profile(self, row: int) -> tuple[Any, ...] | None:
+        packed = self._profiles[row]
+        return None if packed is None else marshal.loads(packed)
 
-    def _anchor(self, number: int, customer: Customer, event: Event, evaluation: Evaluation) -> None:
+    def _customer(self, row: int) -> Customer:
+        customer = self._customers.get(row)
+        if customer is None:
+            customer = self._customers[row] = Customer()
+        return customer
+
+    def _anchor(self, number: int, anchor: _Anchor, evaluation: Evaluation) -> None:
         planned = self._plan.rules[number]
         rule = planned.rule
+        customer = self._customer(anchor.row)
         armed = customer.armed.get(rule.id)
         is_armed = armed is not None and armed.firing is not None
         if rule.unless is not None and is_armed and rule.unless.restart == "first":
             return
-        firing = self._firing(planned, evaluation, STREAMS[event.stream], event.event_id, event.ts_ms, event.late)
+        late = anchor.ts_ms < anchor.effective_ms
+        firing = self._firing(planned, evaluation, STREAMS[anchor.stream], anchor.event_id, anchor.ts_ms, late)
         if rule.unless is None:
-            self._fire(number, customer, event.customer_id, firing, event.effective_ms)
-        else:
-            deadline_ms = event.effective_ms + rule.unless.within_ms
-            customer.armed[rule.id] = Armed(deadline_ms, firing)
-            if armed is None:
-                self._timers.set(deadline_ms, DEADLINE, number, event.customer_id)
+            self._fire(number, anchor.row, firing, anchor.effective_ms)
+            return
+        deadline_ms = anchor.effective_ms + rule.unless.within_ms
+        customer.armed[rule.id] = Armed(deadline_ms, firing)
+        self._store.flag(anchor.row, MAY_BE_ARMED, True)
+        if armed is None:
+            self._timers.set(deadline_ms, DEADLINE, number, anchor.row)
 
     # --- evaluation ------------------------------------------------------------------------------
 
-    @staticmethod
-    def _holds(planned: RulePlan, customer: Customer, evaluation: Evaluation, holding_id: str | None) -> bool:
+    def _holds(self, planned: RulePlan, row: int, evaluation: Evaluation, holding_id: str | None) -> bool:
         """Evaluate one rule's condition, for one holding where it has ``each``."""
         evaluation.lets = {}
         if not planned.rises:
             return planned.when is None or bool(planned.when(evaluation))
         key = (planned.rule.id, holding_id)
+        customer = self._customer(row)
         evaluation.rose_before = customer.rose.get(key)
         evaluation.rises_now = [False] * planned.rises
         for _, read in planned.lets:
@@ -212,23 +286,31 @@ class Decider:
             timer = timers.pop()
             if timer.kind == TICK:
                 self._tick(timer)
-                continue
-            customer = self._customers[timer.customer_id]
-            if timer.kind == DEADLINE:
-                self._meet_deadline(timer, customer)
-                continue
-            assert timer.firing is not None
-            self._fire(timer.rule, customer, timer.customer_id, timer.firing, at_ms, timer.indices)
+            elif timer.kind == DEADLINE:
+                self._meet_deadline(timer)
+            else:
+                assert timer.firing is not None
+                self._fire(timer.rule, timer.row, timer.firing, at_ms, timer.indices)
 
-    def _meet_deadline(self, timer: Timer, customer: Customer) -> None:
+    def _meet_deadline(self, timer: Timer) -> None:
         rule_id = self._plan.rules[timer.rule].rule.id
+        customer = self._customers[timer.row]
         armed = customer.armed[rule_id]
         if armed.firing is not None and armed.deadline_ms > timer.at_ms:
-            self._timers.set(armed.deadline_ms, DEADLINE, timer.rule, timer.customer_id)
+            self._timers.set(armed.deadline_ms, DEADLINE, timer.rule, timer.row)
             return
         del customer.armed[rule_id]
+        if not customer.armed:
+            self._store.flag(timer.row, MAY_BE_ARMED, False)
         if armed.firing is not None:
-            self._fire(timer.rule, customer, timer.customer_id, armed.firing, timer.at_ms)
+            self._fire(timer.rule, timer.row, armed.firing, timer.at_ms)
+
+    def _start_ticking(self, from_ms: int) -> None:
+        self._ticking = True
+        for number, planned in enumerate(self._plan.rules):
+            if planned.rule.daily is not None:
+                daily, zone = planned.rule.daily, ZoneInfo(planned.rule.timezone)
+                self._set_tick(number, first_at_or_after(from_ms, daily.hour, daily.minute, zone))
 
     def _set_tick(self, number: int, day: tuple[dt.date, int] | None) -> None:
         if day is not None:
@@ -238,22 +320,35 @@ class Decider:
         planned = self._plan.rules[timer.rule]
         daily = planned.rule.daily
         assert daily is not None
-        for customer_id, customer in self._with_profile.items():
-            reader = self._feature_reader(customer, timer.at_ms, None, {})
-            evaluation = Evaluation(timer.at_ms, -1, (), customer.profile, reader, self._empty_entities.__getitem__)
-            for holding_id, holding in self._holdings(customer) if planned.rule.each_holding else [(None, None)]:
-                evaluation.holding = holding
-                if self._holds(planned, customer, evaluation, holding_id):
-                    firing = self._firing(planned, evaluation, "daily", timer.date, timer.at_ms, False, holding_id)
-                    self._fire(timer.rule, customer, customer_id, firing, timer.at_ms)
+        row = 0
+        while row < len(self._store):
+            row = self._store.tick(self._records, timer.rule, timer.at_ms, row)
+            self._take_ticked(timer, planned)
         zone = ZoneInfo(planned.rule.timezone)
         self._set_tick(timer.rule, next_day(dt.date.fromisoformat(timer.date), daily.hour, daily.minute, zone))
 
-    def _holdings(self, customer: Customer) -> list[tuple[str | None, dict[str, Any] | None]]:
-        assert customer.profile is not None
+    def _take_ticked(self, timer: Timer, planned: RulePlan) -> None:
+        records = self._records
+        count, values = records.counters.tolist()
+        captured = list(
+            zip(records.kinds[:values].tolist(), records.integers[:values].tolist(), records.doubles[:values].tolist(),
+                strict=True)
+        )  # fmt: skip
+        for row, start in zip(records.events[:count].tolist(), records.starts[:count].tolist(), strict=True):
+            profile = self._profile(row)
+            assert profile is not None
+            reader = self._feature_reader(planned, captured[start : start + len(planned.features)])
+            evaluation = Evaluation(timer.at_ms, -1, None, profile, reader, _no_entity)
+            for holding_id, holding in self._holdings(profile) if planned.rule.each_holding else [(None, None)]:
+                evaluation.holding = holding
+                if self._holds(planned, row, evaluation, holding_id):
+                    firing = self._firing(planned, evaluation, "daily", timer.date, timer.at_ms, False, holding_id)
+                    self._fire(timer.rule, row, firing, timer.at_ms)
+
+    def _holdings(self, profile: tuple[Any, ...]) -> list[tuple[str | None, dict[str, Any] | None]]:
         assert self._holdings_column is not None
         found: dict[str | None, dict[str, Any] | None] = {}
-        for entry in customer.profile[self._holdings_column] or ():
+        for entry in profile[self._holdings_column] or ():
             holding_id = entry.get("holding_id") if isinstance(entry, dict) else None
             if isinstance(holding_id, str):
                 found.setdefault(holding_id, entry)
@@ -262,18 +357,26 @@ class Decider:
     # --- decisions -------------------------------------------------------------------------------
 
     def _fire(
-        self, number: int, customer: Customer, customer_id: str, firing: Firing, t_ms: int,
-        indices: tuple[int, ...] | None = None,
-    ) -> None:  # fmt: skip
+        self, number: int, row: int, firing: Firing, t_ms: int, indices: tuple[int, ...] | None = None
+    ) -> None:
         """Decide the entries of a firing (all, or those that were held) and write what is decided."""
         rule = self._plan.rules[number].rule
+        customer, customer_id = self._customer(row), self._store.id_of(row)
         ids = [action_id(rule, customer_id, firing, i) for i in range(len(rule.actions))]
         wanted = range(len(rule.actions)) if indices is None else indices
-        verdicts, held = self._gate.decide(customer, customer_id, rule, firing, ids, wanted, t_ms)
+        verdicts, held = self._gate.decide(
+            customer, customer_id, self._profile(row), rule, firing, ids, wanted, t_ms
+        )
         for verdict in verdicts:
             record = decision_record(rule, customer_id, firing, verdict, ids[verdict.index], t_ms)
             # Encoded at once: a step can decide a great many (the ticks of a year), and a line is a third of a record.
             self._out.lines.append(encode_line(record))
             self._out.counts[("decisions", rule.id, verdict.reason or "emitted")] += 1
+            if verdict.reason is None and rule.actions[verdict.index].kind == "ticket":
+                self._store.flag(row, MAY_HAVE_TICKETS, True)
         if held:
-            self._timers.set(self._gate.release_ms(t_ms), HELD, number, customer_id, firing, tuple(held))
+            self._timers.set(self._gate.release_ms(t_ms), HELD, number, row, firing, tuple(held))
+
+
+def _no_entity(key: tuple[str, int]) -> Any:
+    raise AssertionError(key)  # date rules have no aggregates over entities

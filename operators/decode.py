@@ -129,6 +129,12 @@ class Decoder:
                 return Decoded(self._layouts, rows, lines, joined, *times)
         return self._decode_in_turn(lines, rows, unreadable, f"{source}{separator}", first_line, clock)
 
+    def values(self, message: bytes) -> tuple[Any, ...]:
+        """The fields that the rules read, of a message that is an event."""
+        row = self._read_again(message, math.inf)
+        values: tuple[Any, ...] = self._layouts[row.__class__].values(row)
+        return values
+
     def _read(self, lines: list[bytes]) -> tuple[list[Any], bool]:
         """The lines' structs, null where the typed decoder refuses, and whether it does anywhere."""
         typed = self._typed.decode

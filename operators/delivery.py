@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
-from zlib import crc32
 
-from state.event import Event
+import numpy as np
+from numpy.typing import NDArray
+
+from operators.batch import EventBatch
+from state.log import Words
 
 SHARDS = 64
 """Customers are spread over this many keys, whatever the number of workers."""
@@ -16,14 +19,9 @@ ENTITY_SHARDS = 16
 shard and back, so fewer than customer shards keep that traffic small."""
 
 
-def shard_of(customer_id: str) -> int:
-    """The customer's shard."""
-    return crc32(customer_id.encode()) % SHARDS
-
-
 @dataclass(slots=True)
 class Delivery:
-    """Events from one sender, which will send none below ``watermark_ms`` any more.
+    """Events from one sender, in processing order; it will send none below ``watermark_ms`` any more.
 
     ``end_ms`` is the latest effective time that the sender knows of, over everything it has seen. ``first_sequence``
     numbers the events consecutively where the sender numbers them.
@@ -32,44 +30,71 @@ class Delivery:
     source: int
     watermark_ms: int
     end_ms: int
-    events: list[Event]
+    events: EventBatch | None
     first_sequence: int = 0
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # Columns are a third of the size and time of one pickled tuple per event.
-        columns = list(zip(*self.events, strict=True))
-        return _rebuild, (self.source, self.watermark_ms, self.end_ms, self.first_sequence, columns)
-
-
-def _rebuild(source: int, watermark_ms: int, end_ms: int, first_sequence: int, columns: list[Any]) -> Delivery:
-    events = list(map(Event._make, zip(*columns, strict=True)))
-    return Delivery(source, watermark_ms, end_ms, events, first_sequence)
 
 
 @dataclass(slots=True)
-class EntityRow:
-    """An event on its way to the entities of one entity shard: ``keys`` are (``per=`` field, value key) pairs."""
+class EntityRows:
+    """Events in processing order on their way to the entities of one ``per=`` field, in one entity shard.
 
-    event: Event
-    sequence: int
-    keys: tuple[tuple[str, Any], ...]
+    ``keys``: uint64[n], the hashes of the field's values; ``shards``, ``sequences``: int64[n], whom to answer.
+    """
+
+    events: EventBatch
+    keys: NDArray[np.uint64]
+    shards: Words
+    sequences: Words
+
+    def take(self, order: Any) -> EntityRows:
+        """The rows in another order, or some of them."""
+        return EntityRows(self.events.take(order), self.keys[order], self.shards[order], self.sequences[order])
+
+    def slice(self, start: int, end: int) -> EntityRows:
+        """Some consecutive rows, as views."""
+        part = slice(start, end)
+        return EntityRows(self.events.slice(start, end), self.keys[part], self.shards[part], self.sequences[part])
+
+    @classmethod
+    def concat(cls, parts: list[EntityRows]) -> EntityRows:
+        """At least one, one after the other."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(
+            EventBatch.concat([part.events for part in parts]), np.concatenate([part.keys for part in parts]),
+            np.concatenate([part.shards for part in parts]), np.concatenate([part.sequences for part in parts]),
+        )  # fmt: skip
 
 
 @dataclass(slots=True)
 class EntityDelivery:
-    """Rows from one customer shard to one entity shard."""
+    """Rows from one customer shard to one entity shard, by ``per=`` field."""
 
     source: int
     watermark_ms: int
     end_ms: int
-    rows: list[EntityRow]
+    rows: dict[str, EntityRows]
+
+
+@dataclass(slots=True)
+class EntityValues:
+    """Values of one ``per=`` field's features at some events of one customer shard, by their sequence numbers.
+
+    ``kinds``, ``integers``, ``doubles``: [n, features of the field], as ``state.reads`` has them, objects excepted.
+    """
+
+    name: str
+    sequences: Words
+    kinds: Words
+    integers: Words
+    doubles: NDArray[np.float64]
 
 
 @dataclass(slots=True)
 class EntityAnswer:
-    """Values of entity features for events of one customer shard, by the events' sequence numbers."""
+    """What one entity shard has to say to one customer shard."""
 
     source: int
     watermark_ms: int
     end_ms: int
-    values: list[tuple[int, dict[tuple[str, int], Any]]]
+    values: list[EntityValues]

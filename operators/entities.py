@@ -3,83 +3,105 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
 
-from operators.delivery import SHARDS, EntityAnswer, EntityDelivery
-from rules.plan import Plan
-from state.book import Row, SeriesBook
-from state.event import Event
-from state.sequencer import BEFORE_ALL_MS, Frontier, OrderedBuffer
+import numpy as np
 
-_REMEMBERED_MASKS = 8_192
-"""Combinations of selectors that events match are few; rules that make them many cost a look at every rule."""
-
-
-@dataclass(slots=True)
-class _Reads:
-    """Features that an event may need: to be read before it is added, and after."""
-
-    before: list[int]
-    after: list[int]
+from operators.delivery import SHARDS, EntityAnswer, EntityDelivery, EntityRows, EntityValues
+from operators.split import merge_order
+from operators.tables import PlanTables, RowTables
+from state.reads import BIG_WHOLE, NUMBER, OBJECT, WHOLE, Step
+from state.sequencer import BEFORE_ALL_MS, Frontier
+from state.store import RowStore
+from state.texts import Texts
 
 
 class EntityShard:
     """One shard of entities of every ``per=`` field."""
 
-    def __init__(self, entity_shard: int, plan: Plan) -> None:
+    def __init__(self, entity_shard: int, tables: PlanTables) -> None:
         self._source = 1 + entity_shard
-        self._plan = plan
-        self._books = {name: SeriesBook(f.series, f.features) for name, f in plan.entities.items()}
-        self._rows: dict[tuple[str, Any], Row] = {}
-        self._reads = lru_cache(_REMEMBERED_MASKS)(self._reads_of)
+        self._fields = {name: _EntityField(name, of) for name, of in tables.entities.items()}
         self._frontier = Frontier(SHARDS)
         self._end_ms = BEFORE_ALL_MS
-        self._buffer: OrderedBuffer[tuple[Event, int, int, tuple[tuple[str, Any], ...]]] = OrderedBuffer(nested=True)
 
     def step(self, deliveries: Sequence[EntityDelivery]) -> list[EntityAnswer] | None:
         """Take rows; once every customer shard has passed them, give the answers, one for each customer shard."""
         before_ms = self._frontier.ms
         for delivery in deliveries:
-            self._buffer.add((row.event, delivery.source, row.sequence, row.keys) for row in delivery.rows)
+            for name, rows in delivery.rows.items():
+                self._fields[name].add(rows)
             self._frontier.advance(delivery.source, delivery.watermark_ms)
             self._end_ms = max(self._end_ms, delivery.end_ms)
         if self._frontier.ms == before_ms:
             return None
         answers = [EntityAnswer(self._source, self._frontier.ms, self._end_ms, []) for _ in range(SHARDS)]
-        for event, shard, sequence, keys in self._buffer.take(self._frontier.ms):
-            values: dict[tuple[str, int], Any] = {}
-            for key in keys:
-                self._apply(key, event, values)
-            if values:
-                answers[shard].values.append((sequence, values))
+        for entity_field in self._fields.values():
+            entity_field.answer(self._frontier.ms, answers)
         return answers
 
-    def _apply(self, key: tuple[str, Any], event: Event, values: dict[tuple[str, int], Any]) -> None:
-        name = key[0]
-        row = self._rows.get(key)
-        if row is None:
-            row = self._rows[key] = {}
-        book = self._books[name]
-        reads = self._reads(name, event.mask)
-        readers, t_ms = book.readers, event.effective_ms
-        for index in reads.before:
-            values[(name, index)] = readers[index](row, t_ms, event)
-        for add in book.adders(event.mask):
-            add(row, event)
-        for index in reads.after:
-            values[(name, index)] = readers[index](row, t_ms, event)
 
-    def _reads_of(self, name: str, mask: int) -> _Reads:
-        wanted = sorted(
-            {
-                index
-                for rule in self._plan.rules
-                if rule.trigger_mask & mask
-                for entity, index in rule.entity_features
-                if entity == name
-            }
+class _EntityField:
+    """The entities of one ``per=`` field in one shard, and the events that wait."""
+
+    def __init__(self, name: str, tables: RowTables) -> None:
+        self._name = name
+        self._tables = tables
+        self._store: RowStore = tables.store()
+        self._runs: list[EntityRows] = []
+
+    def add(self, rows: EntityRows) -> None:
+        """Take events of one customer shard, in processing order."""
+        self._runs.append(rows)
+
+    def answer(self, frontier_ms: int, answers: list[EntityAnswer]) -> None:
+        """Add the events below the frontier in the order over all customers, and tell each shard what they saw."""
+        ready: list[EntityRows] = []
+        waiting: list[EntityRows] = []
+        for run in self._runs:
+            count = int(np.searchsorted(run.events.effective_ms, frontier_ms))
+            if count:
+                ready.append(run.slice(0, count))
+            if count < len(run.keys):
+                waiting.append(run.slice(count, len(run.keys)))
+        self._runs = waiting
+        if not ready:
+            return
+        rows = EntityRows.concat(ready)
+        events = rows.events
+        rows = rows.take(
+            merge_order(events.effective_ms, events.stream, events.event_id, events.customer_id, events.raw)
         )
-        features = self._plan.entities[name].features
-        return _Reads([i for i in wanted if features[i].before], [i for i in wanted if not features[i].before])
+        step = self._read(rows)
+        order = np.argsort(rows.shards, kind="stable")
+        bounds = np.searchsorted(rows.shards[order], np.arange(SHARDS + 1)).tolist()
+        for shard, answer in enumerate(answers):
+            chosen = order[bounds[shard] : bounds[shard + 1]]
+            if len(chosen):
+                by_sequence = chosen[np.argsort(rows.sequences[chosen])]
+                answer.values.append(
+                    EntityValues(
+                        self._name, rows.sequences[by_sequence], step.entity_kind[by_sequence],
+                        step.entity_integer[by_sequence], step.entity_double[by_sequence],
+                    )
+                )  # fmt: skip
+
+    def _read(self, rows: EntityRows) -> Step:
+        store, events, count = self._store, rows.events, len(rows.keys)
+        shape = count, len(self._tables.tables.features)
+        # the hash with its 64 bits is the entity's id: no other text is needed of it
+        no_text = Texts(np.empty(0, np.uint8), np.zeros(count, np.int64), np.zeros(count, np.int32))
+        step = store.step(
+            events.effective_ms, events.ts_ms, events.stream, self._tables.signatures.signatures(events.masks),
+            events.masks, store.adopt(events.words, events.objects), events.hashes, store.rows(rows.keys, no_text),
+            (np.full(shape, -1, np.int64), np.zeros(shape, np.int64), np.zeros(shape)),
+        )  # fmt: skip
+        store.answer(self._tables.signatures.dispatch, step)
+        for i, feature in np.argwhere(step.entity_kind == OBJECT).tolist():
+            # objects have other numbers elsewhere; those that aggregates give are numbers
+            value = store.objects[step.entity_integer[i, feature]]
+            step.entity_kind[i, feature] = NUMBER
+            if isinstance(value, int):
+                fits = -(1 << 63) <= value < 1 << 63
+                step.entity_kind[i, feature] = WHOLE if fits else BIG_WHOLE
+                step.entity_integer[i, feature] = value if fits else 0
+        return step

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from rules.model import Rule
@@ -46,12 +47,12 @@ class PolicyGate:
         self._in_control_group = lru_cache(maxsize=65_536)(self._draw)
 
     def decide(
-        self, customer: Customer, customer_id: str, rule: Rule, firing: Firing, ticket_ids: Sequence[str],
+        self, customer: Customer, customer_id: str, profile: Sequence[Any] | None, rule: Rule, firing: Firing, ticket_ids: Sequence[str],
         indices: Sequence[int], t_ms: int,
     ) -> tuple[list[Verdict], list[int]]:  # fmt: skip
         """Verdicts for some entries of one firing at ``t_ms``, and the indices of those to be held.
 
-        ``ticket_ids`` are the entries' action ids.
+        ``profile`` are the customer's attributes as they are then. ``ticket_ids`` are the entries' action ids.
         """
         key = (rule.id, firing.holding_id)
         shadow = rule.status == SHADOW
@@ -66,7 +67,7 @@ class PolicyGate:
             kind = rule.actions[index].kind
             reason = (
                 (HOLDOUT if held_out else None)
-                or (OPT_OUT if self._is_opted_out(customer, rule.rule_class, kind, firing.payloads[index]) else None)
+                or (OPT_OUT if self._is_opted_out(profile, rule.rule_class, kind, firing.payloads[index]) else None)
                 or (COOLDOWN if cooling else None)
                 or (CAP if self._is_capped(customer, ledger if shadow else None, rule.rule_class, t_ms) else None)
                 or (QUIET_HOURS if quiet else None)
@@ -120,12 +121,12 @@ class PolicyGate:
         digest = blake2b(f"{holdout.salt}|{customer_id}".encode(), digest_size=8).digest()
         return int.from_bytes(digest, "big") % 10_000 < holdout.percent_hundredths
 
-    def _is_opted_out(self, customer: Customer, rule_class: str, kind: str, payload: dict[str, object]) -> bool:
+    def _is_opted_out(self, profile: Sequence[Any] | None, rule_class: str, kind: str, payload: dict[str, object]) -> bool:
         if kind not in OPT_OUT_KINDS or rule_class == UNCAPPED_CLASS:
             return False
-        if customer.profile is None or self._opt_out_column is None:
+        if profile is None or self._opt_out_column is None:
             return False
-        refused = customer.profile[self._opt_out_column] or ()
+        refused = profile[self._opt_out_column] or ()
         channel = payload.get("channel")
         return rule_class in refused or (isinstance(channel, str) and channel in refused)
 

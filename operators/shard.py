@@ -8,44 +8,27 @@ entity counts them, and whether an event is one is known by its customer only.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
-from zlib import crc32
 
-from operators.decider import Decider, Outcome
-from operators.delivery import ENTITY_SHARDS, Delivery, EntityAnswer, EntityDelivery, EntityRow
+import numpy as np
+
+from operators.batch import EventBatch
+from operators.decider import Decider, Entities, Outcome, ReadValues
+from operators.delivery import ENTITY_SHARDS, Delivery, EntityAnswer, EntityDelivery, EntityRows, EntityValues
+from operators.ordering import OrderedBuffer, Ordering
+from operators.tables import PlanTables
+from rules.model import STREAMS
 from rules.plan import Plan
 from rules.policy import Policy
-from state.event import Event, value_key
-from state.sequencer import AFTER_ALL_MS, BEFORE_ALL_MS, Deduplicator, Frontier, OrderedBuffer
+from state.hashing import Key
+from state.sequencer import AFTER_ALL_MS, Frontier
 
 
-class _Ordering:
-    """Events of all partitions up to the frontier, in order and each once."""
-
-    def __init__(self, partitions: int, dedup_ms: int) -> None:
-        self.frontier = Frontier(partitions)
-        self.end_ms = BEFORE_ALL_MS
-        self._buffer: OrderedBuffer[Event] = OrderedBuffer()
-        self._deduplicator = Deduplicator(dedup_ms)
-
-    def step(self, deliveries: Sequence[Delivery]) -> tuple[list[Event], int] | None:
-        """Events that are ready and the number of duplicates dropped; none if the frontier did not move."""
-        before_ms = self.frontier.ms
-        for delivery in deliveries:
-            self._buffer.add(delivery.events)
-            self.frontier.advance(delivery.source, delivery.watermark_ms)
-            self.end_ms = max(self.end_ms, delivery.end_ms)
-        if self.frontier.ms == before_ms:
-            return None
-        taken = self._buffer.take(self.frontier.ms)
-        kept = self._deduplicator.keep_new(taken)
-        return kept, len(taken) - len(kept)
-
-
-def _finish_or_go_on(decider: Decider, events: Any, frontier_ms: int, end_ms: int) -> Outcome:
+def _finish_or_go_on(
+    decider: Decider, events: EventBatch | None, entities: Entities | None, frontier_ms: int, end_ms: int
+) -> Outcome:
     if frontier_ms < AFTER_ALL_MS:
-        return decider.run(events, frontier_ms)
-    outcome = decider.run(events, end_ms, inclusive=True)
+        return decider.run(events, entities, frontier_ms)
+    outcome = decider.run(events, entities, end_ms, inclusive=True)
     outcome.counts[("pending",)] += decider.pending
     outcome.counts[("armed",)] += decider.armed
     return outcome
@@ -57,9 +40,12 @@ class Shard:
     ``until_ms``: the replay goes on to this time if the events end earlier.
     """
 
-    def __init__(self, plan: Plan, policy: Policy, partitions: int, dedup_ms: int, until_ms: int) -> None:
-        self._ordering = _Ordering(partitions, dedup_ms)
-        self._decider = Decider(plan, policy)
+    def __init__(
+        self, tables: PlanTables, policy: Policy, read_values: ReadValues, partitions: int, dedup_ms: int,
+        until_ms: int, key: Key,
+    ) -> None:  # fmt: skip
+        self._ordering = Ordering(partitions, dedup_ms, key)
+        self._decider = Decider(tables, policy, read_values)
         self._until_ms = until_ms
 
     def step(self, deliveries: Sequence[Delivery]) -> Outcome | None:
@@ -69,9 +55,7 @@ class Shard:
             return None
         events, duplicates = ready
         end_ms = max(self._ordering.end_ms, self._until_ms)
-        outcome = _finish_or_go_on(
-            self._decider, ((event, None) for event in events), self._ordering.frontier.ms, end_ms
-        )
+        outcome = _finish_or_go_on(self._decider, events, None, self._ordering.frontier.ms, end_ms)
         if duplicates:
             outcome.counts[("duplicates",)] += duplicates
         return outcome
@@ -80,11 +64,11 @@ class Shard:
 class OrderingShard:
     """Orders one shard's events and sends them on to the entities and to the deciding stage."""
 
-    def __init__(self, shard: int, plan: Plan, partitions: int, dedup_ms: int) -> None:
+    def __init__(self, shard: int, plan: Plan, partitions: int, dedup_ms: int, key: Key) -> None:
         self._shard = shard
-        self._ordering = _Ordering(partitions, dedup_ms)
-        self._columns = {name: features.entity_columns for name, features in plan.entities.items()}
-        self._relevant = _relevant_masks(plan)
+        self._ordering = Ordering(partitions, dedup_ms, key)
+        self._relevant = {name: _mask_words(mask, len(plan.matchers)) for name, mask in _relevant_masks(plan).items()}
+        self._slots = _hash_slots(plan)
         self._sequence = 0
 
     def step(self, deliveries: Sequence[Delivery]) -> tuple[Delivery, list[EntityDelivery], int] | None:
@@ -95,20 +79,48 @@ class OrderingShard:
         events, duplicates = ready
         watermark_ms, end_ms = self._ordering.frontier.ms, self._ordering.end_ms
         first_sequence = self._sequence
-        self._sequence += len(events)
-        to_entities = [EntityDelivery(self._shard, watermark_ms, end_ms, []) for _ in range(ENTITY_SHARDS)]
-        for sequence, event in enumerate(events, first_sequence):
-            keys: dict[int, list[tuple[str, Any]]] = {}
-            for name, mask in self._relevant.items():
-                if event.mask & mask:
-                    value = event.values[self._columns[name][event.stream]]
-                    if value is not None:
-                        key = (name, value_key(value))
-                        keys.setdefault(crc32(repr(key).encode()) % ENTITY_SHARDS, []).append(key)
-            for entity_shard, own in keys.items():
-                to_entities[entity_shard].rows.append(EntityRow(event, sequence, tuple(own)))
-        onward = Delivery(0, watermark_ms, end_ms, events, first_sequence)
-        return onward, to_entities, duplicates
+        to_entities = [EntityDelivery(self._shard, watermark_ms, end_ms, {}) for _ in range(ENTITY_SHARDS)]
+        if events is not None:
+            self._sequence += len(events)
+            for name in self._relevant:
+                self._split(name, events, first_sequence, to_entities)
+        return Delivery(0, watermark_ms, end_ms, events, first_sequence), to_entities, duplicates
+
+    def _split(
+        self, name: str, events: EventBatch, first_sequence: int, to_entities: list[EntityDelivery]
+    ) -> None:
+        slots = self._slots[name][events.stream]
+        keys = events.hashes[np.arange(len(events)), np.maximum(slots, 0)]
+        concerned = (slots >= 0) & (keys != 0) & (events.masks & self._relevant[name]).any(axis=1)
+        chosen = np.flatnonzero(concerned)
+        keys = keys[chosen]
+        shards = (keys % np.uint64(ENTITY_SHARDS)).astype(np.int64)
+        order = np.argsort(shards, kind="stable")
+        bounds = np.searchsorted(shards[order], np.arange(ENTITY_SHARDS + 1))
+        chosen, keys = chosen[order], keys[order]
+        rows = EntityRows(
+            events.take(chosen), keys, np.full(len(chosen), self._shard, np.int64), chosen + first_sequence
+        )
+        for shard, delivery in enumerate(to_entities):
+            if bounds[shard] < bounds[shard + 1]:
+                delivery.rows[name] = rows.slice(int(bounds[shard]), int(bounds[shard + 1]))
+
+
+def _hash_slots(plan: Plan) -> dict[str, np.ndarray]:
+    """By ``per=`` field, the hash slot of its values by stream; −1 where it does not matter."""
+    slots: dict[str, np.ndarray] = {}
+    for name in plan.entities:
+        of = slots[name] = np.full(len(STREAMS), -1, np.int64)
+        for code, stream in enumerate(STREAMS):
+            fields, hashed = plan.fields[stream], plan.layout.hashes.get(stream, ())
+            if name in fields and fields.index(name) in hashed:
+                of[code] = hashed.index(fields.index(name))
+    return slots
+
+
+def _mask_words(mask: int, matchers: int) -> np.ndarray:
+    words = [mask >> 64 * word & (1 << 64) - 1 for word in range(max(1, -(-matchers // 64)))]
+    return np.array(words, np.uint64)
 
 
 def _relevant_masks(plan: Plan) -> dict[str, int]:
@@ -127,11 +139,13 @@ def _relevant_masks(plan: Plan) -> dict[str, int]:
 class DecidingShard:
     """Decides for one shard of customers once the entities have answered."""
 
-    def __init__(self, plan: Plan, policy: Policy, until_ms: int) -> None:
+    def __init__(self, tables: PlanTables, policy: Policy, read_values: ReadValues, until_ms: int) -> None:
         self._frontier = Frontier(1 + ENTITY_SHARDS)
-        self._buffer: OrderedBuffer[tuple[Event, int]] = OrderedBuffer(nested=True)
-        self._values: dict[int, dict[tuple[str, int], Any]] = {}
-        self._decider = Decider(plan, policy)
+        self._buffer = OrderedBuffer()
+        self._answers: list[EntityValues] = []
+        self._numbers = tables.entity_numbers
+        self._decider = Decider(tables, policy, read_values)
+        self._sequence = 0
         self._end_ms = until_ms
 
     def step(self, items: Sequence[Delivery | EntityAnswer]) -> Outcome | None:
@@ -139,14 +153,37 @@ class DecidingShard:
         before_ms = self._frontier.ms
         for item in items:
             if isinstance(item, Delivery):
-                self._buffer.add((event, item.first_sequence + i) for i, event in enumerate(item.events))
+                if item.events is not None:
+                    self._buffer.add(item.events)
             else:
-                for sequence, values in item.values:
-                    self._values.setdefault(sequence, {}).update(values)
+                self._answers += item.values
             self._frontier.advance(item.source, item.watermark_ms)
             self._end_ms = max(self._end_ms, item.end_ms)
         if self._frontier.ms == before_ms:
             return None
-        taken = self._buffer.take(self._frontier.ms)
-        events = ((event, self._values.pop(sequence, None)) for event, sequence in taken)
-        return _finish_or_go_on(self._decider, events, self._frontier.ms, self._end_ms)
+        events = self._buffer.take(self._frontier.ms)
+        entities = None if events is None else self._entities(len(events))
+        return _finish_or_go_on(self._decider, events, entities, self._frontier.ms, self._end_ms)
+
+    def _entities(self, count: int) -> Entities:
+        """The entities' values at the next ``count`` events; those that no entity gave are aggregates over nothing."""
+        kinds, integers, doubles = self._decider.entities_over_nothing(count)
+        first, end = self._sequence, self._sequence + count
+        waiting: list[EntityValues] = []
+        for answer in self._answers:
+            ready = int(np.searchsorted(answer.sequences, end))
+            at = answer.sequences[:ready] - first
+            column = self._numbers[answer.name, 0]
+            columns = slice(column, column + answer.kinds.shape[1])
+            kinds[at, columns] = answer.kinds[:ready]
+            integers[at, columns] = answer.integers[:ready]
+            doubles[at, columns] = answer.doubles[:ready]
+            if ready < len(answer.sequences):
+                waiting.append(
+                    EntityValues(
+                        answer.name, answer.sequences[ready:], answer.kinds[ready:], answer.integers[ready:],
+                        answer.doubles[ready:],
+                    )
+                )  # fmt: skip
+        self._answers, self._sequence = waiting, end
+        return kinds, integers, doubles

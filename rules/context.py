@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
+
+
+class Anchor(Protocol):
+    """The event that a rule is tried for."""
+
+    @property
+    def values(self) -> tuple[Any, ...]:
+        """Its fields that the rules read."""
 
 
 class Evaluation:
     """One evaluation of rules for one customer at one time.
 
-    ``stream`` and ``values`` are the anchor's (−1 and empty at a tick). ``profile`` are the values of the profile
+    ``stream`` is the anchor's (−1 at a tick, which has no ``anchor``). ``profile`` are the values of the profile
     stream's fields that the plan reads, null if the customer has none. ``feature`` gives the value of a customer's
     feature by its number, ``entity`` that of an entity's by its ``per=`` field and number. ``lets``, ``holding`` and
     the two lists of ``rises`` belong to the rule being evaluated: ``rose_before`` is what the conditions were at its
@@ -17,6 +25,7 @@ class Evaluation:
     """
 
     __slots__ = (
+        "anchor",
         "entity",
         "feature",
         "holding",
@@ -26,21 +35,20 @@ class Evaluation:
         "rose_before",
         "stream",
         "t_ms",
-        "values",
     )
 
     def __init__(
         self,
         t_ms: int,
         stream: int,
-        values: tuple[Any, ...],
+        anchor: Anchor | None,
         profile: tuple[Any, ...] | None,
         feature: Callable[[int], Any],
         entity: Callable[[tuple[str, int]], Any],
     ) -> None:
         self.t_ms = t_ms
         self.stream = stream
-        self.values = values
+        self.anchor = anchor
         self.profile = profile
         self.feature = feature
         self.entity = entity

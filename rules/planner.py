@@ -114,7 +114,7 @@ class _RulePlanner:
                 return self._lets[name]
             case m.AnchorField(stream, name):
                 code, column = m.STREAMS.index(stream), self._features.column(stream, name)
-                return lambda c: c.values[column] if c.stream == code else None
+                return lambda c: c.anchor.values[column] if c.stream == code else None
             case m.ProfileField(name):
                 column = self._features.column("profile", name)
                 return lambda c: None if c.profile is None else c.profile[column]

@@ -1,11 +1,9 @@
-"""Everything that the engine remembers of one customer."""
+"""What is remembered of the customers for whom some rule has held; all else is in rows."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from state.book import Row
 from state.contacts import ContactLedger, RuleKey
 from state.tickets import TicketBook
 from state.timers import Firing
@@ -26,16 +24,13 @@ class Armed:
 class Customer:
     """One customer's state.
 
-    ``profile``: values of the latest profile event, null before the first. ``row``: series of the plan. ``rose``: what
-    the ``rises`` conditions of a rule were at its previous evaluation. ``armed``: by rule, as long as there is a
-    timer for it. ``shadows``: by shadow rule, what it would have emitted.
+    ``rose``: what the ``rises`` conditions of a rule were at its previous evaluation. ``armed``: by rule, as long as there
+    is a timer for it. ``shadows``: by shadow rule, what it would have emitted.
     """
 
-    __slots__ = ("armed", "contacts", "profile", "rose", "row", "shadows", "tickets")
+    __slots__ = ("armed", "contacts", "rose", "shadows", "tickets")
 
     def __init__(self) -> None:
-        self.profile: tuple[Any, ...] | None = None
-        self.row: Row = {}
         self.rose: dict[RuleKey, tuple[bool, ...]] = {}
         self.armed: dict[str, Armed] = {}
         self.contacts = ContactLedger()

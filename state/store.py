@@ -172,10 +172,10 @@ class RowStore:
             self._grow_pool()
             start = reached
 
-    def answer(self, dispatch: Dispatch, step: Step, wanted: NDArray[np.bool_]) -> None:
-        """Add events and read the wanted features after each, into ``step.entity_…``."""
+    def answer(self, dispatch: Dispatch, step: Step) -> None:
+        """Add events and read the features that each wants, into ``step.entity_…``."""
         start = 0
-        while (start := answer(self.memory, self.tables, dispatch, step, wanted, start)) < len(step.rows):
+        while (start := answer(self.memory, self.tables, dispatch, step, start)) < len(step.rows):
             self._grow_pool()
 
     def tick(self, records: Records, rule: int, t_ms: int, start: int) -> int:

@@ -187,7 +187,7 @@ class Layout:
     def _add_update(self, index: int, one: SeriesSpec, squares: bool) -> None:
         stream = self._streams[one.matchers[0]]
         column = one.columns[0]
-        slot = -1 if column is None else self._word_slots[stream, column]
+        slot = -1 if column is None else self._word_slots.get((stream, column), -1)
         first, program, period = len(self._arguments), -1, -1
         fed_by = one.matchers
         if one.kind == "latest":

@@ -30,13 +30,13 @@ class Firing:
 class Timer:
     """One thing to happen. A held decision has its ``firing`` and, in ``indices``, the entries that were held together.
 
-    ``customer_id`` is empty for a tick, which is every customer's.
+    ``row`` is the customer's; −1 for a tick, which is every customer's.
     """
 
     at_ms: int
     kind: int
     rule: int
-    customer_id: str = ""
+    row: int = -1
     firing: Firing | None = None
     indices: tuple[int, ...] = ()
     date: str = ""
@@ -50,23 +50,32 @@ class TimerQueue:
 
     def __init__(self) -> None:
         self._heap: list[tuple[int, int, int, int, Timer]] = []
+        self._ticks: list[int] = []
         self._sequence = 0
         self.held_decisions = 0
 
-    def set(self, at_ms: int, kind: int, rule: int, customer_id: str = "", firing: Firing | None = None,
+    def set(self, at_ms: int, kind: int, rule: int, row: int = -1, firing: Firing | None = None,
             indices: tuple[int, ...] = (), date: str = "") -> None:  # fmt: skip
         """Set a timer."""
         self._sequence += 1
-        timer = Timer(at_ms, kind, rule, customer_id, firing, indices, date)
+        timer = Timer(at_ms, kind, rule, row, firing, indices, date)
         heapq.heappush(self._heap, (at_ms, rule, kind, self._sequence, timer))
         self.held_decisions += len(indices)
+        if kind == TICK:
+            heapq.heappush(self._ticks, at_ms)
 
     def next_ms(self) -> int | None:
         """The time of the earliest timer."""
         return self._heap[0][0] if self._heap else None
 
+    def next_tick_ms(self) -> int | None:
+        """The time of the earliest tick."""
+        return self._ticks[0] if self._ticks else None
+
     def pop(self) -> Timer:
         """Take the earliest timer."""
         timer = heapq.heappop(self._heap)[4]
         self.held_decisions -= len(timer.indices)
+        if timer.kind == TICK:
+            heapq.heappop(self._ticks)
         return timer

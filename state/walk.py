@@ -124,11 +124,10 @@ def tick(memory: Memory, tables: Tables, step: Step, records: Records, rule: int
 
 
 @compiled
-def answer(memory: Memory, tables: Tables, dispatch: Dispatch, step: Step, wanted: NDArray[np.bool_],
-           start: int) -> int:  # fmt: skip
+def answer(memory: Memory, tables: Tables, dispatch: Dispatch, step: Step, start: int) -> int:
     """Add events to entities' rows and read features after each, into ``Step.entity_…``; returns the first not taken.
 
-    ``wanted``: bool[signatures, features].
+    Here ``dispatch.updates`` are the features to read.
     """
     for i in range(start, len(step.rows)):
         signature, row, stream = step.signature[i], step.rows[i], step.stream[i]
@@ -137,10 +136,10 @@ def answer(memory: Memory, tables: Tables, dispatch: Dispatch, step: Step, wante
             own_record = add_record(memory, tables, dispatch.bits[signature], step, i, row, stream)
             if own_record == NO_ROOM:
                 return i
-        for index in range(len(tables.features)):
-            if wanted[signature, index]:
-                value = read(memory, tables, index, step, i, i, row, step.effective_ms[i], own_record)
-                step.entity_kind[i, index], step.entity_integer[i, index], step.entity_double[i, index] = value
+        for u in range(dispatch.update_starts[signature], dispatch.update_starts[signature + 1]):
+            index = dispatch.updates[u]
+            value = read(memory, tables, index, step, i, i, row, step.effective_ms[i], own_record)
+            step.entity_kind[i, index], step.entity_integer[i, index], step.entity_double[i, index] = value
     return len(step.rows)
 
 

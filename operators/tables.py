@@ -1,0 +1,81 @@
+"""A plan made ready for the kernels; one for all shards of a process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from rules.model import STREAMS
+from rules.plan import FeatureSet, Plan, Programs
+from rules.planner import entity_features
+from state.dispatch import SignatureTable
+from state.periods import PeriodTable
+from state.store import RowStore, make_records
+from state.tables import Layout
+
+
+class RowTables:
+    """Tables for one kind of row: the customer, or one ``per=`` field."""
+
+    def __init__(
+        self, plan: Plan, features: FeatureSet, programs: Programs, *, updates: Callable[[int], Sequence[int]] | None,
+        anchors: Sequence[int], disarms: int,
+    ) -> None:  # fmt: skip
+        words, hashes = (
+            {
+                (STREAMS.index(stream), column): slot
+                for stream, columns in slots.items()
+                for slot, column in enumerate(columns)
+            }
+            for slots in (plan.layout.words, plan.layout.hashes)
+        )
+        streams = [matcher.stream for matcher in plan.matchers]
+        self.layout = Layout(features.series, features.features, streams, words, hashes, programs)
+        self.tables = self.layout.tables()
+        self.periods = PeriodTable(list(self.layout.periods))
+        fed = [sum(1 << matcher for matcher in set(matchers)) for matchers in self.layout.fed_by]
+
+        def fed_by(mask: int) -> list[int]:
+            return [update for update, bits in enumerate(fed) if bits & mask]
+
+        def anchored_by(mask: int) -> list[int]:
+            return [rule for rule, bits in enumerate(anchors) if bits & mask]
+
+        self.signatures = SignatureTable(
+            max(1, -(-len(streams) // 64)), self.layout.record_bits, updates or fed_by, anchored_by,
+            lambda mask: bool(mask & disarms),
+        )  # fmt: skip
+
+    def store(self) -> RowStore:
+        """Rows of one shard, none yet."""
+        return RowStore(self.layout, self.tables, self.periods)
+
+
+class PlanTables:
+    """Tables for all rows of a plan.
+
+    ``entity_numbers``: where an entity's feature is among the values that the kernels get of an event.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        unless = 0
+        for rule in plan.rules:
+            unless |= rule.unless_mask
+        triggers = [rule.trigger_mask for rule in plan.rules]
+        self.customer = RowTables(
+            plan, plan.customer, plan.programs, updates=None, anchors=triggers, disarms=unless
+        )
+        self.entities = {name: self._entity(name, features) for name, features in plan.entities.items()}
+        self.entity_numbers = {key: number for number, key in enumerate(entity_features(plan.entities))}
+        self.records = make_records()
+
+    def _entity(self, name: str, features: FeatureSet) -> RowTables:
+        readers = [
+            (rule.trigger_mask, [index for entity, index in rule.entity_features if entity == name])
+            for rule in self.plan.rules
+        ]
+
+        def read_by(mask: int) -> list[int]:
+            return sorted({index for triggers, indices in readers if triggers & mask for index in indices})
+
+        return RowTables(self.plan, features, Programs(), updates=read_by, anchors=(), disarms=0)
