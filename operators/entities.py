@@ -103,5 +103,5 @@ class _EntityField:
             if isinstance(value, int):
                 fits = -(1 << 63) <= value < 1 << 63
                 step.entity_kind[i, feature] = WHOLE if fits else BIG_WHOLE
-                step.entity_integer[i, feature] = value if fits else 0
+                step.entity_integer[i, feature] = value if fits else value - int(step.entity_double[i, feature])
         return step

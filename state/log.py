@@ -40,7 +40,7 @@ class Memory(NamedTuple):
 
     ``fixed``: int64[rows, row words], with ``doubles`` the same memory as float64; ``pool``: the logs; ``free``: by
     size class the offset of the first freed block (0 for none), each of which begins with the next one's.
-    ``object_numbers``: float64[objects], the value of an object that is a number, else NaN.
+    ``object_numbers``, ``object_rests``: float64[objects], the value of an object that is a number, in two parts, else NaN.
     """
 
     fixed: NDArray[np.int64]
@@ -50,6 +50,7 @@ class Memory(NamedTuple):
     counters: NDArray[np.int64]
     sizes: NDArray[np.int64]
     object_numbers: NDArray[np.float64]
+    object_rests: NDArray[np.float64]
     object_whole: NDArray[np.bool_]
 
 

@@ -115,19 +115,43 @@ def multiply_doubles(a: float, b: float) -> tuple[float, float]:
     return product, ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
 
 
+REST_SCALE = 2.0**-32
+"""What is no multiple of 1/10,000 is added up so much smaller, so that huge numbers that cancel don't overflow."""
+
+
 @compiled
 def sum_value(hi: int, lo: int, rest: float, rest_low: float) -> float:
-    """A sum of units and of doubles as one double."""
+    """A sum of units and of (scaled) doubles as one double."""
     if rest == 0.0 and rest_low == 0.0:
         return units_to_double(hi, lo)
     if hi == 0 and lo == 0:
-        return rest + rest_low
+        return (rest + rest_low) / REST_SCALE
     units = units_to_double(hi, lo)
-    high, low = add_double(rest, rest_low, units)
+    high, low = add_double(rest, rest_low, units * REST_SCALE)
     if hi == lo >> 63 and -9007199254740992 <= lo <= 9007199254740992:
         product, error = multiply_doubles(units, 10_000.0)
-        low += ((float(lo) - product) - error) / _SCALE  # what the division lost
-    return high + low
+        low += ((float(lo) - product) - error) / _SCALE * REST_SCALE  # what the division lost
+    return (high + low) / REST_SCALE
+
+
+@compiled
+def in_two_parts(hi: int, lo: int) -> tuple[float, float]:
+    """A non-negative 128-bit integer as a sum of two doubles."""
+    high, low = (hi >> 32) * 79228162514264337593543950336.0, 0.0
+    high, low = add_double(high, low, (hi & _LOW) * _TWO_64)
+    high, low = add_double(high, low, ((lo >> 32) & _LOW) * 4294967296.0)
+    return add_double(high, low, float(lo & _LOW))
+
+
+@compiled
+def root_over(high: float, low: float, divisor: float) -> float:
+    """The root of a positive number in two parts, divided; the double nearest to it but in the rarest cases."""
+    root = math.sqrt(high)
+    product, error = multiply_doubles(root, root)
+    root_low = ((high - product) - error + low) / (2.0 * root)
+    value = root / divisor
+    product, error = multiply_doubles(value, divisor)
+    return value + ((root - product) - error + root_low) / divisor
 
 
 @compiled
@@ -141,10 +165,12 @@ def deviation_of_units(n: int, hi: int, lo: int, squares_hi: int, squares_lo: in
         b_hi, b_lo = square_128(abs(lo))
         b_hi, b_lo = negate_128(b_hi, b_lo)
         s_hi, s_lo = add_128(a_hi, a_lo, b_hi, b_lo)
-        spread = to_double(s_hi, s_lo)
-    else:
-        total = to_double(hi, lo)
-        spread = to_double(squares_hi, squares_lo) * n - total * total
+        if s_hi == 0 and s_lo == 0:
+            return 0.0
+        spread, spread_low = in_two_parts(s_hi, s_lo)
+        return root_over(spread, spread_low, float(n) * _SCALE)
+    total, spread = to_double(hi, lo), to_double(squares_hi, squares_lo)
+    spread = spread * n - total * total
     return math.sqrt(spread) / (float(n) * _SCALE) if spread > 0 else 0.0
 
 
@@ -156,8 +182,8 @@ def deviation_of_doubles(n: int, total: float, total_low: float, squares: float,
     b, b_low = multiply_doubles(total, total)
     b_low += 2.0 * total * total_low
     spread, low = add_double(a, a_low, -b)
-    spread += low - b_low
-    return math.sqrt(spread) / n if spread > abs(a) * 1e-28 else 0.0
+    spread, low = add_double(spread, low, -b_low)
+    return root_over(spread, low, float(n)) if spread > abs(a) * 1e-28 else 0.0
 
 
 @compiled

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from state.compiled import compiled
 from state.log import TIME_SHIFT, Memory, Words, bounds
 from state.numbers import (
+    REST_SCALE,
     add_128,
     add_double,
     deviation_of_doubles,
@@ -33,8 +34,8 @@ from state.tables import (
 )  # fmt: skip
 
 NULL, WHOLE, NUMBER, BOOLEAN, OBJECT, BIG_WHOLE, UNKNOWN = range(7)
-"""Kinds of values: an int64, a double, 0 or 1, the number of an object, an integer beyond int64 (as a double), and what
-the kernels cannot tell."""
+"""Kinds of values: an int64, a double, 0 or 1, the number of an object, an integer beyond int64 (a double and what it
+lacks), and what the kernels cannot tell."""
 
 NULL_WORD, WHOLE_WORD, DECIMAL_WORD, BOOLEAN_WORD, OBJECT_WORD = range(5)
 """Kinds of scalar words (``state.words``)."""
@@ -111,11 +112,18 @@ def number_of(memory: Memory, word: int) -> float:
 
 
 @compiled
+def rest_of(memory: Memory, word: int) -> float:
+    """What ``number_of`` lost."""
+    return memory.object_rests[word >> 3] if word & 7 == OBJECT_WORD else 0.0
+
+
+@compiled
 def is_less(memory: Memory, a: int, b: int) -> bool:
     """``a < b`` of two words that are numbers."""
     if a & 7 != OBJECT_WORD and b & 7 != OBJECT_WORD:
         return (a >> 3) < (b >> 3)
-    return number_of(memory, a) < number_of(memory, b)
+    x, y = number_of(memory, a), number_of(memory, b)
+    return x < y or (x == y and rest_of(memory, a) < rest_of(memory, b))
 
 
 @compiled
@@ -125,12 +133,16 @@ def sum_result(floats: int, hi: int, lo: int, rest: float, rest_low: float) -> V
     if floats == 0:
         if rest == 0.0 and hi == lo >> 63:
             return WHOLE, lo // _SCALE, float(lo // _SCALE)
-        if abs(value) < 9e18:
-            if rest == 0.0:
-                return BIG_WHOLE, 0, value
-            whole = np.int64(rest) + np.int64(rest_low)
-            return WHOLE, whole + lo // _SCALE, float(whole + lo // _SCALE)
-        return (BIG_WHOLE, 0, value) if np.isfinite(value) else (NULL, 0, 0.0)
+        if not np.isfinite(value):
+            return NULL, 0, 0.0
+        if hi != lo >> 63:
+            return BIG_WHOLE, 0, value
+        high, low = add_double(rest, rest_low, float(lo // _SCALE) * REST_SCALE)
+        high, low = high / REST_SCALE, low / REST_SCALE
+        if abs(high) < 9e18:
+            whole = np.int64(high) + np.int64(low)
+            return WHOLE, whole, float(whole)
+        return BIG_WHOLE, np.int64(low) if abs(low) < 9e18 else 0, high
     return (NUMBER, 0, value) if np.isfinite(value) else (NULL, 0, 0.0)
 
 
@@ -197,7 +209,8 @@ def read_numbers(memory: Memory, feature: Words, offset: int, first: int, end: i
         if x & 7 == OBJECT_WORD:
             doubles = True
             floats += 0 if memory.object_whole[x >> 3] else 1
-            rest, rest_low = add_double(rest, rest_low, memory.object_numbers[x >> 3])
+            rest, rest_low = add_double(rest, rest_low, memory.object_numbers[x >> 3] * REST_SCALE)
+            rest, rest_low = add_double(rest, rest_low, memory.object_rests[x >> 3] * REST_SCALE)
             continue
         units = x >> 3
         floats += 1 if x & 7 == DECIMAL_WORD else 0
@@ -239,7 +252,7 @@ def spread_of_doubles(memory: Memory, feature: Words, offset: int, first: int, e
         total, total_low = add_double(total, total_low, x)
         square, square_low = multiply_doubles(x, x)
         squares, squares_low = add_double(squares, squares_low, square)
-        squares_low += square_low
+        squares, squares_low = add_double(squares, squares_low, square_low)
     value = deviation_of_doubles(n, total, total_low, squares, squares_low)
     return (NUMBER, 0, value) if np.isfinite(value) else (NULL, 0, 0.0)
 

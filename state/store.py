@@ -59,7 +59,7 @@ class RowStore:
         counters[0] = 1  # offset 0 stands for no block
         self.memory = Memory(
             fixed, fixed.view(np.float64), np.zeros(_FIRST_POOL_WORDS, np.int64), np.zeros(len(sizes), np.int64), counters,
-            sizes, np.full(16, math.nan), np.zeros(16, np.bool_),
+            sizes, np.full(16, math.nan), np.zeros(16), np.zeros(16, np.bool_),
         )  # fmt: skip
         updates, features = len(tables.updates), len(tables.features)
         self._undo = np.zeros(layout.row_words, np.int64)
@@ -134,11 +134,14 @@ class RowStore:
             numbers = np.full(capacity, math.nan)
             numbers[:number] = memory.object_numbers
             self.memory = memory._replace(
-                object_numbers=numbers, object_whole=_grown(memory.object_whole, capacity)
+                object_numbers=numbers, object_rests=_grown(memory.object_rests, capacity),
+                object_whole=_grown(memory.object_whole, capacity)
             )
         if isinstance(value, int | float) and not isinstance(value, bool):
             try:
                 self.memory.object_numbers[number] = float(value)
+                if math.isfinite(value):
+                    self.memory.object_rests[number] = float(value - int(float(value))) if isinstance(value, int) else 0.0
             except OverflowError:
                 self.memory.object_numbers[number] = math.copysign(math.inf, value)
             self.memory.object_whole[number] = isinstance(value, int)
@@ -206,7 +209,7 @@ class RowStore:
         if kind == BOOLEAN:
             return bool(integer)
         if kind == BIG_WHOLE:
-            return int(double)
+            return int(double) + integer
         assert kind == OBJECT
         return self.objects[integer]
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from state.compiled import compiled
 from state.log import POOL_USED, TIME_SHIFT, Memory, Words, bounds, make_room, open_place, size_class
 from state.machine import FALSE, advance_run, holds, read
-from state.numbers import add_128, add_double, multiply_128, multiply_doubles
-from state.reads import OBJECT_WORD, DECIMAL_WORD, Step, is_less, is_number, number_of
+from state.numbers import REST_SCALE, add_128, add_double, multiply_128, multiply_doubles
+from state.reads import OBJECT_WORD, DECIMAL_WORD, Step, is_less, is_number, number_of, rest_of
 from state.tables import (
     ADD_CONDITION, ADD_TOTALS, COUNT_RUN, HAS_PROFILE, MAY_BE_ARMED, MAY_HAVE_TICKETS, R_FLAGS, SET_LATEST,
     STEP_SEQUENCE, T_DOUBLE_SQUARES, T_DOUBLE_SQUARES_LOW, T_DOUBLES, T_DOUBLES_LOW, T_FLOATS, T_HI, T_HIGHEST, T_LO,
@@ -296,7 +296,10 @@ def add_to_totals(memory: Memory, row: int, at: int, word: int, length: int) -> 
     if word & 7 == OBJECT_WORD:
         fixed[at + T_FLOATS] += (1 << 32) + (0 if memory.object_whole[word >> 3] else 1)
         doubles[at + T_REST], doubles[at + T_REST_LOW] = add_double(
-            doubles[at + T_REST], doubles[at + T_REST_LOW], x
+            doubles[at + T_REST], doubles[at + T_REST_LOW], x * REST_SCALE
+        )
+        doubles[at + T_REST], doubles[at + T_REST_LOW] = add_double(
+            doubles[at + T_REST], doubles[at + T_REST_LOW], rest_of(memory, word) * REST_SCALE
         )
     else:
         units = word >> 3
@@ -313,4 +316,4 @@ def add_to_totals(memory: Memory, row: int, at: int, word: int, length: int) -> 
         )
         square, square_low = multiply_doubles(x, x)
         high, low = add_double(doubles[at + T_DOUBLE_SQUARES], doubles[at + T_DOUBLE_SQUARES_LOW], square)
-        doubles[at + T_DOUBLE_SQUARES], doubles[at + T_DOUBLE_SQUARES_LOW] = high, low + square_low
+        doubles[at + T_DOUBLE_SQUARES], doubles[at + T_DOUBLE_SQUARES_LOW] = add_double(high, low, square_low)
