@@ -31,29 +31,26 @@ class PeriodTable:
 
     def __init__(self, kinds: Sequence[tuple[str, str]]) -> None:
         self._readers = [_reader(period, timezone) for period, timezone in kinds]
+        self._nothing = [(0, 0)] * len(kinds)
         self._known: dict[int, list[_Reading] | None] = {}
 
     def of(self, times_ms: Words) -> tuple[Words, Words]:
         """Numbers and starts, int64[n, kinds] each, of times in ascending order."""
-        shape = len(times_ms), len(self._readers)
-        numbers, starts = np.empty(shape, np.int64), np.empty(shape, np.int64)
         if not self._readers or not len(times_ms):
-            return numbers, starts
+            empty = np.empty((len(times_ms), len(self._readers)), np.int64)
+            return empty, empty
         spans = times_ms // _SPAN_MS
-        edges = [0, *(np.flatnonzero(spans[1:] != spans[:-1]) + 1).tolist(), len(spans)]
-        for first, end in zip(edges, edges[1:], strict=False):
-            readings = self._readings(int(spans[first]))
-            if readings is None:  # some period ends within the span
-                for i in range(first, end):
-                    self._fill(numbers, starts, slice(i, i + 1), [read(int(times_ms[i])) for read in self._readers])
-            else:
-                self._fill(numbers, starts, slice(first, end), readings)
+        first = np.concatenate([[0], np.flatnonzero(spans[1:] != spans[:-1]) + 1])
+        readings = [self._readings(span) for span in spans[first].tolist()]
+        table = np.array([reading or self._nothing for reading in readings], np.int64)
+        counts = np.diff(first, append=len(spans))
+        numbers = np.repeat(table[:, :, 0], counts, axis=0)
+        starts = np.repeat(table[:, :, 1], counts, axis=0)
+        for place, reading in enumerate(readings):
+            if reading is None:  # some period ends within the span
+                for i in range(int(first[place]), int(first[place] + counts[place])):
+                    numbers[i], starts[i] = zip(*(read(int(times_ms[i])) for read in self._readers), strict=True)
         return numbers, starts
-
-    @staticmethod
-    def _fill(numbers: Words, starts: Words, part: slice, readings: Sequence[_Reading]) -> None:
-        for kind, (number, start_ms) in enumerate(readings):
-            numbers[part, kind], starts[part, kind] = number, start_ms
 
     def _readings(self, span: int) -> list[_Reading] | None:
         if span not in self._known:
