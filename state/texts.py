@@ -74,6 +74,11 @@ class Texts:
             at = _gather(part.buffer, part.starts, part.lengths, buffer, at)
         return cls(buffer, starts, lengths)
 
+    @property
+    def address(self) -> int:
+        """Where the buffer is, for kernels; keep the column alive meanwhile."""
+        return int(self.buffer.ctypes.data)
+
     def __len__(self) -> int:
         return len(self.starts)
 

@@ -12,6 +12,7 @@ from operators.column_masks import ColumnMasks
 from operators.columnise import Columniser, hash_column
 from operators.decode import Decoder, PartitionClock
 from operators.match import MaskBuilder
+from operators.read_columns import ColumnReader
 from rules.load import load_rules
 from rules.model import STREAMS
 from rules.plan import ColumnLayout
@@ -142,7 +143,8 @@ def test_columns_are_what_the_lists_are(plan, monkeypatch, limit, as_parts):
     decoder = Decoder(plan.fields, lateness_ms=10_000, max_jump_ms=366 * 86_400_000, annotate=annotate)
     builder = MaskBuilder(plan.matchers)
     columniser = Columniser(layout, ColumnMasks(matchers), KEY)
-    clock = PartitionClock()
+    reader = ColumnReader(plan.fields, decoder, columniser)
+    clock, other_clock = PartitionClock(), PartitionClock()
     matched = 0
     for _ in range(60):
         lines = [chance.choice((make_line, make_event))(chance) for _ in range(chance.randrange(60))]
@@ -152,6 +154,10 @@ def test_columns_are_what_the_lists_are(plan, monkeypatch, limit, as_parts):
         events = decoded.events
         masks = builder.masks(events.stream, events.values)
         check(columniser.batch(decoded), events, layout, masks)
+        read = reader.read(lines, "f", 1, other_clock)
+        check(read.events, events, layout, masks)
+        assert (read.dead_letters, read.blank_lines) == (decoded.dead_letters, decoded.blank_lines)
+        assert other_clock == clock
         for mask in masks:
             matched |= mask
     assert matched.bit_count() >= len(SELECTORS.strip().splitlines()) - NEVER
