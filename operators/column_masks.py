@@ -95,20 +95,25 @@ class TextParts:
         self.choices: dict[str, int] = {}
         self._chosen = 0  # the bits that only a choice leaves standing
         self.tests: list[tuple[int, Part]] = []
+        self._present = self._absent = 0  # the bits that only a text and only null leave standing
         for index, part in parts:
-            if part.choices is None or self._chosen >> index & 1:
-                self.tests.append((1 << index, part))
-                continue
-            self._chosen |= 1 << index
-            for text in part.choices:
-                self.choices[text] = self.choices.get(text, 0) | 1 << index
+            bit = 1 << index
+            if part.present is not None:
+                self._present |= bit if part.present else 0
+                self._absent |= 0 if part.present else bit
+            elif part.choices is None or self._chosen & bit:
+                self.tests.append((bit, part))
+            else:
+                self._chosen |= bit
+                for text in part.choices:
+                    self.choices[text] = self.choices.get(text, 0) | bit
         self._memo: dict[Any, int] | None = None
         self._rows = _Rows(words)
         if self.tests:
             self._memo = _Memo(self.evaluate, self._rows)
         else:
-            self._rows.add(~self._chosen)
-            self._row_of = {text: self._rows.add(self.evaluate(text)) for text in self.choices}
+            self._rows.add(self.evaluate_unknown())
+            self._row_of = {text: self._rows.add(self.evaluate(text)) for text in (None, *self.choices)}
 
     def narrow(self, masks: Masks, columns: Mapping[int, Column]) -> None:
         """Take away the bits of the selectors that the events' values rule out."""
@@ -120,9 +125,9 @@ class TextParts:
         and_rows(masks, self._rows.table(), rows)
         self._rows.forget_passing()
 
-    def evaluate_null(self) -> int:
-        """The bits that an event without these texts has left, as far as the choices say."""
-        return ~self._chosen
+    def evaluate_unknown(self) -> int:
+        """The bits that a text has left that is no choice, without the tests."""
+        return ~(self._chosen | self._absent)
 
     def evaluate(self, key: Any) -> int:
         """The bits that the texts (or nulls) of an event do not rule out."""
@@ -131,9 +136,10 @@ class TextParts:
         for column, text in zip(self.columns, texts, strict=True):
             values[column] = text
         one = tuple(values)
-        left = ~self._chosen
-        if self.choices:
-            left |= self.choices.get(key, 0)
+        if key is None:
+            left = ~(self._chosen | self._present)
+        else:
+            left = ~(self._chosen & ~self.choices.get(key, 0) | self._absent)
         for bit, part in self.tests:
             if left & bit and not part.test(one):
                 left &= ~bit
@@ -247,7 +253,7 @@ def mask_row(mask: int, words: int) -> npt.NDArray[np.uint64]:
     return np.array([mask >> _WORD_BITS * word & ones for word in range(words)], np.uint64)
 
 
-def ask(masks: Masks, index: int, part: Part, columns: Mapping[int, Column]) -> None:
+def ask(masks: Masks, index: int, part: Part, columns: Mapping[int, Any]) -> None:
     """Ask the part's test of the events that still have bit ``index``."""
     word, bit = index // _WORD_BITS, np.uint64(1 << index % _WORD_BITS)
     left = np.flatnonzero(masks[:, word] & bit)

@@ -62,7 +62,7 @@ def identity(address: int, size: int) -> tuple[np.uint64, np.uint64]:
 @compiled
 def slot_of(first: np.uint64, last: np.uint64, seed: np.uint64) -> int:
     """The slot of a name among ``SLOTS``."""
-    return np.int64((((first * _MIX_1) ^ (last * _MIX_2) ^ seed) * _MIX_3) >> _52)
+    return np.int64((((first * _MIX_1) ^ (last * _MIX_2) ^ seed) * _MIX_3) >> _52)  # type: ignore[return-value]
 
 
 @compiled
@@ -103,7 +103,7 @@ def scan(
             first, last = identity(at + 1, size)
             key = np.int64(slots[slot_of(first, last, seed)])
             if key >= 0 and (names[key, 0] != first or names[key, 1] != last or name_sizes[key] != size):
-                key = -1
+                key = np.int64(-1)
             at = _skip_blanks(key_end + 1)
             if load8(at) != _COLON:
                 break
@@ -153,7 +153,7 @@ def _string_end(at: int) -> int:
             at += 8
             continue
         special &= ~special + _ONE
-        at += np.int64(((special >> _7) * _INDEX) >> _56)
+        at += np.int64(((special >> _7) * _INDEX) >> _56)  # type: ignore[assignment]
         byte = load8(at)
         if byte == _QUOTE:
             return at

@@ -28,17 +28,19 @@ class SpanMasks:
     def __init__(self, masks: ColumnMasks, key: Key) -> None:
         self._words = masks.words
         self._streams = masks.streams
-        self._texts = [[_SpanTexts(texts, masks.words, key) for texts in stream.texts] for stream in masks.streams]
+        texts = [[_SpanTexts(one, masks.words, key) for one in stream.texts] for stream in masks.streams]
+        # What costs nothing in Python goes first: it spares events the rest.
+        self._texts = [sorted(some, key=lambda one: not one.only_choices) for some in texts]
 
     def masks(self, stream: int, count: int, columns: Mapping[int, SpanColumn]) -> Masks:
         """The masks (uint64[count, words]) of ``count`` events of one stream."""
         parts = self._streams[stream]
         masks = np.empty((count, self._words), np.uint64)
         masks[:] = parts.base
-        for texts in self._texts[stream]:
-            texts.narrow(masks, columns)
         for numbers in parts.numbers:
             _narrow_by_number(masks, numbers, columns)
+        for texts in self._texts[stream]:
+            texts.narrow(masks, columns)
         for index, part in parts.others:
             ask(masks, index, part, columns)
         return masks
@@ -52,51 +54,65 @@ class _SpanTexts:
     """The rows of ``TextParts`` by the hash of the texts; row 0 is for every text that is no choice."""
 
     def __init__(self, parts: TextParts, words: int, key: Key) -> None:
+        self.only_choices = not parts.tests
         self._parts = parts
         self._words = words
         self._table = _HashTable()
-        self._kept: list[npt.NDArray[np.uint64]] = [mask_row(parts.evaluate_null(), words)]
-        self._rows: Masks = np.array(self._kept)
-        self._only_choices = not parts.tests
-        if self._only_choices:
-            for text in parts.choices:
-                self._keep(value_hash(text, key), parts.evaluate(text))
+        self._rows: Masks = np.array([mask_row(parts.evaluate_unknown(), words)])
+        bits = 0
+        for bit, _ in parts.tests:
+            bits |= bit
+        self._tested = mask_row(bits, words)
+        if len(parts.columns) == 1:
+            texts = [None, *parts.choices]
+            self._keep([value_hash(text, key) for text in texts], [parts.evaluate(text) for text in texts])
 
     def narrow(self, masks: Masks, columns: Mapping[int, SpanColumn]) -> None:
         """Take away the bits of the selectors that the events' texts rule out."""
         used = [columns[column] for column in self._parts.columns]
+        if self.only_choices:
+            rows = self._table.find(used[0].hashes())
+            rows[rows < 0] = 0
+            and_rows(masks, self._rows, rows)
+            return
         hashes = reduce(_mixed, [column.hashes() for column in used])
         rows = self._table.find(hashes)
-        passing: list[npt.NDArray[np.uint64]] = []
-        if self._only_choices:
-            rows[rows < 0] = 0
-        else:
-            self._add_new(hashes, rows, used, passing)
-        if len(self._rows) < len(self._kept):
-            self._rows = np.array(self._kept)
-        and_rows(masks, np.concatenate([self._rows, passing[::-1]]) if passing else self._rows, rows)
+        missing = np.flatnonzero(rows < 0)
+        if not len(missing):
+            and_rows(masks, self._rows, rows)
+            return
+        # Row 0 is all that is to be said of an event without a bit that a test could take.
+        undecided = (masks[missing] & self._tested & self._rows[0]).any(axis=1)
+        rows[missing[~undecided]] = 0
+        passing = self._add_new(missing[undecided].tolist(), hashes, rows, used)
+        and_rows(masks, np.concatenate([self._rows, passing]) if len(passing) else self._rows, rows)
 
     def _add_new(
-        self, hashes: Hashes, rows: npt.NDArray[np.int64], used: list[SpanColumn], passing: list[npt.NDArray[np.uint64]]
-    ) -> None:
-        fresh: dict[int, int] = {}
-        for i in np.flatnonzero(rows < 0).tolist():
-            number = int(hashes[i])
-            if number not in fresh:
+        self, missing: list[int], hashes: Hashes, rows: npt.NDArray[np.int64], used: list[SpanColumn]
+    ) -> Masks:
+        """Find the rows of texts that are not in the table; those that don't go into it have negative numbers."""
+        kept: dict[int, int] = {}
+        passing: dict[int, int] = {}
+        room = match.MEMO_LIMIT - len(self._rows)
+        places = []
+        for i, number in zip(missing, hashes[missing].tolist(), strict=True):
+            if number not in kept and number not in passing:
                 texts = [column[i] for column in used]
                 mask = self._parts.evaluate(texts[0] if len(texts) == 1 else tuple(texts))
                 short = all(len(text or "") <= match.MEMO_TEXT_CODE_POINTS for text in texts)
-                if short and len(self._kept) < match.MEMO_LIMIT:
-                    fresh[number] = self._keep(number, mask)
-                else:
-                    passing.append(mask_row(mask, self._words))
-                    fresh[number] = -len(passing)
-            rows[i] = fresh[number]
+                (kept if short and len(kept) < room else passing)[number] = mask
+            places.append(number)
+        first = len(self._rows)
+        numbers = {number: first + k for k, number in enumerate(kept)}
+        numbers |= {number: k - len(passing) for k, number in enumerate(passing)}
+        rows[missing] = [numbers[number] for number in places]
+        self._keep(list(kept), list(kept.values()))
+        return np.array([mask_row(mask, self._words) for mask in passing.values()], np.uint64).reshape(-1, self._words)
 
-    def _keep(self, number: int, mask: int) -> int:
-        self._kept.append(mask_row(mask, self._words))
-        self._table.add(number, len(self._kept) - 1)
-        return len(self._kept) - 1
+    def _keep(self, hashes: list[int], masks: list[int]) -> None:
+        if hashes:
+            self._table.add(hashes, len(self._rows))
+            self._rows = np.concatenate([self._rows, [mask_row(mask, self._words) for mask in masks]])
 
 
 class _HashTable:
@@ -113,16 +129,19 @@ class _HashTable:
         _find(self._hashes, self._numbers, hashes, found)
         return found
 
-    def add(self, number: int, value: int) -> None:
-        """Add a hash that is not there."""
-        self._count += 1
-        if 2 * self._count > len(self._hashes):
-            old_hashes, old_numbers = self._hashes, self._numbers
-            self._hashes = np.zeros(2 * len(old_hashes), np.uint64)
-            self._numbers = np.full(2 * len(old_hashes), -1, np.int64)
-            there = old_numbers >= 0
-            _insert(self._hashes, self._numbers, old_hashes[there], old_numbers[there])
-        _insert(self._hashes, self._numbers, np.array([number], np.uint64), np.array([value], np.int64))
+    def add(self, hashes: list[int], first: int) -> None:
+        """Add hashes that are not there, with consecutive numbers from ``first``."""
+        self._count += len(hashes)
+        size = len(self._hashes)
+        while 2 * self._count > size:
+            size *= 2
+        if size > len(self._hashes):
+            there = self._numbers >= 0
+            old = self._hashes[there], self._numbers[there]
+            self._hashes, self._numbers = np.zeros(size, np.uint64), np.full(size, -1, np.int64)
+            _insert(self._hashes, self._numbers, *old)
+        numbers = np.arange(first, first + len(hashes), dtype=np.int64)
+        _insert(self._hashes, self._numbers, np.array(hashes, np.uint64), numbers)
 
 
 def _mixed(a: Hashes, b: Hashes) -> Hashes:

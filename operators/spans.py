@@ -82,7 +82,7 @@ def _hash_texts(
     others = False
     for i in range(len(kinds)):
         if kinds[i] == TEXT:
-            hashes[i] = max(_ONE, sip_hash(base + values[i], np.int64(sizes[i]), key_0, key_1, 1, 3))
+            hashes[i] = max(_ONE, sip_hash(base + values[i], int(sizes[i]), key_0, key_1, 1, 3))
         elif kinds[i] == ABSENT or kinds[i] == NULL:
             hashes[i] = 0
         else:

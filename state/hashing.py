@@ -114,7 +114,7 @@ def _sip_all(
     block_rounds: int, end_rounds: int, hashes: Hashes,
 ) -> None:  # fmt: skip
     for i in range(len(starts)):
-        hashes[i] = sip_hash(base + starts[i], np.int64(lengths[i]), key_0, key_1, block_rounds, end_rounds)
+        hashes[i] = sip_hash(base + starts[i], int(lengths[i]), key_0, key_1, block_rounds, end_rounds)
 
 
 @compiled
