@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from operators.scan import ABSENT, NULL, NUMBER, TEXT, Kinds
+from operators.scan import ABSENT, NULL, NUMBER, TEXT, TRUTH, Kinds
 from state.compiled import compiled
 from state.exact import SCALE
 from state.hashing import Hashes, Key, sip_hash, value_hash
@@ -27,6 +27,7 @@ class SpanColumn:
         self._sizes = sizes
         self._key = key
         self._hashes: Hashes | None = None
+        self._only_texts = False
 
     def __len__(self) -> int:
         return len(self._kinds)
@@ -50,20 +51,30 @@ class SpanColumn:
 
     def hashes(self) -> Hashes:
         """The hashes of the values, 0 for null; as ``state.hashing.value_hash``."""
+        hashes = self._text_hashes()
+        if self._only_texts:
+            return hashes
+        hashes = hashes.copy()
+        others = np.flatnonzero((self._kinds == NUMBER) | (self._kinds == TRUTH))
+        words, places = np.unique(self._values[others], return_inverse=True)
+        found = [value_hash(to_python(word, ()), self._key) for word in words.tolist()]
+        hashes[others] = np.array(found, np.uint64)[places]
+        return hashes
+
+    def _text_hashes(self) -> Hashes:
+        """The hashes of the texts, 0 for null, 1 for what is no text."""
         if self._hashes is None:
             self._hashes = np.empty(len(self), np.uint64)
-            base = int(self._buffer.ctypes.data)
             keys = np.uint64(self._key[0]), np.uint64(self._key[1])
-            if _hash_texts(base, self._kinds, self._values, self._sizes, *keys, self._hashes):
-                for i in np.flatnonzero((self._kinds != TEXT) & (self._hashes != 0)).tolist():
-                    self._hashes[i] = value_hash(self[i], self._key)
+            base = int(self._buffer.ctypes.data)
+            self._only_texts = _hash_texts(base, self._kinds, self._values, self._sizes, *keys, self._hashes)
         return self._hashes
 
     def words(self, objects: list[Any]) -> Words:
         """The words; texts are added to the table ``objects``, equal ones once."""
         words = np.empty(len(self), np.int64)
         firsts = np.empty(len(self), np.int64)
-        count = _make_words(self._kinds, self._values, self.hashes(), len(objects), words, firsts)
+        count = _make_words(self._kinds, self._values, self._text_hashes(), len(objects), words, firsts)
         objects.extend([self[i] for i in firsts[:count].tolist()])
         return words
 
@@ -78,8 +89,8 @@ def _numbers(kinds: Kinds, values: Words, numbers: npt.NDArray[np.float64]) -> N
 def _hash_texts(
     base: int, kinds: Kinds, values: Words, sizes: Lengths, key_0: np.uint64, key_1: np.uint64, hashes: Hashes
 ) -> bool:
-    """Hash the texts; whether there are values that are no texts (their hash is 1 here)."""
-    others = False
+    """Hash the texts; whether there is nothing else but null (its hash is 1 here)."""
+    only_texts = True
     for i in range(len(kinds)):
         if kinds[i] == TEXT:
             hashes[i] = max(_ONE, sip_hash(base + values[i], int(sizes[i]), key_0, key_1, 1, 3))
@@ -87,8 +98,8 @@ def _hash_texts(
             hashes[i] = 0
         else:
             hashes[i] = 1
-            others = True
-    return others
+            only_texts = False
+    return only_texts
 
 
 @compiled
