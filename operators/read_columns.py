@@ -15,7 +15,8 @@ from operators.dead_letters import FUTURE_TS, DeadLetter
 from operators.decode import Decoded, Decoder, PartitionClock
 from operators.decode_slow import Fault
 from operators.event_schema import DEFAULT_CURRENCY
-from operators.scan import ABSENT, NO_CEILING, NULL, TEXT, advance, check, scan
+from operators.scan import ABSENT, NO_CEILING, NULL, TEXT, advance, scan
+from operators.scan_check import check
 from operators.scan_tables import ScanTables
 from operators.span_masks import SpanMasks
 from operators.spans import SpanColumn
@@ -86,7 +87,7 @@ class ColumnReader:
         events = self._of_scanned(raw, scanned, np.flatnonzero(scanned.taken & is_event), effective_ms)
         others = [(i, row) for i, row in zip(left, found, strict=True) if is_event[i]]
         if others:
-            events = self._with_others(events, others, lines, scanned, is_event, effective_ms)
+            events = self._with_others(events, others, raw, scanned, is_event, effective_ms)
         return ReadBatch(events, letters, sum(row is None for row in found))
 
     def _of_scanned(self, raw: Texts, scanned: _Scanned, rows: Any, effective_ms: Any) -> EventBatch:
@@ -120,15 +121,16 @@ class ColumnReader:
         )  # fmt: skip
 
     def _with_others(
-        self, events: EventBatch, others: list[tuple[int, Any]], lines: list[bytes], scanned: _Scanned, is_event: Any,
+        self, events: EventBatch, others: list[tuple[int, Any]], raw: Texts, scanned: _Scanned, is_event: Any,
         effective_ms: Any,
     ) -> EventBatch:  # fmt: skip
         places = np.array([i for i, _ in others], np.int64)
         decoded = Decoded(
-            self._decoder.layouts, [row for _, row in others], [lines[i] for i, _ in others],
+            self._decoder.layouts, [row for _, row in others], [],
             ts_ms=scanned.ts_ms[places], effective_ms=effective_ms[places],
         )  # fmt: skip
         batch = self._columniser.batch(decoded)
+        batch.raw = raw.take(places)
         if not len(events):
             return batch
         scanned_places = np.flatnonzero(scanned.taken & is_event)
