@@ -248,6 +248,7 @@ def _parts(matcher: Matcher) -> tuple[Part, ...]:
 
 
 def mask_row(mask: int, words: int) -> npt.NDArray[np.uint64]:
+    """A bit set as words of 64 bits."""
     ones = (1 << _WORD_BITS) - 1
     """A bit set as words."""
     return np.array([mask >> _WORD_BITS * word & ones for word in range(words)], np.uint64)

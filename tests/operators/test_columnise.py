@@ -163,6 +163,22 @@ def test_columns_are_what_the_lists_are(plan, monkeypatch, limit, as_parts):
     assert matched.bit_count() >= len(SELECTORS.strip().splitlines()) - NEVER
 
 
+def test_plain_messages_need_no_decoder_and_others_do(plan, monkeypatch):
+    decoder = Decoder(plan.fields, lateness_ms=0, max_jump_ms=0, annotate=None)
+    reader = ColumnReader(plan.fields, decoder, Columniser(layout_of(plan), ColumnMasks(plan.matchers), KEY))
+    start = b'{"stream":"click","event_id":"e","customer_id":"c","ts":1'
+    plain = [start + end for end in (b',"page":"\xe8\xbd\xac","duration_ms":1.5}', b' , "x" : null }\r', b',"y":-1e9}')]
+    others = [
+        start + end for end in (b',"page":"\\n"}', b',"page":1}', b',"duration_ms":1e2}', b',"x":[]}', b',"ts":2}')
+    ]
+    left = []
+    read_left_over = decoder.read_left_over
+    monkeypatch.setattr(decoder, "read_left_over", lambda lines, _: left.extend(lines) or read_left_over(lines, _))
+    events = reader.read(plain + others, "f", 1, PartitionClock()).events
+    assert [events.raw.bytes_at(i) for i in range(len(events))] == plain + others
+    assert left == others
+
+
 def test_nothing_gives_an_empty_batch_of_the_same_widths(plan):
     decoder = Decoder(plan.fields, lateness_ms=0, max_jump_ms=0, annotate=None)
     columniser = Columniser(layout_of(plan), ColumnMasks(plan.matchers), KEY)
