@@ -35,24 +35,26 @@ class ColumnMasks:
 
     def __init__(self, matchers: Sequence[Matcher]) -> None:
         self.words = max(1, -(-len(matchers) // _WORD_BITS))
-        self._streams = [_StreamMasks(code, matchers, self.words) for code in range(len(STREAMS))]
+        self.streams = [StreamMasks(code, matchers, self.words) for code in range(len(STREAMS))]
 
     def columns(self, stream: int) -> tuple[int, ...]:
         """The columns that the matchers of a stream look at."""
-        return self._streams[stream].columns
+        return self.streams[stream].columns
 
     def masks(self, stream: int, count: int, columns: Mapping[int, Column]) -> Masks:
         """The masks (uint64[count, words]) of ``count`` events of one stream, from its ``columns``."""
-        return self._streams[stream].masks(count, columns)
+        return self.streams[stream].masks(count, columns)
 
 
-class _StreamMasks:
+class StreamMasks:
+    """The matchers of one stream, by what their parts look at."""
+
     def __init__(self, stream: int, matchers: Sequence[Matcher], words: int) -> None:
         self._words = words
         bits = 0
         texts: dict[tuple[int, ...], list[tuple[int, Part]]] = {}
         numbers: dict[int, list[tuple[int, Part]]] = {}
-        self._others: list[tuple[int, Part]] = []
+        self.others: list[tuple[int, Part]] = []
         for index, matcher in enumerate(matchers):
             if matcher.stream != stream:
                 continue
@@ -66,68 +68,79 @@ class _StreamMasks:
                 elif part.texts and part.columns:
                     texts.setdefault(tuple(sorted(part.columns)), []).append((index, part))
                 elif part.columns:
-                    self._others.append((index, part))
-        self._base = _row(bits, words)
-        self._texts = [_Texts(columns, tests, words) for columns, tests in texts.items()]
-        self._numbers = [_Numbers(column, tests, words) for column, tests in numbers.items()]
-        used = {c for group in (*texts, *((n,) for n in numbers), *(p.columns for _, p in self._others)) for c in group}
+                    self.others.append((index, part))
+        self.base = mask_row(bits, words)
+        self.texts = [TextParts(columns, tests, words) for columns, tests in texts.items()]
+        self.numbers = [NumberParts(column, tests, words) for column, tests in numbers.items()]
+        used = {c for group in (*texts, *((n,) for n in numbers), *(p.columns for _, p in self.others)) for c in group}
         self.columns = tuple(sorted(used))
 
     def masks(self, count: int, columns: Mapping[int, Column]) -> Masks:
         masks = np.empty((count, self._words), np.uint64)
-        masks[:] = self._base
-        for texts in self._texts:
+        masks[:] = self.base
+        for texts in self.texts:
             texts.narrow(masks, columns)
-        for numbers in self._numbers:
+        for numbers in self.numbers:
             numbers.narrow(masks, columns)
-        for index, part in self._others:
-            _ask(masks, index, part, columns)
+        for index, part in self.others:
+            ask(masks, index, part, columns)
         return masks
 
 
-class _Texts:
+class TextParts:
     """The parts that look at the same text columns."""
 
     def __init__(self, columns: tuple[int, ...], parts: list[tuple[int, Part]], words: int) -> None:
-        self._columns = columns
-        self._choices: dict[str, int] = {}
+        self.columns = columns
+        self.choices: dict[str, int] = {}
         self._chosen = 0  # the bits that only a choice leaves standing
-        self._tests: list[tuple[int, Part]] = []
+        self.tests: list[tuple[int, Part]] = []
+        self._present = self._absent = 0  # the bits that only a text and only null leave standing
         for index, part in parts:
-            if part.choices is None or self._chosen >> index & 1:
-                self._tests.append((1 << index, part))
-                continue
-            self._chosen |= 1 << index
-            for text in part.choices:
-                self._choices[text] = self._choices.get(text, 0) | 1 << index
+            bit = 1 << index
+            if part.present is not None:
+                self._present |= bit if part.present else 0
+                self._absent |= 0 if part.present else bit
+            elif part.choices is None or self._chosen & bit:
+                self.tests.append((bit, part))
+            else:
+                self._chosen |= bit
+                for text in part.choices:
+                    self.choices[text] = self.choices.get(text, 0) | bit
         self._memo: dict[Any, int] | None = None
         self._rows = _Rows(words)
-        if self._tests:
-            self._memo = _Memo(self._evaluate, self._rows)
+        if self.tests:
+            self._memo = _Memo(self.evaluate, self._rows)
         else:
-            self._rows.add(~self._chosen)
-            self._row_of = {text: self._rows.add(self._evaluate(text)) for text in self._choices}
+            self._rows.add(self.evaluate_unknown())
+            self._row_of = {text: self._rows.add(self.evaluate(text)) for text in (None, *self.choices)}
 
     def narrow(self, masks: Masks, columns: Mapping[int, Column]) -> None:
-        keys = columns[self._columns[0]]
-        if len(self._columns) > 1:
-            keys = list(zip(*(columns[column] for column in self._columns), strict=True))
+        """Take away the bits of the selectors that the events' values rule out."""
+        keys = columns[self.columns[0]]
+        if len(self.columns) > 1:
+            keys = list(zip(*(columns[column] for column in self.columns), strict=True))
         found = map(self._row_of.get, keys, repeat(0)) if self._memo is None else map(self._memo.__getitem__, keys)
         rows = np.fromiter(found, np.int64, len(keys))
-        _and_rows(masks, self._rows.table(), rows)
+        and_rows(masks, self._rows.table(), rows)
         self._rows.forget_passing()
 
-    def _evaluate(self, key: Any) -> int:
+    def evaluate_unknown(self) -> int:
+        """The bits that a text has left that is no choice, without the tests."""
+        return ~(self._chosen | self._absent)
+
+    def evaluate(self, key: Any) -> int:
         """The bits that the texts (or nulls) of an event do not rule out."""
         texts = key if type(key) is tuple else (key,)
-        values: list[Any] = [None] * (max(self._columns) + 1)
-        for column, text in zip(self._columns, texts, strict=True):
+        values: list[Any] = [None] * (max(self.columns) + 1)
+        for column, text in zip(self.columns, texts, strict=True):
             values[column] = text
         one = tuple(values)
-        left = ~self._chosen
-        if self._choices:
-            left |= self._choices.get(key, 0)
-        for bit, part in self._tests:
+        if key is None:
+            left = ~(self._chosen | self._present)
+        else:
+            left = ~(self._chosen & ~self.choices.get(key, 0) | self._absent)
+        for bit, part in self.tests:
             if left & bit and not part.test(one):
                 left &= ~bit
         return left
@@ -147,9 +160,9 @@ class _Rows:
 
     def add(self, mask: int, passing: bool = False) -> int:
         if passing:
-            self._passing.append(_row(mask, self._words))
+            self._passing.append(mask_row(mask, self._words))
             return -len(self._passing)
-        self._kept.append(_row(mask, self._words))
+        self._kept.append(mask_row(mask, self._words))
         return len(self._kept) - 1
 
     def table(self) -> Masks:
@@ -167,11 +180,11 @@ class _Memo(dict[Any, int]):
 
     def __init__(self, evaluate: Callable[[Any], int], rows: _Rows) -> None:
         super().__init__()
-        self._evaluate = evaluate
+        self.evaluate = evaluate
         self._rows = rows
 
     def __missing__(self, key: Any) -> int:
-        mask = self._evaluate(key)
+        mask = self.evaluate(key)
         parts = key if type(key) is tuple else (key,)
         if len(self) >= match.MEMO_LIMIT or any(len(part or "") > match.MEMO_TEXT_CODE_POINTS for part in parts):
             return self._rows.add(mask, passing=True)
@@ -179,41 +192,42 @@ class _Memo(dict[Any, int]):
         return row
 
 
-class _Numbers:
+class NumberParts:
     """The comparisons of one number column with literals.
 
     k literals in order make 2k + 1 regions (between them, and each itself); the last row is for null.
     """
 
     def __init__(self, column: int, parts: list[tuple[int, Part]], words: int) -> None:
-        self._column = column
-        self._parts = parts
+        self.column = column
+        self.parts = parts
         comparisons = [(1 << index, *part.compare) for index, part in parts if part.compare is not None]
-        self._literals = np.unique(np.array([literal for _, _, literal in comparisons], np.float64))
-        place = {literal: 2 * i + 1 for i, literal in enumerate(self._literals.tolist())}
+        self.literals = np.unique(np.array([literal for _, _, literal in comparisons], np.float64))
+        place = {literal: 2 * i + 1 for i, literal in enumerate(self.literals.tolist())}
         rows = []
-        for region in range(2 * len(self._literals) + 1):
+        for region in range(2 * len(self.literals) + 1):
             ruled_out = 0
             for bit, op, literal in comparisons:
                 if not _HOLDS[op](region, place[literal]):
                     ruled_out |= bit
-            rows.append(_row(~ruled_out, words))
+            rows.append(mask_row(~ruled_out, words))
         of_null = 0
         for bit, op, _ in comparisons:
             of_null |= 0 if op == "!=" else bit
-        self._rows = np.array([*rows, _row(~of_null, words)])
+        self.rows = np.array([*rows, mask_row(~of_null, words)])
 
     def narrow(self, masks: Masks, columns: Mapping[int, Column]) -> None:
-        values = columns[self._column]
+        """Take away the bits of the selectors that the events' values rule out."""
+        values = columns[self.column]
         try:
             numbers = np.array(values, np.float64)  # null becomes NaN
         except OverflowError:
             numbers = np.full(1, np.inf)
         if len(numbers) != len(values) or np.any(np.abs(numbers) > _EXACT):
-            for index, part in self._parts:
-                _ask(masks, index, part, columns)
+            for index, part in self.parts:
+                ask(masks, index, part, columns)
             return
-        _and_regions(masks, self._rows, self._literals, numbers)
+        and_regions(masks, self.rows, self.literals, numbers)
 
 
 _HOLDS: dict[str, Callable[[int, int], bool]] = {
@@ -233,12 +247,14 @@ def _parts(matcher: Matcher) -> tuple[Part, ...]:
     return tuple(Part(one.test, one.columns, one.texts) for one in both if one is not None and one.test is not None)
 
 
-def _row(mask: int, words: int) -> npt.NDArray[np.uint64]:
+def mask_row(mask: int, words: int) -> npt.NDArray[np.uint64]:
+    """A bit set as words of 64 bits."""
     ones = (1 << _WORD_BITS) - 1
+    """A bit set as words."""
     return np.array([mask >> _WORD_BITS * word & ones for word in range(words)], np.uint64)
 
 
-def _ask(masks: Masks, index: int, part: Part, columns: Mapping[int, Column]) -> None:
+def ask(masks: Masks, index: int, part: Part, columns: Mapping[int, Any]) -> None:
     """Ask the part's test of the events that still have bit ``index``."""
     word, bit = index // _WORD_BITS, np.uint64(1 << index % _WORD_BITS)
     left = np.flatnonzero(masks[:, word] & bit)
@@ -251,7 +267,8 @@ def _ask(masks: Masks, index: int, part: Part, columns: Mapping[int, Column]) ->
 
 
 @compiled
-def _and_rows(masks: Masks, table: Masks, rows: npt.NDArray[np.int64]) -> None:
+def and_rows(masks: Masks, table: Masks, rows: npt.NDArray[np.int64]) -> None:
+    """Narrow each event's mask by its row of the table; negative rows count from the end."""
     for i in range(len(rows)):
         row = rows[i] if rows[i] >= 0 else rows[i] + len(table)
         for word in range(masks.shape[1]):
@@ -259,9 +276,10 @@ def _and_rows(masks: Masks, table: Masks, rows: npt.NDArray[np.int64]) -> None:
 
 
 @compiled
-def _and_regions(
+def and_regions(
     masks: Masks, table: Masks, literals: npt.NDArray[np.float64], numbers: npt.NDArray[np.float64]
 ) -> None:
+    """Narrow each event's mask by the row of the region in which its number lies."""
     null = len(table) - 1
     for i in range(len(numbers)):
         x = numbers[i]

@@ -35,14 +35,13 @@ class Columniser:
     """
 
     def __init__(self, layout: ColumnLayout, masks: ColumnMasks, key: Key) -> None:
-        self._masks = masks
-        self._key = key
-        self._words = [layout.words.get(stream, ()) for stream in STREAMS]
-        self._hashes = [layout.hashes.get(stream, ()) for stream in STREAMS]
-        self._widths = (max(map(len, self._words)), max(map(len, self._hashes)))
-        self._read = [
-            tuple(sorted({*masks.columns(code), *self._words[code], *self._hashes[code]}))
-            for code in range(len(STREAMS))
+        self.masks = masks
+        self.key = key
+        self.words = [layout.words.get(stream, ()) for stream in STREAMS]
+        self.hashes = [layout.hashes.get(stream, ()) for stream in STREAMS]
+        self.widths = (max(map(len, self.words)), max(map(len, self.hashes)))
+        self.read = [
+            tuple(sorted({*masks.columns(code), *self.words[code], *self.hashes[code]})) for code in range(len(STREAMS))
         ]
 
     def batch(self, decoded: Decoded) -> EventBatch:
@@ -50,7 +49,7 @@ class Columniser:
         rows = decoded.rows
         count = len(rows)
         if not count:
-            return EventBatch.empty(self._masks.words, *self._widths)
+            return EventBatch.empty(self.masks.words, *self.widths)
         objects: list[Any] = []
         types = set(map(type, rows))
         if len(types) == 1:
@@ -67,7 +66,7 @@ class Columniser:
             masks=masks,
             words=words,
             hashes=hashes,
-            customer_hash=text_hashes(customer_id, self._key),
+            customer_hash=text_hashes(customer_id, self.key),
             event_id=Texts.from_strings([row.event_id for row in rows]),
             customer_id=customer_id,
             raw=Texts.from_lines(decoded.raw, decoded.joined),
@@ -80,9 +79,9 @@ class Columniser:
         count = len(rows)
         codes = {kind: layouts[kind].code for kind in types}
         stream = np.fromiter(map(codes.__getitem__, map(type, rows)), np.uint8, count)
-        masks = np.empty((count, self._masks.words), np.uint64)
-        words = np.empty((count, self._widths[0]), np.int64)
-        hashes = np.empty((count, self._widths[1]), np.uint64)
+        masks = np.empty((count, self.masks.words), np.uint64)
+        words = np.empty((count, self.widths[0]), np.int64)
+        hashes = np.empty((count, self.widths[1]), np.uint64)
         for kind in types:
             places = np.flatnonzero(stream == codes[kind])
             chosen = itemgetter(*places.tolist())(rows)
@@ -94,14 +93,14 @@ class Columniser:
         self, layout: StreamLayout, rows: Sequence[Any], objects: list[Any]
     ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64], Hashes]:
         count, code = len(rows), layout.code
-        columns = layout.columns(rows, self._read[code])
-        words = np.zeros((count, self._widths[0]), np.int64)
-        for slot, column in enumerate(self._words[code]):
+        columns = layout.columns(rows, self.read[code])
+        words = np.zeros((count, self.widths[0]), np.int64)
+        for slot, column in enumerate(self.words[code]):
             words[:, slot] = encode(columns[column], objects)
-        hashes = np.zeros((count, self._widths[1]), np.uint64)
-        for slot, column in enumerate(self._hashes[code]):
-            hashes[:, slot] = hash_column(columns[column], self._key)
-        return self._masks.masks(code, count, columns), words, hashes
+        hashes = np.zeros((count, self.widths[1]), np.uint64)
+        for slot, column in enumerate(self.hashes[code]):
+            hashes[:, slot] = hash_column(columns[column], self.key)
+        return self.masks.masks(code, count, columns), words, hashes
 
 
 def hash_column(values: Sequence[Any], key: Key) -> Hashes:

@@ -104,10 +104,10 @@ class Decoder:
         unknown = set(fields) - set(STREAMS)
         if unknown:
             raise ValueError(f"unknown stream {sorted(unknown)[0]!r}")
-        self._lateness_ms = lateness_ms
-        self._max_jump_ms: float = max_jump_ms or math.inf
+        self.lateness_ms = lateness_ms
+        self.max_jump_ms: float = max_jump_ms or math.inf
         layouts = [StreamLayout(stream, tuple(fields.get(stream, ())), annotate) for stream in STREAMS]
-        self._layouts = {layout.struct: layout for layout in layouts}
+        self.layouts = {layout.struct: layout for layout in layouts}
         self._names: dict[str, Sequence[str]] = {layout.stream: layout.names for layout in layouts}
         self._struct = {layout.stream: layout.struct for layout in layouts}
         self._typed = msgspec.json.Decoder(Union[tuple(layout.struct for layout in layouts)])  # noqa: UP007
@@ -126,7 +126,7 @@ class Decoder:
         if not refused:
             times = self._times(rows, clock)
             if times is not None:
-                return Decoded(self._layouts, rows, lines, joined, *times)
+                return Decoded(self.layouts, rows, lines, joined, *times)
         return self._decode_in_turn(lines, rows, unreadable, f"{source}{separator}", first_line, clock)
 
     def values(self, message: bytes) -> tuple[Any, ...]:
@@ -159,18 +159,18 @@ class Decoder:
         before_ms = np.empty_like(high_ms)
         before_ms[0] = ts_ms[0] if clock.high_ms is None else clock.high_ms
         np.maximum(high_ms[:-1], before_ms[0], out=before_ms[1:])
-        if np.any(ts_ms - before_ms > self._max_jump_ms):
+        if np.any(ts_ms - before_ms > self.max_jump_ms):
             return None
         clock.high_ms = int(max(before_ms[-1], ts_ms[-1]))
-        return ts_ms, np.maximum(ts_ms, before_ms - self._lateness_ms)
+        return ts_ms, np.maximum(ts_ms, before_ms - self.lateness_ms)
 
     def _decode_in_turn(
         self, lines: list[bytes], rows: list[Any], unreadable: Mapping[int, str], place: str, first_line: int,
         clock: PartitionClock,
     ) -> Decoded:  # fmt: skip
         """As ``decode``, where messages are refused: whether one is too far in the future depends on those before."""
-        decoded = Decoded(self._layouts)
-        lateness_ms, max_jump_ms = self._lateness_ms, self._max_jump_ms
+        decoded = Decoded(self.layouts)
+        lateness_ms, max_jump_ms = self.lateness_ms, self.max_jump_ms
         high_ms = -1 if clock.high_ms is None else clock.high_ms
         ceiling_ms = math.inf if clock.high_ms is None else high_ms + max_jump_ms
         watermark_ms = high_ms - lateness_ms
@@ -205,6 +205,17 @@ class Decoder:
             clock.high_ms = high_ms
         decoded.ts_ms, decoded.effective_ms = np.array(ts, np.int64), np.array(effective, np.int64)
         return decoded
+
+    def read_left_over(self, lines: list[bytes], ceiling_ms: float) -> list[Any]:
+        """Of each line, which no scanner took, its struct, its ``Fault``, or null where it is blank."""
+        unreadable = _unreadable(lines, b"\n".join(lines))
+        found: list[Any] = []
+        for offset, line in enumerate(lines):
+            if offset in unreadable:
+                found.append(Fault(unreadable[offset]))
+            else:
+                found.append(self._read_again(line, ceiling_ms) if line.strip() else None)
+        return found
 
     def _read_again(self, line: bytes, ceiling_ms: float) -> Any:
         try:

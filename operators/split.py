@@ -11,11 +11,11 @@ from operators.batch import EventBatch
 from operators.delivery import SHARDS
 from state.compiled import compiled
 from state.hashing import compare, sip_hashes
-from state.texts import Buffer, Lengths, Starts, Texts
+from state.texts import Texts
 
 _Order = npt.NDArray[np.int64]
-_Strings = tuple[Buffer, Starts, Lengths]
-_Ties = tuple[_Strings, _Strings, _Strings]
+_Ties = npt.NDArray[np.int64]
+"""(n, 6): address and length of the texts that decide between events of one time and stream."""
 
 _SHARD_KEY = (0, 0)
 """Not the secret key: a customer's shard is the same in every run."""
@@ -29,7 +29,13 @@ def split(batch: EventBatch) -> list[EventBatch]:
     """The batch's events by shard (``SHARDS`` slices), each in processing order."""
     shards = shards_of(batch.customer_id)
     order, bounds = np.empty(len(batch), np.int64), np.zeros(SHARDS + 1, np.int64)
-    _order_by_shard(shards, _times(batch.effective_ms, batch.stream), _ties(batch), order, bounds)
+    _order_by_shard(
+        shards,
+        _times(batch.effective_ms, batch.stream),
+        _ties(batch.event_id, batch.customer_id, batch.raw),
+        order,
+        bounds,
+    )
     ordered = batch.take(order)
     edges = bounds.tolist()
     return [ordered.slice(start, end) for start, end in pairwise(edges)]
@@ -49,17 +55,17 @@ def merge_order(
     they are.
     """
     order = np.arange(len(effective_ms), dtype=np.int64)
-    ties = (_strings(event_id), _strings(customer_id), _strings(raw))
+    ties = _ties(event_id, customer_id, raw)
     _sort(order, np.empty_like(order), 0, len(order), _times(effective_ms, stream), ties)
     return order
 
 
-def _strings(texts: Texts) -> _Strings:
-    return texts.buffer, texts.starts, texts.lengths
-
-
-def _ties(batch: EventBatch) -> _Ties:
-    return _strings(batch.event_id), _strings(batch.customer_id), _strings(batch.raw)
+def _ties(*columns: Texts) -> _Ties:
+    ties = np.empty((len(columns[0]), 2 * len(columns)), np.int64)
+    for number, column in enumerate(columns):
+        np.add(column.starts, column.address, out=ties[:, 2 * number])
+        ties[:, 2 * number + 1] = column.lengths
+    return ties
 
 
 def _times(effective_ms: npt.NDArray[np.int64], stream: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
@@ -127,13 +133,12 @@ def _merge(
 
 
 @compiled
-def _precedes(i: int, k: int, times: npt.NDArray[np.int64], ties: _Ties) -> bool:
-    """Whether event ``i`` comes before event ``k``."""
-    if times[i] != times[k]:
-        return bool(times[i] < times[k])
-    for column in ties:
-        buffer, starts, lengths = column
-        order = compare(buffer, starts[i], lengths[i], buffer, starts[k], lengths[k])
+def _precedes(i: int, j: int, times: npt.NDArray[np.int64], ties: _Ties) -> bool:
+    """Whether event ``i`` comes before event ``j``."""
+    if times[i] != times[j]:
+        return bool(times[i] < times[j])
+    for k in range(0, ties.shape[1], 2):
+        order = compare(ties[i, k], ties[i, k + 1], ties[j, k], ties[j, k + 1])
         if order != 0:
             return order < 0
     return False

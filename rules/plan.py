@@ -23,7 +23,8 @@ class Part:
 
     ``test``, ``columns`` and ``texts`` are as in ``Matcher``. Where it can be said as data it is: ``choices`` are the
     texts of which the (text) column must have one, ``compare`` the operator and the number with which the (number)
-    column is compared. The number and every integer up to 2**53 are exact as doubles.
+    column is compared, ``present`` whether the (text) column must be other than null, or null. The number and every
+    integer up to 2**53 are exact as doubles.
     """
 
     test: Callable[[tuple[Any, ...]], Any]
@@ -31,6 +32,7 @@ class Part:
     texts: bool = False
     choices: tuple[str, ...] | None = None
     compare: tuple[str, float] | None = None
+    present: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,8 @@ def _part(condition: m.Expr, stream: str, column: Callable[[str], int]) -> Part:
     types = {FIELDS[stream].get(name) for name in used}
     choices = _choices(condition) if types == {"string"} else None
     compare = _comparison(condition) if types == {"number"} else None
-    return Part(test, tuple(used.values()), types <= {"string"}, choices, compare)
+    present = _presence(condition) if types == {"string"} else None
+    return Part(test, tuple(used.values()), types <= {"string"}, choices, compare, present)
 
 
 def _choices(condition: m.Expr) -> tuple[str, ...] | None:
@@ -57,6 +58,15 @@ def _choices(condition: m.Expr) -> tuple[str, ...] | None:
             texts = [item.value for item in items if isinstance(item, m.Literal)]
             if len(texts) == len(items):
                 return tuple(text for text in texts if type(text) is str)  # a text equals only a text
+    return None
+
+
+def _presence(condition: m.Expr) -> bool | None:
+    match condition:
+        case m.Call("is_null", (m.Field(),)):
+            return False
+        case m.Unary("not", m.Call("is_null", (m.Field(),))):
+            return True
     return None
 
 
@@ -73,9 +83,6 @@ def _comparison(condition: m.Expr) -> tuple[str, float] | None:
 
 def _number(expr: m.Expr) -> float | None:
     match expr:
-        case m.Unary("-", operand):
-            value = _number(operand)
-            return None if value is None else -value
         case m.Literal(value) if is_number(value) and (type(value) is float or abs(value) <= _EXACT):
             return float(value)
     return None

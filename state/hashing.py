@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from state.compiled import compiled
 from state.event import value_key
-from state.texts import Buffer, Lengths, Starts, Texts
+from state.load64 import load8, load64
+from state.texts import Lengths, Starts, Texts
 
 Hashes = npt.NDArray[np.uint64]
 Key = tuple[int, int]
@@ -35,7 +36,7 @@ _State = tuple[np.uint64, np.uint64, np.uint64, np.uint64]
 def sip_hashes(texts: Texts, key: Key, *, rounds: tuple[int, int] = (1, 3)) -> Hashes:
     """SipHash of each string; ``rounds`` are those of an 8-byte block and those at the end."""
     hashes = np.empty(len(texts), np.uint64)
-    _sip_all(texts.buffer, texts.starts, texts.lengths, np.uint64(key[0]), np.uint64(key[1]), *rounds, hashes)
+    _sip_all(texts.address, texts.starts, texts.lengths, np.uint64(key[0]), np.uint64(key[1]), *rounds, hashes)
     return hashes
 
 
@@ -82,15 +83,13 @@ def _round(a: np.uint64, b: np.uint64, c: np.uint64, d: np.uint64) -> _State:
 
 @compiled
 def sip_hash(
-    buffer: Buffer, start: int, length: int, key_0: np.uint64, key_1: np.uint64, block_rounds: int, end_rounds: int
+    address: int, length: int, key_0: np.uint64, key_1: np.uint64, block_rounds: int, end_rounds: int
 ) -> np.uint64:
-    """SipHash of ``length`` bytes of ``buffer`` from ``start``."""
+    """SipHash of ``length`` bytes at an address."""
     a, b, c, d = key_0 ^ _INIT_0, key_1 ^ _INIT_1, key_0 ^ _INIT_2, key_1 ^ _INIT_3
-    at, blocks_end = start, start + (length & ~7)
+    at, blocks_end = address, address + (length & ~7)
     while at < blocks_end:
-        block = np.uint64(0)
-        for k in range(8):
-            block |= np.uint64(buffer[at + k]) << np.uint64(8 * k)
+        block = load64(at)
         d ^= block
         for _ in range(block_rounds):
             a, b, c, d = _round(a, b, c, d)
@@ -98,7 +97,7 @@ def sip_hash(
         at += 8
     block = np.uint64(length & 0xFF) << _56
     for k in range(length & 7):
-        block |= np.uint64(buffer[at + k]) << np.uint64(8 * k)
+        block |= np.uint64(load8(at + k)) << np.uint64(8 * k)
     d ^= block
     for _ in range(block_rounds):
         a, b, c, d = _round(a, b, c, d)
@@ -111,20 +110,18 @@ def sip_hash(
 
 @compiled
 def _sip_all(
-    buffer: Buffer, starts: Starts, lengths: Lengths, key_0: np.uint64, key_1: np.uint64,
+    base: int, starts: Starts, lengths: Lengths, key_0: np.uint64, key_1: np.uint64,
     block_rounds: int, end_rounds: int, hashes: Hashes,
 ) -> None:  # fmt: skip
     for i in range(len(starts)):
-        hashes[i] = sip_hash(buffer, starts[i], lengths[i], key_0, key_1, block_rounds, end_rounds)
+        hashes[i] = sip_hash(base + starts[i], int(lengths[i]), key_0, key_1, block_rounds, end_rounds)
 
 
 @compiled
-def compare(
-    buffer_a: Buffer, start_a: int, length_a: int, buffer_b: Buffer, start_b: int, length_b: int
-) -> int:  # fmt: skip
+def compare(address_a: int, length_a: int, address_b: int, length_b: int) -> int:
     """Which of two byte strings comes first: negative for the first, positive for the second, 0 if they are equal."""
     for k in range(min(length_a, length_b)):
-        a, b = buffer_a[start_a + k], buffer_b[start_b + k]
+        a, b = load8(address_a + k), load8(address_b + k)
         if a != b:
-            return -1 if a < b else 1
+            return a - b
     return length_a - length_b

@@ -65,7 +65,14 @@ class Texts:
 
     @classmethod
     def concat(cls, parts: Sequence[Texts]) -> Texts:
-        """All of them, one after the other, in a buffer of their own."""
+        """All of them, one after the other: in their buffer if they share one, else in a buffer of their own."""
+        if parts and all(part.buffer is parts[0].buffer for part in parts):
+            starts = np.concatenate([part.starts for part in parts])
+            return cls(parts[0].buffer, starts, np.concatenate([part.lengths for part in parts]))
+        return cls._gathered(parts)
+
+    @classmethod
+    def _gathered(cls, parts: Sequence[Texts]) -> Texts:
         lengths = np.concatenate([part.lengths for part in parts]) if parts else np.empty(0, np.int32)
         starts, size = _consecutive(lengths)
         buffer = np.empty(size, np.uint8)
@@ -73,6 +80,11 @@ class Texts:
         for part in parts:
             at = _gather(part.buffer, part.starts, part.lengths, buffer, at)
         return cls(buffer, starts, lengths)
+
+    @property
+    def address(self) -> int:
+        """Where the buffer is, for kernels; keep the column alive meanwhile."""
+        return int(self.buffer.ctypes.data)
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -96,7 +108,7 @@ class Texts:
 
     def compact(self) -> Texts:
         """The same strings, consecutively, in a buffer that holds nothing else."""
-        return Texts.concat([self])
+        return Texts._gathered([self])
 
 
 def _consecutive(lengths: Lengths) -> tuple[Starts, int]:

@@ -1,0 +1,172 @@
+"""From lines to an ``EventBatch``: the scanner takes the plain messages, the decoders what it leaves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from operators.batch import EventBatch
+from operators.columnise import Columniser
+from operators.dead_letters import FUTURE_TS, DeadLetter
+from operators.decode import Decoded, Decoder, PartitionClock
+from operators.decode_slow import Fault
+from operators.event_schema import DEFAULT_CURRENCY
+from operators.scan import ABSENT, NO_CEILING, NULL, TEXT, advance, scan
+from operators.scan_check import check
+from operators.scan_tables import ScanTables
+from operators.span_masks import SpanMasks
+from operators.spans import SpanColumn
+from rules.model import STREAMS
+from state.hashing import text_hashes
+from state.load64 import PADDING
+from state.texts import Texts
+
+
+@dataclass(slots=True)
+class ReadBatch:
+    """What became of some lines; the events are in the order of the lines."""
+
+    events: EventBatch
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    blank_lines: int = 0
+
+
+class ColumnReader:
+    """Reads messages into batches; holds no state between calls but what it remembers of texts.
+
+    Parameters
+    ----------
+    fields
+        The fields that the rules read, by stream, as the ``decoder`` has them.
+    decoder, columniser
+        What makes events of the messages that are not plain.
+    """
+
+    def __init__(self, fields: Mapping[str, Sequence[str]], decoder: Decoder, columniser: Columniser) -> None:
+        self._decoder = decoder
+        self._columniser = columniser
+        self._max_jump_ms = 0 if decoder.max_jump_ms == math.inf else int(decoder.max_jump_ms)
+        self._masks = SpanMasks(columniser.masks, columniser.key)
+        self._tables = ScanTables(fields, columniser.read)
+
+    def read(
+        self, lines: list[bytes], source: str, first_line: int, clock: PartitionClock, *, separator: str = ":"
+    ) -> ReadBatch:
+        """Read ``lines``, one message each, and move ``clock`` on; the arguments are those of ``Decoder.decode``."""
+        joined = b"".join((b"\n".join(lines), b"\n", DEFAULT_CURRENCY.encode(), bytes(PADDING)))
+        raw = Texts.from_lines(lines, joined)
+        scanned = _Scanned(raw, self._tables)
+        left = np.flatnonzero(scanned.taken == 0).tolist()
+        found = self._decoder.read_left_over([lines[i] for i in left], NO_CEILING) if left else []
+        is_event = scanned.taken.copy()
+        for i, row in zip(left, found, strict=True):
+            if row is not None and row.__class__ is not Fault:
+                is_event[i], scanned.ts_ms[i] = 1, row.ts
+        wanted = is_event.copy()
+        effective_ms, ceiling_ms = np.zeros(len(lines), np.int64), np.empty(len(lines), np.int64)
+        high_ms = -1 if clock.high_ms is None else clock.high_ms
+        high_ms = advance(
+            scanned.ts_ms, is_event, high_ms, self._decoder.lateness_ms, self._max_jump_ms,
+            effective_ms, ceiling_ms,
+        )  # fmt: skip
+        if high_ms >= 0:
+            clock.high_ms = high_ms
+        faults = {int(i): Fault(FUTURE_TS, "ts") for i in np.flatnonzero(wanted != is_event)}
+        for i, row in zip(left, found, strict=True):
+            if row.__class__ is Fault:
+                ceiling = int(ceiling_ms[i])  # with it, another fault may be the first
+                faults[i] = row if ceiling == NO_CEILING else self._decoder.read_left_over([lines[i]], ceiling)[0]
+        letters = [
+            DeadLetter(lines[i], f"{source}{separator}{first_line + i}", faults[i].reason, faults[i].field)
+            for i in sorted(faults)
+        ]
+        events = self._of_scanned(raw, scanned, np.flatnonzero(scanned.taken & is_event), effective_ms)
+        others = [(i, row) for i, row in zip(left, found, strict=True) if is_event[i]]
+        if others:
+            events = self._with_others(events, others, raw, scanned, is_event, effective_ms)
+        return ReadBatch(events, letters, sum(row is None for row in found))
+
+    def _of_scanned(self, raw: Texts, scanned: _Scanned, rows: Any, effective_ms: Any) -> EventBatch:
+        """The batch of the lines ``rows``, which the scanner took."""
+        count, columniser = len(rows), self._columniser
+        every = count == len(scanned.taken)
+        stream = scanned.stream if every else scanned.stream[rows]
+        masks = np.empty((count, columniser.masks.words), np.uint64)
+        words = np.zeros((count, columniser.widths[0]), np.int64)
+        hashes = np.zeros((count, columniser.widths[1]), np.uint64)
+        objects: list[Any] = []
+        for code in np.flatnonzero(np.bincount(stream, minlength=len(STREAMS))).tolist():
+            places: Any = np.flatnonzero(stream == code)
+            lines = rows[places]
+            if len(places) == count:
+                places = slice(None)
+                lines = slice(None) if every else rows
+            columns = {c: scanned.column(code, c, lines, columniser.key) for c in columniser.read[code]}
+            number = count if isinstance(places, slice) else len(places)
+            masks[places] = self._masks.masks(code, number, columns)
+            for slot, column in enumerate(columniser.words[code]):
+                words[places, slot] = columns[column].words(objects)
+            for slot, column in enumerate(columniser.hashes[code]):
+                hashes[places, slot] = columns[column].hashes()
+        part = slice(None) if every else rows
+        customer_id = scanned.texts(3, part)
+        return EventBatch(
+            effective_ms=effective_ms[part], ts_ms=scanned.ts_ms[part], stream=stream, masks=masks, words=words,
+            hashes=hashes, customer_hash=text_hashes(customer_id, columniser.key), event_id=scanned.texts(2, part),
+            customer_id=customer_id, raw=raw if every else raw.take(rows), objects=objects,
+        )  # fmt: skip
+
+    def _with_others(
+        self, events: EventBatch, others: list[tuple[int, Any]], raw: Texts, scanned: _Scanned, is_event: Any,
+        effective_ms: Any,
+    ) -> EventBatch:  # fmt: skip
+        places = np.array([i for i, _ in others], np.int64)
+        decoded = Decoded(
+            self._decoder.layouts, [row for _, row in others], [],
+            ts_ms=scanned.ts_ms[places], effective_ms=effective_ms[places],
+        )  # fmt: skip
+        batch = self._columniser.batch(decoded)
+        batch.raw = raw.take(places)
+        if not len(events):
+            return batch
+        scanned_places = np.flatnonzero(scanned.taken & is_event)
+        return EventBatch.concat([events, batch]).take(np.argsort(np.concatenate([scanned_places, places])))
+
+
+class _Scanned:
+    """The scanner's findings in some lines."""
+
+    def __init__(self, raw: Texts, tables: ScanTables) -> None:
+        count, names = len(raw), tables.names
+        self._raw = raw
+        self._tables = tables
+        self.taken = np.empty(count, np.uint8)
+        self.stream = np.zeros(count, np.uint8)
+        self.ts_ms = np.zeros(count, np.int64)
+        self._kinds = np.zeros((names, count), np.uint8)
+        self._values = np.empty((names, count), np.int64)
+        self._sizes = np.empty((names, count), np.int32)
+        found = (self.taken, self._kinds, self._values, self._sizes)
+        scan(raw.address, raw.starts, raw.lengths, *tables.for_scan, *found)
+        check(raw.address, *tables.for_check, *found, self.stream, self.ts_ms)
+
+    def texts(self, name: int, lines: Any) -> Texts:
+        """The texts of a name, in the lines given."""
+        return Texts(self._raw.buffer, self._values[name][lines], self._sizes[name][lines])
+
+    def column(self, code: int, column: int, lines: Any, key: tuple[int, int]) -> SpanColumn:
+        """A column of a stream's fields, in the lines given."""
+        name = self._tables.name_of[code][column]
+        kinds, values, sizes = self._kinds[name][lines], self._values[name][lines], self._sizes[name][lines]
+        if self._tables.is_currency(code, column):
+            absent = (kinds == ABSENT) | (kinds == NULL)
+            if absent.any():
+                buffer_end = len(self._raw.buffer) - PADDING
+                kinds, values, sizes = kinds.copy(), values.copy(), sizes.copy()
+                kinds[absent], values[absent] = TEXT, buffer_end - len(DEFAULT_CURRENCY)
+                sizes[absent] = len(DEFAULT_CURRENCY)
+        return SpanColumn(self._raw.buffer, kinds, values, sizes, key)

@@ -1,0 +1,197 @@
+"""Columns of events against the lists of the row way: masks, words, hashes, times and texts."""
+
+import json
+import random
+from dataclasses import replace
+
+import pytest
+from test_decode_random import STAGES, annotate, make_line
+
+from operators import match
+from operators.column_masks import ColumnMasks
+from operators.columnise import Columniser, hash_column
+from operators.decode import Decoder, PartitionClock
+from operators.match import MaskBuilder
+from operators.read_columns import ColumnReader
+from rules.load import load_rules
+from rules.model import STREAMS
+from rules.plan import ColumnLayout
+from rules.planner import make_plan
+from state.hashing import value_hash
+from state.words import to_python
+
+KEY = (3, 5)
+REQUIRED = ("stream", "event_id", "customer_id", "ts", "ticket_id", "stage", "amount", "direction", "label")
+
+SELECTORS = """
+click
+click[page == "首页"]
+click[page != "首页"]
+click[page in ["", "txn", "in"] and duration_ms > 1]
+click["x" in page or is_null(duration_ms)]
+click[page == "in" and page != "in"]
+click[page == "in" and extra == "x"]
+click[page == "首页" or extra == True]
+click[extra == 1]
+click[duration_ms == 12 and not is_null(extra)]
+click[duration_ms != 12]
+click[duration_ms < 1]
+click[1 <= duration_ms <= 1000]
+click[0.1 < duration_ms]
+click[duration_ms >= 1e20]
+click[duration_ms > 9007199254740991]
+click[duration_ms > -1.5 and startswith(page, "tx")]
+click[1 == 2]
+click[1 == 1 and page == "in"]
+click[page == event_id]
+click[hour(ts) < 9]
+txn[amount >= 12.5]
+txn[amount > 12.5 and currency == "USD"]
+txn[currency == "CNY" and kind in ["fee", "txn"] and amount <= 1000]
+txn[amount == 1 or balance == 3]
+txn[balance < amount]
+txn[stream == "txn" and len(extra) == 2]
+txn["a" in extra]
+txn[is_null(currency)]
+ticket[stage == "closed"]
+ticket[stage in ["closed", "resolved"] and satisfaction >= 4]
+label[label]
+label[not label and source == "人工"]
+profile[tier == "gold" and aum > 1000]
+profile["survey" in opt_out]
+feedback[sentiment <= -0.5]
+feedback[sentiment > 0 and score >= 3]
+feedback["mine" in topics]
+"""
+
+NEVER = 4
+"""So many of the selectors hold for no event."""
+
+TEXTS = ["首页", "in", "x", "txn", "", "k3", "fee", "USD", "gold", "x" * 300, None]
+NUMBERS = [0, 1, 1.0, 12, 12.5, -1.5, 4, 1e20, 2**53, 2**53 + 1, 1e-7, 10**400, 7.5e11, None]
+OTHERS = [True, False, 1, 1.0, "x", ["a", "x"], ["a"], {"a": 1}, None]
+
+
+def make_event(chance):
+    """A line with values that the selectors are about."""
+    stream = chance.choice(STREAMS)
+    event = {"stream": stream, "event_id": chance.choice(["in", "x", "e"]), "customer_id": f"C{chance.randrange(9)}"}
+    event |= {"ts": 1_760_000_000_000 + chance.randrange(90_000_000), "amount": chance.choice([0, 1, 12.5, 13, 40.25])}
+    event |= {name: chance.choice(NUMBERS) for name in ("duration_ms", "balance", "aum", "score", "satisfaction")}
+    event |= {name: chance.choice(TEXTS) for name in ("page", "currency", "kind", "tier", "source", "text")}
+    event |= {"extra": chance.choice(OTHERS), "direction": "in", "ticket_id": "t", "stage": chance.choice(STAGES)}
+    event |= {"label": chance.random() < 0.5, "subject_event_id": "e", "sentiment": chance.choice([0.5, -1, None])}
+    event |= {"opt_out": chance.choice(["survey", ["survey", "risk"], None]), "topics": chance.choice([["mine"], None])}
+    return json.dumps({name: x for name, x in event.items() if chance.random() < 0.9 or name in REQUIRED}).encode()
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory):
+    path = tmp_path_factory.mktemp("rules") / "rules.yaml"
+    rules = ["version: 1", "timezone: Asia/Shanghai", "rules:"]
+    selectors = SELECTORS.strip().splitlines()
+    selectors += [f"txn[amount > {n} and kind == 'k{n}']" for n in range(40)]
+    for number, selector in enumerate(selectors):
+        rules += [f"  - id: r{number}", "    title: x", f"    trigger: '{selector.replace(chr(39), chr(39) * 2)}'"]
+        rules += ["    then:", "      - tag: {name: x}"]
+    path.write_text("\n".join(rules), encoding="utf-8")
+    rule_set, diagnostics = load_rules([path])
+    assert rule_set is not None, [str(d) for d in diagnostics if d.severity == "error"]
+    return make_plan(rule_set)
+
+
+def layout_of(plan):
+    """All columns are words; all but the first are hashes."""
+    words = {stream: tuple(range(len(names))) for stream, names in plan.fields.items()}
+    return ColumnLayout(words, {stream: columns[1:] for stream, columns in words.items()})
+
+
+def whole(row):
+    return sum(word << 64 * i for i, word in enumerate(row.tolist()))
+
+
+def check(batch, events, layout, masks):
+    values = events.values
+    assert [whole(row) for row in batch.masks] == masks
+    assert batch.stream.tolist() == events.stream
+    assert batch.ts_ms.tolist() == events.ts_ms
+    assert batch.effective_ms.tolist() == events.effective_ms
+    assert (batch.ts_ms < batch.effective_ms).tolist() == events.late
+    for i, stream in enumerate(events.stream):
+        assert batch.event_id.bytes_at(i).decode() == events.event_id[i]
+        assert batch.customer_id.bytes_at(i).decode() == events.customer_id[i]
+        assert batch.raw.bytes_at(i) == events.raw[i]
+        assert batch.customer_hash[i] == value_hash(events.customer_id[i], KEY)
+        words = [values[i][column] for column in layout.words[STREAMS[stream]]]
+        row = batch.words[i].tolist()
+        assert repr([to_python(word, batch.objects) for word in row[: len(words)]]) == repr(words)
+        assert not any(row[len(words) :])
+        hashes = [value_hash(values[i][column], KEY) for column in layout.hashes[STREAMS[stream]]]
+        row = batch.hashes[i].tolist()
+        assert row[: len(hashes)] == hashes
+        assert not any(row[len(hashes) :])
+
+
+@pytest.mark.parametrize("limit", [2, 20_000])
+@pytest.mark.parametrize("as_parts", [True, False])
+def test_columns_are_what_the_lists_are(plan, monkeypatch, limit, as_parts):
+    monkeypatch.setattr(match, "MEMO_LIMIT", limit)
+    matchers = plan.matchers if as_parts else [replace(matcher, parts=()) for matcher in plan.matchers]
+    assert len(matchers) > 64
+    layout = layout_of(plan)
+    chance = random.Random(limit)
+    decoder = Decoder(plan.fields, lateness_ms=10_000, max_jump_ms=366 * 86_400_000, annotate=annotate)
+    builder = MaskBuilder(plan.matchers)
+    columniser = Columniser(layout, ColumnMasks(matchers), KEY)
+    reader = ColumnReader(plan.fields, decoder, columniser)
+    clock, other_clock = PartitionClock(), PartitionClock()
+    matched = 0
+    for _ in range(60):
+        lines = [chance.choice((make_line, make_event))(chance) for _ in range(chance.randrange(60))]
+        if chance.random() < 0.3:
+            lines = [line for line in lines if b'"click"' in line]
+        decoded = decoder.decode(lines, "f", 1, clock)
+        events = decoded.events
+        masks = builder.masks(events.stream, events.values)
+        check(columniser.batch(decoded), events, layout, masks)
+        read = reader.read(lines, "f", 1, other_clock)
+        check(read.events, events, layout, masks)
+        assert (read.dead_letters, read.blank_lines) == (decoded.dead_letters, decoded.blank_lines)
+        assert other_clock == clock
+        for mask in masks:
+            matched |= mask
+    assert matched.bit_count() >= len(SELECTORS.strip().splitlines()) - NEVER
+
+
+def test_plain_messages_need_no_decoder_and_others_do(plan, monkeypatch):
+    decoder = Decoder(plan.fields, lateness_ms=0, max_jump_ms=0, annotate=None)
+    reader = ColumnReader(plan.fields, decoder, Columniser(layout_of(plan), ColumnMasks(plan.matchers), KEY))
+    start = b'{"stream":"click","event_id":"e","customer_id":"c","ts":1'
+    plain = [start + end for end in (b',"page":"\xe8\xbd\xac","duration_ms":1.5}', b' , "x" : null }\r', b',"y":-1e9}')]
+    others = [
+        start + end for end in (b',"page":"\\n"}', b',"page":1}', b',"duration_ms":1e2}', b',"x":[]}', b',"ts":2}')
+    ]
+    left = []
+    read_left_over = decoder.read_left_over
+    monkeypatch.setattr(decoder, "read_left_over", lambda lines, _: left.extend(lines) or read_left_over(lines, _))
+    events = reader.read(plain + others, "f", 1, PartitionClock()).events
+    assert [events.raw.bytes_at(i) for i in range(len(events))] == plain + others
+    assert left == others
+
+
+def test_nothing_gives_an_empty_batch_of_the_same_widths(plan):
+    decoder = Decoder(plan.fields, lateness_ms=0, max_jump_ms=0, annotate=None)
+    columniser = Columniser(layout_of(plan), ColumnMasks(plan.matchers), KEY)
+    batches = []
+    for lines in ([], [b"x"], [b'{"stream":"click","event_id":"e","customer_id":"c","ts":1}']):
+        batches.append(columniser.batch(decoder.decode(lines, "f", 1, PartitionClock())))
+    assert [len(batch) for batch in batches] == [0, 0, 1]
+    for name in ("masks", "words", "hashes"):
+        assert len({(getattr(batch, name).shape[1], getattr(batch, name).dtype) for batch in batches}) == 1
+
+
+@pytest.mark.parametrize(
+    "values", [["a", "b", ""], ["a", None, "\0"], [None, None], [1, 1.0, "1", True, None, [1], {"a": 1.0}], [0.5, -0.0]]
+)
+def test_columns_hash_as_their_values(values):
+    assert hash_column(values, KEY).tolist() == [value_hash(value, KEY) for value in values]
