@@ -17,9 +17,9 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from flows.board import Board
 from flows.lines import LineReader
 from operators.batch import EventBatch
-from operators.columnise import Columniser
 from operators.decider import Counts
-from operators.decode import Decoder, PartitionClock
+from operators.decode import PartitionClock
+from operators.read_columns import ColumnReader
 from operators.split import split
 from rules.model import STREAMS
 from state.sequencer import AFTER_ALL_MS, BEFORE_ALL_MS
@@ -51,12 +51,11 @@ class SourceBatch:
 
 class _FilePartition(StatefulSourcePartition[SourceBatch, None]):
     def __init__(
-        self, path: Path, source: int, decoder: Decoder, columniser: Columniser, lateness_ms: int, board: Board
+        self, path: Path, source: int, reader: ColumnReader, lateness_ms: int, board: Board
     ) -> None:
         self._reader = LineReader(path)
         self._source = source
-        self._decoder = decoder
-        self._columniser = columniser
+        self._columns = reader
         self._lateness_ms = lateness_ms
         self._board = board
         self._clock = PartitionClock(None)
@@ -94,8 +93,8 @@ class _FilePartition(StatefulSourcePartition[SourceBatch, None]):
         return BEFORE_ALL_MS if self._clock.high_ms is None else self._clock.high_ms
 
     def _decode(self, lines: list[bytes], first_line: int) -> SourceBatch:
-        decoded = self._decoder.decode(lines, self._reader.path, first_line, self._clock)
-        events = self._columniser.batch(decoded)
+        read = self._columns.read(lines, self._reader.path, first_line, self._clock)
+        events = read.events
         counts: Counts = Counter()
         for code, count in enumerate(np.bincount(events.stream).tolist()):
             if count:
@@ -106,12 +105,12 @@ class _FilePartition(StatefulSourcePartition[SourceBatch, None]):
         late = int((events.ts_ms < events.effective_ms).sum())
         if late:
             counts[("late",)] = late
-        for letter in decoded.dead_letters:
+        for letter in read.dead_letters:
             counts[("dead_letters", letter.reason)] += 1
         end_ms = self._end_ms()
         return SourceBatch(
             self._source, end_ms - self._lateness_ms, end_ms, split(events) if len(events) else [],
-            [letter.to_json() for letter in decoded.dead_letters], counts,
+            [letter.to_json() for letter in read.dead_letters], counts,
         )  # fmt: skip
 
     def snapshot(self) -> None:
@@ -125,11 +124,10 @@ class FilesSource(FixedPartitionedSource[SourceBatch, None]):
     """NDJSON files, plain or compressed, as partitions in the order given."""
 
     def __init__(
-        self, paths: Sequence[Path], decoder: Decoder, columniser: Columniser, lateness_ms: int, board: Board
+        self, paths: Sequence[Path], reader: ColumnReader, lateness_ms: int, board: Board
     ) -> None:
         self._paths = paths
-        self._decoder = decoder
-        self._columniser = columniser
+        self._columns = reader
         self._lateness_ms = lateness_ms
         self._board = board
 
@@ -138,4 +136,4 @@ class FilesSource(FixedPartitionedSource[SourceBatch, None]):
 
     def build_part(self, step_id: str, for_part: str, resume_state: None) -> _FilePartition:
         index = int(for_part)
-        return _FilePartition(self._paths[index], index, self._decoder, self._columniser, self._lateness_ms, self._board)
+        return _FilePartition(self._paths[index], index, self._columns, self._lateness_ms, self._board)

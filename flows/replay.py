@@ -29,6 +29,7 @@ from operators.annotate import default_annotator
 from operators.columnise import Columniser
 from operators.column_masks import ColumnMasks
 from operators.decode import Decoder
+from operators.read_columns import ColumnReader
 from operators.tables import PlanTables
 from rules.model import STREAMS, RuleSet
 from rules.planner import make_plan
@@ -114,7 +115,8 @@ def run_worker(
     decoder = Decoder(
         plan.fields, lateness_ms=job.lateness_ms, max_jump_ms=job.max_jump_ms, annotate=default_annotator()
     )
-    source = FilesSource(job.events, decoder, Columniser(plan.layout, ColumnMasks(plan.matchers), job.key), job.lateness_ms, board)
+    reader = ColumnReader(plan.fields, decoder, Columniser(plan.layout, ColumnMasks(plan.matchers), job.key))
+    source = FilesSource(job.events, reader, job.lateness_ms, board)
 
     def sink(sink: Sink[Any]) -> Sink[Any]:
         return watched(sink, report, "build_part", "write_batch", "close")

@@ -132,7 +132,7 @@ class Decoder:
     def values(self, message: bytes) -> tuple[Any, ...]:
         """The fields that the rules read, of a message that is an event."""
         row = self._read_again(message, math.inf)
-        values: tuple[Any, ...] = self._layouts[row.__class__].values(row)
+        values: tuple[Any, ...] = self.layouts[row.__class__].values(row)
         return values
 
     def _read(self, lines: list[bytes]) -> tuple[list[Any], bool]:
