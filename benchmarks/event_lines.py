@@ -13,8 +13,27 @@ from numpy.typing import NDArray
 from benchmarks.calendar import START_MS, Calendar, Population
 from benchmarks.draws import Draws, Whole, keyed
 from benchmarks.vocabulary import (
-    CLICK, DEPOSIT, FEE, FEEDBACK, HOME, INFLOWS, INVESTMENT, LABEL, MCCS, ONLINE, POS, PROFILE, REPAYMENT, SALARY,
-    SCRIPTS, TICKET, TRANSFER_IN, TRANSFER_OUT, TXN_KINDS, WITHDRAWAL, Form,
+    CLICK,
+    DEPOSIT,
+    FEE,
+    FEEDBACK,
+    HOME,
+    INFLOWS,
+    INVESTMENT,
+    LABEL,
+    MCCS,
+    ONLINE,
+    POS,
+    PROFILE,
+    REPAYMENT,
+    SALARY,
+    SCRIPTS,
+    TICKET,
+    TRANSFER_IN,
+    TRANSFER_OUT,
+    TXN_KINDS,
+    WITHDRAWAL,
+    Form,
 )  # fmt: skip
 from flows.simulate.vocabulary import CITIES, HOLDING_KINDS, OPT_OUTS, RISK_LEVELS, SEGMENTS
 
@@ -80,7 +99,8 @@ class EventLines:
         percent = np.where(troubled, _FAULT_PERCENT, _STRAY_FAULT_PERCENT)
         fails = (fault_count > 0) & (rows.event.below(0, 100) < percent)
         choice = rows.event.below(1, np.where(fails, np.maximum(fault_count, 1), count))
-        return np.where(fails, fault_begin, begin) + choice
+        picked: Whole = np.where(fails, fault_begin, begin) + choice
+        return picked
 
 
 class _Rows:
@@ -181,18 +201,18 @@ def _details(kind: int, rows: _Rows) -> Iterator[str]:
             for m, where, on, city in columns
         )
     if kind in (WITHDRAWAL, DEPOSIT):
-        columns = zip(rows.terminals().tolist(), rows.cities(), strict=True)
-        return (f',"channel":"atm","terminal_id":"a{t}","city":"{city}"' for t, city in columns)
+        machines = zip(rows.terminals().tolist(), rows.cities(), strict=True)
+        return (f',"channel":"atm","terminal_id":"a{t}","city":"{city}"' for t, city in machines)
     if kind == FEE:
         return repeat(',"channel":"core"', len(rows.ts_ms))
     known = (rows.customer * 8 + rows.event.below(27, 8)) % 999_983
     party = np.where(rows.event.below(28, 5) > 0, known, rows.event.below(29, 10**7))
     if kind in (TRANSFER_OUT, INVESTMENT):
         bank = ("own-", "ext-") if kind == TRANSFER_OUT else ("fund-", "fund-")
-        columns2 = zip(party.tolist(), rows.devices(), rows.cities(), strict=True)
+        transfers = zip(party.tolist(), rows.devices(), rows.cities(), strict=True)
         return (
             f',"channel":"app","counterparty_id":"{bank[p & 1]}{p:x}","device_id":"{d}","city":"{city}"'
-            for p, d, city in columns2
+            for p, d, city in transfers
         )
     prefix = {TRANSFER_IN: "ext-", SALARY: "emp-", REPAYMENT: "loan-"}[kind]
     return (f',"channel":"core","counterparty_id":"{prefix}{p:x}"' for p in party.tolist())

@@ -26,15 +26,16 @@ def _rule(kind: str, rule_class: str, r: Random, **rest: Any) -> Rule:
 
 def product_interest(r: Random) -> Rule:
     """Comes back to one page of one product line and buys nothing."""
-    page = f"wealth/{r.choice(PRODUCT_LINES)}/{r.randrange(8):02d}"
-    views = f'count(click[page == "{page}"], last="{r.choice(["5d", "7d", "10d", "14d", "21d", "30d"])}")'
+    line, numbers = r.choice(PRODUCT_LINES), sorted(r.sample(range(8), 2))
+    selector = f'click[page in ["wealth/{line}/{numbers[0]:02d}", "wealth/{line}/{numbers[1]:02d}"]]'
+    views = f'count({selector}, last="{r.choice(["5d", "7d", "10d", "14d", "21d", "30d"])}")'
     return _rule(
         "product-interest", "marketing", r,
-        trigger=f'click[page == "{page}"]',
+        trigger=selector,
         let={"views": views, "risk": "profile.risk_level"},
-        when=f"views >= {r.choice([2, 3])}",
+        when="views >= 2",
         unless={"event": 'txn[kind == "investment"]', "within": r.choice(["6h", "12h", "1d", "2d"])},
-        then=[{"ticket": {"queue": "wealth_manager", "subject": f"多次浏览{page}：{{views}}次（{{risk}}）"}}],
+        then=[{"ticket": {"queue": "wealth_manager", "subject": f"多次浏览{line}产品：{{views}}次（{{risk}}）"}}],
     )  # fmt: skip
 
 
@@ -45,7 +46,7 @@ def line_comparison(r: Random) -> Rule:
     return _rule(
         "line-comparison", "marketing", r,
         trigger=selector,
-        let={"products": f'distinct({selector[:-1]}].page, last="{window}")', "bought": 'age(txn[kind == "investment"])'},
+        let={"products": f'distinct({selector}.page, last="{window}")', "bought": 'age(txn[kind == "investment"])'},
         when=f'products >= {r.choice([2, 3])} and profile.tier == "{r.choice(_TIERS)}" and is_null(bought)',
         then=[{"notify": {"channel": "app", "text": f"{line}产品对比：您看过{{products}}只"}}],
     )  # fmt: skip
@@ -53,13 +54,14 @@ def line_comparison(r: Random) -> Rule:
 
 def search_interest(r: Random) -> Rule:
     """Searches for the same thing again."""
-    query, window = r.choice(ALL_QUERIES), r.choice(["2d", "7d", "14d", "30d", "60d"])
+    queries, window = sorted(r.sample(ALL_QUERIES, 3)), r.choice(["2d", "7d", "14d", "30d", "60d"])
+    selector = "click[" + " or ".join(f'"{query}" in query' for query in queries) + "]"
     return _rule(
         "search", "service", r,
-        trigger=f'click["{query}" in query]',
-        let={"searches": f'count(click["{query}" in query], last="{window}")', "before": "prev(click.page)"},
+        trigger=selector,
+        let={"searches": f'count({selector}, last="{window}")', "before": "prev(click.page)"},
         when="searches >= 2",
-        then=[{"ticket": {"queue": "online_support", "subject": f"{{searches}}次搜索{query}（来自{{before}}）"}}],
+        then=[{"ticket": {"queue": "online_support", "subject": f"{{searches}}次搜索{queries[0]}等（{{before}}）"}}],
     )  # fmt: skip
 
 
@@ -85,8 +87,8 @@ def error_code(r: Random) -> Rule:
     return _rule(
         "error", "service", r,
         trigger=selector,
-        let={"times": f'count({selector}, last="{window}")', "journeys": f'distinct({selector}.journey, last="{window}")'},
-        when="times >= 2",
+        let={"times": f'count({selector}, last="{window}")', "where": f'distinct({selector}.journey, last="{window}")'},
+        when=f'times >= {r.choice([2, 3])} and profile.tier in ["gold", "{r.choice(_TIERS[1:])}"]',
         then=[{"tag": {"name": "error_code", "code": code, "times": "{times}"}}],
     )  # fmt: skip
 
@@ -95,12 +97,14 @@ def broken_off(r: Random) -> Rule:
     """Stops at one step of one journey."""
     journey = r.choice(list(JOURNEYS))
     step = r.choice(JOURNEYS[journey][1:])
+    finished = f'click[journey == "{journey}" and action == "finish"]'
+    tries = f'count(click[journey == "{journey}"], last="{r.choice(["1d", "3d", "7d"])}")'
     return _rule(
         "broken-off", "marketing", r,
         trigger=f'click[journey == "{journey}" and step == "{step}" and action == "submit"]',
-        let={"tries": f'count(click[journey == "{journey}"], last="{r.choice(["1d", "3d", "7d"])}")', "aum": "profile.aum"},
-        when=f"tries >= {r.choice([4, 5, 6])} and aum >= {r.choice([50_000, 100_000, 200_000])}",
-        unless={"event": f'click[journey == "{journey}" and action == "finish"]', "within": r.choice(["1h", "2h", "6h"])},
+        let={"tries": tries, "aum": "profile.aum"},
+        when=f"tries >= {r.choice([2, 3, 4])} and aum >= {r.choice([50_000, 100_000, 200_000])}",
+        unless={"event": finished, "within": r.choice(["1h", "2h", "6h"])},
         then=[{"notify": {"channel": "app", "text": f"{journey}只差一步"}}],
     )  # fmt: skip
 
@@ -125,7 +129,7 @@ def category_habit(r: Random) -> Rule:
         "habit", "marketing", r,
         trigger=selector,
         let={"spent": f'sum({selector}.amount, this="{period}")', "times": f'count({selector}, this="{period}")'},
-        when=f"rises(spent >= {r.choice([200, 300, 500, 800])}) and times >= 2",
+        when=f'rises(spent >= {r.choice([300, 500, 800])}) and times >= 2 and profile.tier == "{r.choice(_TIERS)}"',
         then=[{"notify": {"channel": "wechat", "text": "本期{times}笔共{spent:,.2f}元，有优惠"}}],
     )  # fmt: skip
 
@@ -139,7 +143,7 @@ def category_streak(r: Random) -> Rule:
         "streak", "marketing", r,
         trigger=selector,
         let={"periods": f'streak({selector}, by="{by}")'},
-        when=f"periods >= {2 if by == 'day' else 3}",
+        when=f'periods >= {2 if by == "day" else 3} and profile.tier == "{r.choice(_TIERS)}"',
         then=[{"tag": {"name": "regular", "codes": "-".join(codes), "periods": "{periods}"}}],
     )  # fmt: skip
 
@@ -159,16 +163,13 @@ def unusual_purchase(r: Random) -> Rule:
 
 def velocity(r: Random) -> Rule:
     """Many movements of one kind, or much money, within a window."""
-    kind, window = (
-        r.choice(["withdrawal", "purchase", "fee", "deposit", "investment"]),
-        r.choice(["1h", "6h", "1d", "3d"]),
-    )
+    kind, window = r.choice(["withdrawal", "fee", "deposit", "investment"]), r.choice(["6h", "1d", "3d", "7d"])
     selector = f'txn[kind == "{kind}" and currency == "CNY"]'
     return _rule(
         "velocity", "risk", r,
         trigger=selector,
         let={"times": f'count({selector}, last="{window}")', "moved": f'sum({selector}.amount, last="{window}")'},
-        when=f"times >= {r.choice([6, 7, 8])} or moved >= {r.choice([100_000, 150_000, 250_000])}",
+        when=f"times >= {r.choice([3, 4])} and moved >= {r.choice([100, 1_000, 5_000])}",
         then=[{"alert": {"severity": "low", "text": f"{window}内{kind}{{times}}笔共{{moved:,.2f}}元"}}],
     )  # fmt: skip
 
@@ -200,13 +201,13 @@ def loan_interest(r: Random) -> Rule:
 
 def voice(r: Random) -> Rule:
     """Speaks ill of one topic."""
-    topic, metric = r.choice(TOPICS), r.choice(["nps", "csat", "complaint"])
+    topics = sorted(r.sample(TOPICS, 2))
     return _rule(
         "voice", "service", r,
-        trigger=f'feedback["{topic}" in topics and metric == "{metric}" and sentiment < 0]',
-        let={"said": "count(feedback[sentiment < 0], last=\"30d\")", "mood": "feedback.sentiment"},
-        when=f"mood <= {r.choice([-0.3, -0.4, -0.5])} and said >= 1 and profile.aum >= {r.choice([50_000, 100_000])}",
-        then=[{"ticket": {"queue": "service_recovery", "subject": f"{topic}：{{feedback.text}}"}}],
+        trigger=f'feedback[("{topics[0]}" in topics or "{topics[1]}" in topics) and sentiment < 0]',
+        let={"said": 'count(feedback[sentiment < 0], last="30d")', "mood": "feedback.sentiment"},
+        when=f"mood <= {r.choice([-0.3, -0.4, -0.5])} and said >= 2 and profile.aum >= {r.choice([50_000, 100_000])}",
+        then=[{"ticket": {"queue": "service_recovery", "subject": f"{topics[0]}、{topics[1]}：{{feedback.text}}"}}],
     )  # fmt: skip
 
 
@@ -230,7 +231,7 @@ def case_stage(r: Random) -> Rule:
         "case", "service", r,
         trigger=f'ticket[stage == "{now}"]',
         let={"cases": f'count(ticket[stage == "accepted"], last="{r.choice(["7d", "30d", "60d", "90d"])}")'},
-        when=f'cases >= 1 and profile.tier == "{r.choice(_TIERS)}"',
+        when=f'cases >= 1 and profile.tier == "{r.choice(_TIERS)}" and profile.risk_level != "{r.choice(RISK_LEVELS)}"',
         unless={"event": f'ticket[stage == "{later}"]', "within": r.choice(["2h", "6h", "8h", "1d"])},
         then=[{"notify": {"channel": "manager", "text": "工单{ticket.ticket_id}超时"}}],
     )  # fmt: skip
@@ -255,7 +256,7 @@ def new_city(r: Random) -> Rule:
         "new-city", "risk", r,
         trigger=f'txn[kind == "{way}" and city == "{city}"]',
         let={"new": f'novel(txn.city, prior="{r.choice(["30d", "90d"])}")', "n": 'count(txn, prior="30d")'},
-        when=f"new and n >= {r.choice([4, 6, 8])} and txn.amount >= {r.choice([100, 500])}",
+        when=f"new and n >= {r.choice([1, 2, 3])} and txn.amount >= {r.choice([100, 500])}",
         then=[{"alert": {"severity": "low", "text": f"首次在{city}：{{txn.amount:,.2f}}元"}}],
     )  # fmt: skip
 
@@ -264,10 +265,11 @@ def after_error(r: Random) -> Rule:
     """Something goes wrong, and then money leaves."""
     code, window = r.choice(ERRORS), r.choice(["10m", "30m", "1h", "3h"])
     paid = 'txn[direction == "out" and amount >= 1000]'
+    largest = {"largest": 'max(txn.amount, prior="30d")'}
     return _rule(
         "after-error", "risk", r,
         trigger=paid,
-        let={"suspect": f'seq(click[error_code == "{code}"], {paid}, last="{window}")', "largest": "max(txn.amount, prior=\"30d\")"},
+        let={"suspect": f'seq(click[error_code == "{code}"], {paid}, last="{window}")', **largest},
         when="suspect and txn.amount > largest",
         then=[{"alert": {"severity": "medium", "text": f"{code}后转出{{txn.amount:,.2f}}元"}}],
     )  # fmt: skip
@@ -282,7 +284,7 @@ def holding(r: Random) -> Rule:
         trigger={"daily": hour},
         each="holdings",
         let={"days": "days_until(holding.matures_on)"},
-        when=f'days == {days} and holding.kind == "{kind}" and holding.amount >= {r.choice([200_000, 300_000])}',
+        when=f'days == {days} and holding.kind == "{kind}" and holding.amount >= {r.choice([300_000, 500_000])}',
         then=[{"notify": {"channel": "app", "text": f"{kind}{{holding.amount:,.0f}}元{{days}}天后到期"}}],
     )  # fmt: skip
 
