@@ -50,6 +50,7 @@ def engine(task: Figures) -> Figures:
     """A replay. ``base_rss_bytes`` is the memory once everything is loaded and a few events have gone through.
 
     ``workers`` processes; with one, a small replay before the measured one loads what is loaded at first use.
+    ``steady``: also the rate without the time that starting and stopping take, which a timed small replay tells.
     """
     rules, policy = rules_of(task), policy_of(task)
     workers: int = task.get("workers", 1)
@@ -57,6 +58,7 @@ def engine(task: Figures) -> Figures:
         folder = Path(name)
         if task.get("warm") and workers == 1:
             replay(ReplayJob(rules, (Path(task["warm"]),), folder / "warm", policy))
+        small = _timed_small_replay(task, rules, policy, folder) if task.get("steady") else (0, 0.0)
         gc.collect()
         base_bytes = memory_bytes()
         out = folder / "out"
@@ -68,9 +70,11 @@ def engine(task: Figures) -> Figures:
         decision_set = hash_of_decisions(out / ACTIONS) if task.get("decision_set") else None
         if task.get("keep"):
             shutil.copyfile(out / ACTIONS, task["keep"])
-    return {
+    events = sum(summary["events"].values())
+    steady = {"steady_rate": (events - small[0]) / (seconds - small[1])} if task.get("steady") else {}
+    return steady | {
         "seconds": seconds,
-        "events": sum(summary["events"].values()),
+        "events": events,
         "decisions": decisions,
         "result_hash": result_hash,
         "decision_set": decision_set,
@@ -78,6 +82,14 @@ def engine(task: Figures) -> Figures:
         "base_rss_bytes": base_bytes,
         "summary": {key: value for key, value in summary.items() if key != "decisions"},
     }
+
+
+def _timed_small_replay(task: Figures, rules: RuleSet, policy: Policy, folder: Path) -> tuple[int, float]:
+    """Events and seconds of the small replay: the time is that of starting and stopping, above all with processes."""
+    started = perf_counter()
+    job = ReplayJob(rules, (Path(task["warm"]),), folder / "small", policy, workers=task.get("workers", 1))
+    summary = replay(job)
+    return sum(summary["events"].values()), perf_counter() - started
 
 
 def rules_of(task: Figures) -> RuleSet:

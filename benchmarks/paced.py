@@ -13,6 +13,9 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
 from flows.lines import LineReader, RawBatch
 
+_SETTLE_SECONDS = 1.0
+"""Between the history and the paced lines, for what the history left to do."""
+
 _TS = re.compile(rb'"ts":(\d+)')
 
 
@@ -61,7 +64,8 @@ class PacedReader:
             if batch is not None:
                 return batch
             self._history = None
-            self._began = self._clock()
+            self._began = self._clock() + _SETTLE_SECONDS
+            return RawBatch(self.path, 1, [])
         if self._sent >= len(self._lines):
             return None
         first, last = self._sent, self._due()
@@ -83,7 +87,8 @@ class PacedReader:
         """Nothing to close: the lines are in memory."""
 
     def _due(self) -> int:
-        return min(len(self._lines), int((self._clock() - self._began) * self._per_second) + 1)
+        passed = self._clock() - self._began
+        return min(len(self._lines), int(passed * self._per_second) + 1) if passed >= 0 else 0
 
 
 class PacedSource(FixedPartitionedSource[Any, None]):

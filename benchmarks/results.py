@@ -65,10 +65,9 @@ class ScenarioResult:
 
     def spread(self, alternative: str, path: str) -> Spread | None:
         """The spread of a figure, if the alternative's runs have it."""
-        values = [
-            value for figures in self.runs.get(alternative, ()) if (value := figure_of(figures, path)) is not None
-        ]
-        return Spread.of(values) if values else None
+        values = [figure_of(figures, path) for figures in self.runs.get(alternative, ())]
+        known = [value for value in values if value is not None]
+        return Spread.of(known) if known else None
 
     def measured(self, goal: Goal) -> Spread | None:
         """The spread of a goal's figure or ratio; none if one of its alternatives did not run."""

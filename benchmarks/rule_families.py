@@ -169,7 +169,7 @@ def velocity(r: Random) -> Rule:
         "velocity", "risk", r,
         trigger=selector,
         let={"times": f'count({selector}, last="{window}")', "moved": f'sum({selector}.amount, last="{window}")'},
-        when=f"times >= {r.choice([3, 4])} and moved >= {r.choice([100, 1_000, 5_000])}",
+        when=f"times >= {r.choice([2, 3])} and moved >= {r.choice([100, 1_000, 5_000])}",
         then=[{"alert": {"severity": "low", "text": f"{window}内{kind}{{times}}笔共{{moved:,.2f}}元"}}],
     )  # fmt: skip
 
