@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.process import Figures
 from benchmarks.results import ScenarioResult, Spread
 
 if TYPE_CHECKING:
@@ -34,6 +35,27 @@ def write_plots(results: Sequence[ScenarioResult], folder: Path) -> list[Path]:
         pyplot.close(figure)
         written.append(path)
     return written
+
+
+def plot_soak(figures: Figures, folder: Path) -> Path:
+    """Plot the memory of a soak by events sent; the file's path."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(7, 3.6), dpi=150, layout="constrained")
+    samples = figures["samples"]
+    axes.plot([row[0] / 1e6 for row in samples], [row[2] / 2**20 for row in samples], color=_BLUE)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("million events")
+    axes.set_ylabel("memory of the process, MiB")
+    axes.spines[["top", "right"]].set_visible(False)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "bench-soak.png"
+    figure.savefig(path, metadata={"Software": None})
+    pyplot.close(figure)
+    return path
 
 
 def _rates(result: ScenarioResult) -> list[tuple[str, Spread]]:
