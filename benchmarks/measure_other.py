@@ -11,15 +11,19 @@ from benchmarks.measure_engine import hash_of_decisions
 from benchmarks.process import Figures, memory_bytes
 
 
-def available(module: str) -> bool:
-    """Whether the alternative is there at all."""
-    return importlib.util.find_spec(module) is not None
+def missing(module: str) -> str:
+    """What is lacking for this alternative, in one line; empty if nothing is. Its own ``missing()`` may tell."""
+    if importlib.util.find_spec(module) is None:
+        return f"there is no module {module}"
+    own = getattr(importlib.import_module(module), "missing", None)
+    return str(own()) if own else ""
 
 
 def other(task: Figures) -> Figures:
     """Run the alternative in ``module`` over the events.
 
-    Its result has ``seconds``, ``events`` and ``decisions``. Where it writes decisions as our engine names them, the
+    Its result has ``seconds``, ``events`` and ``decisions``; if it is run ``again`` in the same process, the rate of that
+    is ``warm_rate``, and ``steady_rate`` is the rate of its ``marginal`` cost if it has one. Where it writes decisions as our engine names them, the
     digest of their set tells whether it decided the same.
     """
     run = importlib.import_module(task["module"]).run
@@ -32,6 +36,10 @@ def other(task: Figures) -> Figures:
             "decisions": result.decisions,
             "peak_rss_bytes": memory_bytes("VmHWM"),
         }
+        for name, attribute in (("warm_rate", "again"), ("steady_rate", "marginal")):
+            further = getattr(result, attribute, None)
+            if further is not None:
+                figures[name] = further.events / further.seconds
         if out.is_file():
             figures["decision_set"] = hash_of_decisions(out)
     return figures

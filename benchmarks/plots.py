@@ -70,7 +70,6 @@ def _curve(axes: Axes, xs: list[int], rates: list[Spread], label: str) -> None:
     axes.set_xscale("log")
     axes.set_xticks(xs, [f"{x:,}" for x in xs])
     axes.minorticks_off()
-    axes.set_ylim(bottom=0)
     axes.set_xlabel(label)
     _thousands(axes.yaxis, "events a second, one process")
 
@@ -87,11 +86,13 @@ def _by_rules(result: ScenarioResult, axes: Axes) -> None:
     if decode is not None:
         axes.axhline(decode.median, color=_GREY, linestyle="--")
         axes.annotate("decoding alone", (10, decode.median), xytext=(0, -12), textcoords="offset points", color=_GREY)
+    axes.set_ylim(bottom=0)
 
 
 def _by_customers(result: ScenarioResult, axes: Axes) -> None:
     rates = _rates(result)
     _curve(axes, [int(name.split()[0]) for name, _ in rates], [rate for _, rate in rates], "customers")
+    axes.set_ylim(bottom=0)
 
 
 def _bars(result: ScenarioResult, axes: Axes) -> None:

@@ -63,9 +63,14 @@ def _table(result: ScenarioResult) -> list[str]:
     ]
     for alternative, runs in result.runs.items():
         cells = [_spread(spread) if (spread := result.spread(alternative, path)) else "" for _, path in columns]
-        hashes = sorted({figures["result_hash"] for figures in runs if figures.get("result_hash")})
+        hashes = sorted({found for figures in runs if (found := _result(figures))})
         lines.append(f"| {alternative} | " + " | ".join([*cells, ", ".join(hashes)]) + " |")
     return lines
+
+
+def _result(figures: Figures) -> str | None:
+    """The digest to show: where others are compared with, the one that they have too."""
+    return figures.get("decision_set") or figures.get("result_hash")
 
 
 _COLUMNS = (
@@ -75,6 +80,7 @@ _COLUMNS = (
     ("peak memory, bytes", "peak_rss_bytes"),
     ("bytes/customer", "bytes_per_customer"),
     ("events/s without the start", "steady_rate"),
+    ("events/s, warm", "warm_rate"),
     ("p50 ms", "latency.p50"),
     ("p99 ms", "latency.p99"),
     ("max ms", "latency.max"),
