@@ -179,7 +179,7 @@ def alternatives(shop: Workshop) -> Scenario:
     scenario.data = _about(files[1])
     ours = {"rules": [str(FIVE)], "policy": None, "decision_set": True, "steady": True}
     one, two = "engine, 1 process", "engine, 2 processes"
-    scenario.tasks = {one: shop.engine(30, files[1], **ours), two: shop.engine(30, files[2], **ours, workers=2)}
+    scenario.tasks = {one: shop.engine(30, files[1]) | ours, two: shop.engine(30, files[2], workers=2) | ours}
     flow, flink = "Bytewax operators", ("Flink SQL, parallelism 1", "Flink SQL, parallelism 2")
     others: dict[str, tuple[int, Figures]] = {flow: (1, {"module": "benchmarks.idiomatic"})}
     others |= {
