@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.calendar import START_MS, Calendar, Population
 from benchmarks.draws import Draws, Whole, keyed
+from benchmarks.event_times import START_MS, Calendar, Population
 from benchmarks.vocabulary import (
     CLICK,
     DEPOSIT,

@@ -15,7 +15,7 @@ from typing import Any
 from bytewax.outputs import DynamicSink, StatelessSinkPartition
 from bytewax.testing import cluster_main
 
-from benchmarks.calendar import START_MS
+from benchmarks.event_times import START_MS
 from benchmarks.measure_engine import DAY_MS, policy_of, rules_of
 from benchmarks.paced import PacedReader, PacedSource, restamped, split_tail, ts_of
 from benchmarks.process import Figures

@@ -22,9 +22,9 @@ def missing(module: str) -> str:
 def other(task: Figures) -> Figures:
     """Run the alternative in ``module`` over the events.
 
-    Its result has ``seconds``, ``events`` and ``decisions``. If it was run ``again`` in the same process, the rate of that
-    is ``warm_rate``; if it has a ``marginal`` cost, that of further events, its rate is ``steady_rate``. Where it writes
-    decisions as the engine names them, the digest of their set tells whether it decided the same.
+    Its result has ``seconds``, ``events`` and ``decisions``. If it was run ``again`` in the same process, the rate of
+    that is ``warm_rate``; if it has a ``marginal`` cost, that of further events, its rate is ``steady_rate``. Where it
+    writes decisions as the engine names them, the digest of their set tells whether it decided the same.
     """
     run = importlib.import_module(task["module"]).run
     with tempfile.TemporaryDirectory(prefix="cem-bench-") as name:

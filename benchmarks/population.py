@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
 
-from benchmarks.calendar import Population, calendar
 from benchmarks.event_lines import EventLines
+from benchmarks.event_times import Population, calendar
 
 _CHUNK = 50_000
 
@@ -81,7 +81,7 @@ def write_population(
 def _generator_digest() -> str:
     """A digest of the modules that make events: files of another version are not taken for ours."""
     here = Path(__file__).parent
-    sources = [*(here / f"{name}.py" for name in ("population", "event_lines", "calendar", "draws", "vocabulary"))]
+    sources = [*(here / f"{name}.py" for name in ("population", "event_lines", "event_times", "draws", "vocabulary"))]
     sources.append(here.parent / "flows" / "simulate" / "vocabulary.py")
     return hashlib.blake2b(b"".join(path.read_bytes() for path in sources), digest_size=8).hexdigest()
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.calendar import Population
+from benchmarks.event_times import Population
 from benchmarks.measure_other import missing
 from benchmarks.population import EventFiles, write_population
 from benchmarks.process import Figures

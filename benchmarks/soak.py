@@ -23,7 +23,7 @@ from time import perf_counter, sleep
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from benchmarks.calendar import Population
+from benchmarks.event_times import Population
 from benchmarks.plots import plot_soak
 from benchmarks.population import chunks
 from benchmarks.process import Figures, MeasureError, answer, start

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.calendar import Population
+from benchmarks.event_times import Population
 from benchmarks.measure_engine import decode, engine, hash_of_decisions, hash_of_lines
 from benchmarks.measure_flow import distribution, latency
 from benchmarks.paced import PacedReader, restamped, ts_of

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.calendar import START_MS, Population, calendar
 from benchmarks.event_lines import EventLines
+from benchmarks.event_times import START_MS, Population, calendar
 from benchmarks.population import write_population
 from benchmarks.soak import stretches
 from flows.lines import LineReader
