@@ -32,7 +32,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.runs:
         size = replace(size, runs=options.runs)
     if options.customers:
-        size = replace(size, customers=options.customers, other_customers=options.customers)
+        size = replace(
+            size,
+            customers=options.customers,
+            process_customers=options.customers,
+            other_customers=options.customers,
+        )
     mode = "full" if options.full else "short"
     results: list[ScenarioResult] = []
     faults: list[str] = []

@@ -26,12 +26,13 @@ class Size:
     customers: int
     populations: tuple[int, ...]
     partitions: tuple[int, ...]
+    process_customers: int
     other_customers: int
     paced_seconds: int
 
 
-SHORT = Size(1, 20_000, (10_000, 100_000), (2,), 10_000, 10)
-FULL = Size(3, 100_000, (10_000, 100_000, 1_000_000), (2, 4), 100_000, 60)
+SHORT = Size(1, 20_000, (10_000, 100_000), (2,), 50_000, 10_000, 10)
+FULL = Size(3, 100_000, (10_000, 100_000, 1_000_000), (2, 4), 200_000, 100_000, 60)
 
 
 @dataclass(slots=True)
@@ -108,13 +109,13 @@ def by_customers(shop: Workshop) -> Scenario:
     digests = {}
     for customers in shop.size.populations:
         events = shop.events(customers, 2)
-        tasks[f"{customers} customers"] = shop.engine(30, events, customers=customers)
+        tasks[f"{customers} customers"] = shop.engine(30, events, customers=customers, steady=True)
         digests[f"digest_{customers}"] = events.digest
     low, high = (f"{n} customers" for n in (shop.size.populations[0], shop.size.populations[-1]))
     return Scenario(
         "customers", "30 rules by number of customers, 20 events each", {"seed": Population(1).seed} | digests, tasks,
         goals=(
-            Goal(f"rate with {high} to {low}", Figure(high, "rate"), Figure(low, "rate"), 0.7),
+            Goal(f"rate with {high} to {low}", Figure(high, "steady_rate"), Figure(low, "steady_rate"), 0.7),
             Goal(f"bytes a customer, {high}", Figure(high, "bytes_per_customer"), at_most=1536),
         ),
         same=tuple((name,) for name in tasks),
@@ -127,7 +128,7 @@ def by_processes(shop: Workshop) -> Scenario:
     goals: list[Goal] = []
     data: Figures = {}
     for partitions in shop.size.partitions:
-        events = shop.events(shop.size.customers, partitions)
+        events = shop.events(shop.size.process_customers, partitions)
         data |= {f"{key}_{partitions}": value for key, value in _about(events).items()}
         names = [f"{n} of {partitions} partitions" for n in ("1 process", "2 processes")]
         for workers, name in enumerate(names, 1):
