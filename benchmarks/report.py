@@ -18,7 +18,9 @@ def as_markdown(results: Sequence[ScenarioResult], about: Figures, mode: str) ->
         *_goals(results),
     ]
     for result in results:
-        parts += ["", f"## {result.name}: {result.title}", "", _data_line(result.data), "", *_table(result)]
+        parts += ["", f"## {result.name}: {result.title}"]
+        parts += ["", _data_line(result.data)] if result.data else []
+        parts += ["", *_table(result)] if result.runs else []
         parts += [f"\nSkipped: {name}: {why}" for name, why in result.skipped.items()]
     return "\n".join(parts) + "\n"
 

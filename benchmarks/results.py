@@ -101,7 +101,7 @@ class ScenarioResult:
 def figure_of(figures: Mapping[str, Any], path: str) -> float | None:
     """The figure at a path, worked out where it is one of the two that are."""
     if path == "rate":
-        return figures["events"] / figures["seconds"] if figures.get("seconds") else None
+        return figures["events"] / figures["seconds"] if figures.get("events") and figures.get("seconds") else None
     if path == "bytes_per_customer":
         if not figures.get("base_rss_bytes") or not figures.get("customers"):
             return None

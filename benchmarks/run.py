@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +28,7 @@ from benchmarks.scenarios import FULL, SCENARIOS, SHORT, Scenario, Workshop
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, show the tables, write the files; exit code 1 if decisions differ that must be the same."""
     options = _options(arguments)
-    console = Console()
+    console = Console() if sys.stdout.isatty() else Console(width=160)
     size = FULL if options.full else SHORT
     if options.runs:
         size = replace(size, runs=options.runs)
