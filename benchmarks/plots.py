@@ -96,13 +96,17 @@ def _by_customers(result: ScenarioResult, axes: Axes) -> None:
 
 
 def _bars(result: ScenarioResult, axes: Axes) -> None:
-    rates = _rates(result)[::-1]
+    """Each at its best: without its start and warm, where that was measured."""
+    rates = [
+        (name, next(spread for path in ("steady_rate", "warm_rate", "rate") if (spread := result.spread(name, path))))
+        for name in reversed(result.runs)
+    ]
     names = [name for name, _ in rates]
     colours = [_BLUE if name.startswith("engine") else _GREY for name in names]
     bars = axes.barh(names, [rate.median for _, rate in rates], color=colours)
     axes.bar_label(bars, [f" {rate.median:,.0f}" for _, rate in rates])
     axes.margins(x=0.15)
-    _thousands(axes.xaxis, "events a second")
+    _thousands(axes.xaxis, "events a second, without the start")
 
 
 def _latency(result: ScenarioResult, axes: Axes) -> None:

@@ -23,8 +23,8 @@ def result(**alternatives: list[dict[str, Any]]) -> ScenarioResult:
 
 
 def test_a_ratio_is_of_the_same_repetition_and_the_median_of_them() -> None:
-    made = result(a=runs(1.0, 2.0, 1.0), b=runs(2.0, 8.0, 3.0))
-    assert made.measured(RATIO) == Spread(3.0, 2.0, 4.0)
+    made = result(a=runs(1.0, 2.0, 4.0), b=runs(2.0, 8.0, 20.0))
+    assert made.measured(RATIO) == Spread(4.0, 2.0, 5.0)
 
 
 def test_a_goal_without_its_runs_is_not_measured() -> None:
