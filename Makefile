@@ -19,10 +19,10 @@ DONE := $(VENV)/.done
 CANDIDATES := $(if $(PYTHON),$(PYTHON),python3.12 python3.11 python3 python)
 PROBE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))
 
-.PHONY: help setup demo test lint check bench lock clean
+.PHONY: help setup demo test lint check bench bench-full soak lock clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 
 setup: $(DONE)  ## install everything into .venv (about a minute, once)
 
@@ -39,8 +39,14 @@ lint: setup  ## check style and types
 
 check: lint test  ## what CI runs: style, types, tests
 
-bench: setup  ## measure: decoding alone, the engine with one process and with two
+bench: setup  ## measure the engine, short form (about three minutes); results in build/bench
 	@$(BIN)/python -m benchmarks.run
+
+bench-full: setup  ## measure everything three times, a million customers too; new plots for the documentation
+	@$(BIN)/python -m benchmarks.run --full --plots docs/img
+
+soak: setup  ## fifty million events through one process: does its memory stay flat?
+	@$(BIN)/python -m benchmarks.soak --plots docs/img
 
 lock:  ## write requirements.lock anew from pyproject.toml (UPGRADE=1: with the newest versions)
 	@$(find_python); rm -rf build/lock && "$$python" -m venv build/lock

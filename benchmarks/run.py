@@ -1,130 +1,128 @@
-"""Runs the benchmark scenarios and prints a table; ``make bench`` runs the short form.
+"""Runs the benchmark's scenarios and writes what it found: ``make bench`` the short form, ``make bench-full`` all.
 
-Every scenario works on the same simulated events (fixed seed). Ratios within one run are what to quote: machines and
-moments differ. The hash is of the sorted decisions, so a change of speed that changes results shows.
+Every scenario compares alternatives in turn, each run in a process of its own, so ratios of one repetition are of the
+same minutes of the same machine; they are what to quote. A change of speed that changes results shows in the hashes.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
-import platform
-import tempfile
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from time import perf_counter
 
 from rich.console import Console
-from rich.table import Table
+from rich.markdown import Markdown
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from flows.lines import LineReader
-from flows.replay import ACTIONS, ReplayJob, replay
-from flows.simulate import simulate
-from operators.annotate import default_annotator
-from operators.decode import Decoder, PartitionClock
-from rules.load import load_rules
-from rules.model import RuleSet
-from rules.planner import make_plan
-from rules.policy import load_policy
-
-PACK = Path(__file__).parent.parent / "rules" / "packs" / "demo.yaml"
-SEED = 20_260_301
-DAY_MS = 86_400_000
+from benchmarks.plots import write_plots
+from benchmarks.process import MeasureError, measure
+from benchmarks.report import as_markdown
+from benchmarks.results import ScenarioResult, as_json, figure_of, machine
+from benchmarks.scenarios import FULL, SCENARIOS, SHORT, Scenario, Workshop
 
 
-@dataclass(frozen=True, slots=True)
-class Measurement:
-    """One run of one scenario; ``result_hash`` is empty where there are no decisions."""
-
-    scenario: str
-    events: int
-    seconds: float
-    events_per_second: int
-    result_hash: str = ""
-
-
-def decode_only(rules: RuleSet, files: list[Path], _: Path) -> tuple[int, str]:
-    """The limit: reading and decoding, with the fields that the pack reads."""
-    decoder = Decoder(
-        make_plan(rules).fields, lateness_ms=10_000, max_jump_ms=366 * DAY_MS, annotate=default_annotator()
-    )
-    events = 0
-    for path in files:
-        clock = PartitionClock()
-        with LineReader(path) as reader:
-            while (raw := reader.read_batch()) is not None:
-                events += len(decoder.decode(raw.lines, raw.file, raw.first_line, clock).events)
-    return events, ""
-
-
-def engine(workers: int) -> Callable[[RuleSet, list[Path], Path], tuple[int, str]]:
-    """The whole replay with so many processes."""
-
-    def run(rules: RuleSet, files: list[Path], folder: Path) -> tuple[int, str]:
-        policy, _ = load_policy(PACK.with_name("demo-policy.yaml"))
-        assert policy is not None
-        out = folder / f"out-{workers}"
-        summary = replay(ReplayJob(rules, tuple(files), out, policy, workers=workers))
-        lines = sorted((out / ACTIONS).read_bytes().splitlines())
-        return sum(summary["events"].values()), hashlib.blake2b(b"\n".join(lines), digest_size=8).hexdigest()
-
-    return run
-
-
-SCENARIOS = {"decode": decode_only, "engine-1-process": engine(1), "engine-2-processes": engine(2)}
-
-
-def main() -> None:
-    """Run the scenarios, print the table and write the figures as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--customers", type=int, default=2_000)
-    parser.add_argument("--days", type=int, default=10)
-    parser.add_argument("--runs", type=int, default=1, help="runs of each scenario")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
-    arguments = parser.parse_args()
-    console = Console()
-    rules, problems = load_rules([PACK])
-    assert rules is not None, problems
-    measurements: list[Measurement] = []
-    with tempfile.TemporaryDirectory(prefix="cem-bench-") as name:
-        folder = Path(name)
-        report = simulate(
-            folder / "events", customers=arguments.customers, days=arguments.days, seed=SEED, partitions_per_stream=2
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, show the tables, write the files; exit code 1 if decisions differ that must be the same."""
+    options = _options(arguments)
+    console = Console() if sys.stdout.isatty() else Console(width=160)
+    size = FULL if options.full else SHORT
+    if options.runs:
+        size = replace(size, runs=options.runs)
+    if options.customers:
+        size = replace(
+            size,
+            customers=options.customers,
+            process_customers=options.customers,
+            other_customers=options.customers,
         )
-        files = [path for path in report.files if path.name != "truth.ndjson"]
-        console.print(
-            f"{sum(report.events.values()):,} events of {arguments.customers:,} customers in {len(files)} files"
-        )
-        for run in range(arguments.runs):
-            for scenario, measure in SCENARIOS.items():
-                with console.status(f"{scenario}, run {run + 1}"):
-                    started = perf_counter()
-                    events, result_hash = measure(rules, files, folder)
-                    seconds = perf_counter() - started
-                rate = round(events / seconds)
-                measurements.append(Measurement(scenario, events, round(seconds, 3), rate, result_hash))
-    console.print(table(measurements))
-    hashes = {m.result_hash for m in measurements if m.result_hash}
-    if len(hashes) > 1:
-        raise SystemExit(f"the engine's decisions differ between scenarios: {sorted(hashes)}")
-    if arguments.json:
-        figures = {"python": platform.python_version(), "measurements": [asdict(m) for m in measurements]}
-        arguments.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    mode = "full" if options.full else "short"
+    results: list[ScenarioResult] = []
+    faults: list[str] = []
+    about = machine()
+    with _progress(console) as progress:
+        for name in options.only or SCENARIOS:
+            task = progress.add_task(name, total=None)
+            shop = Workshop(options.out / "data", size, _telling(progress, task))
+            scenario = SCENARIOS[name](shop)
+            result = run_scenario(scenario, size.runs, progress, task)
+            results.append(result)
+            faults += result.differing(scenario.same) + result.differing(scenario.same_set, "decision_set")
+            _write(options.out, mode, results, as_markdown(results, about, mode), about)
+    if not options.keep_events:
+        shutil.rmtree(options.out / "data", ignore_errors=True)
+    if options.plots:
+        write_plots(results, options.plots)
+    console.print(Markdown(as_markdown(results, about, mode)))
+    console.print(f"Written to {options.out}: {mode}.json, {mode}.md")
+    if faults:
+        raise SystemExit("decisions differ:\n" + "\n".join(faults))
 
 
-def table(measurements: list[Measurement]) -> Table:
-    """Scenarios with their rate and its ratio to decoding alone (the first of the same run)."""
-    result = Table("scenario", "events", "seconds", "events/s", "of decode", "decisions", box=None)
-    base = measurements[0]
-    for m in measurements:
-        base = m if m.scenario == "decode" else base
-        ratio = m.events_per_second / base.events_per_second
-        result.add_row(
-            m.scenario, f"{m.events:,}", f"{m.seconds:.2f}", f"{m.events_per_second:,}", f"{ratio:.3f}", m.result_hash
-        )
+def run_scenario(scenario: Scenario, runs: int, progress: Progress, task: TaskID) -> ScenarioResult:
+    """Measure all alternatives of a scenario, one after the other, ``runs`` times round."""
+    result = ScenarioResult(scenario.name, scenario.title, scenario.data, goals=scenario.goals)
+    result.skipped = dict(scenario.skipped)
+    progress.update(task, total=runs * len(scenario.tasks), completed=0)
+    for run in range(runs):
+        for name, what in scenario.tasks.items():
+            progress.update(task, description=f"{scenario.name}: {name}, run {run + 1}")
+            if name in scenario.fresh:
+                shutil.rmtree(scenario.fresh[name], ignore_errors=True)
+            if name not in result.skipped:
+                try:
+                    figures = measure(what, scenario.environments.get(name))
+                except MeasureError as error:
+                    if what["task"] != "other":
+                        raise
+                    result.skipped[name] = str(error).strip().splitlines()[-1]
+                else:
+                    result.runs.setdefault(name, []).append(figures | {"customers": what.get("customers")})
+                    rate = figure_of(figures, "rate")
+                    shown = f"{rate:,.0f} events/s" if rate else f"{figures['seconds']:.2f} s"
+                    progress.console.print(f"{scenario.name}: {name}: {shown}")
+            progress.advance(task)
+    progress.update(task, description=scenario.name)
     return result
+
+
+def _write(folder: Path, mode: str, results: list[ScenarioResult], page: str, about: dict[str, object]) -> None:
+    """After every scenario, so that a run that is broken off leaves what it had."""
+    folder.mkdir(parents=True, exist_ok=True)
+    figures = json.dumps(as_json(results, about, mode), ensure_ascii=False, indent=1)
+    (folder / f"{mode}.json").write_text(figures + "\n", encoding="utf-8")
+    (folder / f"{mode}.md").write_text(page, encoding="utf-8")
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
+    )
+
+
+class _telling:  # noqa: N801 - used like a function
+    """Shows how far the making of events is."""
+
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress, self._task = progress, task
+
+    def __call__(self, name: str, done: int, total: int) -> None:
+        self._progress.update(self._task, description=f"making {name}", completed=done, total=total)
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__.splitlines()[0])
+    parser.add_argument("--full", action="store_true", help="all sizes, three runs each (default: a short form)")
+    parser.add_argument("--only", action="append", choices=list(SCENARIOS), help="this scenario only; may be repeated")
+    parser.add_argument("--runs", type=int, help="repetitions of each alternative")
+    parser.add_argument("--customers", type=int, help="customers where the scenario does not vary them")
+    parser.add_argument("--out", type=Path, default=Path("build/bench"), help="folder for results (build/bench)")
+    parser.add_argument("--plots", type=Path, help="write plots as PNG to this folder")
+    parser.add_argument("--keep-events", action="store_true", help="leave the event files for the next time")
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,137 @@
+"""Measured runs of the engine: decoding alone, and the whole replay."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from time import perf_counter
+
+from benchmarks.process import Figures, memory_bytes
+from flows.lines import LineReader
+from flows.replay import ACTIONS, ReplayJob, replay
+from operators.annotate import default_annotator
+from operators.decode import Decoder, PartitionClock
+from rules.load import load_rules
+from rules.model import RuleSet
+from rules.planner import make_plan
+from rules.policy import Policy, load_policy
+
+DAY_MS = 86_400_000
+
+
+def decode(task: Figures) -> Figures:
+    """The limit: reading lines and typed decoding into what the engine uses, with the fields that the rules read."""
+    plan = make_plan(rules_of(task))
+    decoder = Decoder(plan.fields, lateness_ms=10_000, max_jump_ms=366 * DAY_MS, annotate=default_annotator())
+
+    def read(paths: list[str]) -> int:
+        events = 0
+        for path in paths:
+            clock = PartitionClock()
+            with LineReader(path) as reader:
+                while (raw := reader.read_batch()) is not None:
+                    events += len(decoder.decode(raw.lines, raw.file, raw.first_line, clock).events)
+        return events
+
+    if task.get("warm"):
+        read([task["warm"]])
+    gc.collect()
+    started = perf_counter()
+    events = read(task["events"])
+    seconds = perf_counter() - started
+    return {"seconds": seconds, "events": events, "peak_rss_bytes": memory_bytes("VmHWM")}
+
+
+def engine(task: Figures) -> Figures:
+    """A replay. ``base_rss_bytes`` is the memory once everything is loaded and a few events have gone through.
+
+    ``workers`` processes; with one, a small replay before the measured one loads what is loaded at first use.
+    ``steady``: also the rate without the time that starting and stopping take, which a timed small replay tells; null
+    if that is half of the time or more.
+    """
+    rules, policy = rules_of(task), policy_of(task)
+    workers: int = task.get("workers", 1)
+    with tempfile.TemporaryDirectory(prefix="cem-bench-") as name:
+        folder = Path(name)
+        if task.get("warm") and workers == 1:
+            replay(ReplayJob(rules, (Path(task["warm"]),), folder / "warm", policy))
+        small = _timed_small_replay(task, rules, policy, folder) if task.get("steady") else (0, 0.0)
+        gc.collect()
+        base_bytes = memory_bytes()
+        out = folder / "out"
+        started = perf_counter()
+        summary = replay(ReplayJob(rules, tuple(map(Path, task["events"])), out, policy, workers=workers))
+        seconds = perf_counter() - started
+        peak_bytes = memory_bytes("VmHWM") if workers == 1 else summary["peak_rss_bytes"]
+        result_hash, decisions = hash_of_lines(out / ACTIONS) if task.get("hash", True) else (None, None)
+        decision_set = hash_of_decisions(out / ACTIONS) if task.get("decision_set") else None
+        if task.get("keep"):
+            shutil.copyfile(out / ACTIONS, task["keep"])
+    events = sum(summary["events"].values())
+    return {
+        "steady_rate": (events - small[0]) / (seconds - small[1]) if 0 < small[1] < seconds / 2 else None,
+        "seconds": seconds,
+        "events": events,
+        "decisions": decisions,
+        "result_hash": result_hash,
+        "decision_set": decision_set,
+        "peak_rss_bytes": peak_bytes,
+        "base_rss_bytes": base_bytes,
+        "summary": {key: value for key, value in summary.items() if key != "decisions"},
+    }
+
+
+def _timed_small_replay(task: Figures, rules: RuleSet, policy: Policy, folder: Path) -> tuple[int, float]:
+    """Events and seconds of the small replay: the time is that of starting and stopping, above all with processes.
+
+    The better of two, as what is too long here would be taken off the measured run.
+    """
+    job = ReplayJob(rules, (Path(task["warm"]),), folder / "small", policy, workers=task.get("workers", 1))
+    seconds = []
+    for _ in range(2):
+        started = perf_counter()
+        summary = replay(job)
+        seconds.append(perf_counter() - started)
+    return sum(summary["events"].values()), min(seconds)
+
+
+def rules_of(task: Figures) -> RuleSet:
+    """The rules of the task's files together."""
+    paths = [Path(path) for path in task["rules"]]
+    rules, problems = load_rules(paths)
+    if rules is None:
+        raise ValueError("\n".join(map(str, problems)))
+    return rules
+
+
+def policy_of(task: Figures) -> Policy:
+    """The task's policy, or one that holds nothing back."""
+    if not task.get("policy"):
+        return Policy.default()
+    policy, problems = load_policy(Path(task["policy"]))
+    if policy is None:
+        raise ValueError("\n".join(map(str, problems)))
+    return policy
+
+
+def hash_of_lines(path: Path) -> tuple[str, int]:
+    """A digest of a file's sorted lines, and how many there are: the order of writing does not matter."""
+    lines = sorted(path.read_bytes().splitlines())
+    digest = hashlib.blake2b(digest_size=8)
+    for line in lines:
+        digest.update(line + b"\n")
+    return digest.hexdigest(), len(lines)
+
+
+def hash_of_decisions(path: Path) -> str:
+    """A digest of who was decided about, for which rule and which event: what all alternatives can say."""
+    triples = set()
+    with path.open("rb") as file:
+        for line in file:
+            decision = json.loads(line)
+            triples.add(f"{decision['rule_id']}|{decision['customer_id']}|{decision['anchor_event_id']}")
+    return hashlib.blake2b("\n".join(sorted(triples)).encode(), digest_size=8).hexdigest()
