@@ -6,7 +6,7 @@ are compared on come ordered. The engine takes the same files; in any order of t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from zlib import crc32
 
@@ -47,8 +47,3 @@ def write_customer_files(events: Iterable[Path], folder: Path, partitions: int) 
         lines = [row[4] for row in rows if crc32(row[3].encode()) % partitions == number]
         path.write_bytes(b"".join(line + b"\n" for line in lines))
     return paths
-
-
-def count_lines(events: Sequence[Path]) -> int:
-    """The number of lines in all files."""
-    return sum(path.read_bytes().count(b"\n") for path in events)

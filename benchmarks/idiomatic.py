@@ -1,7 +1,12 @@
 """The five rules as a Bytewax flow of operators: what a team would write that knows Bytewax but not this engine.
 
-An operator per step, a key per customer, a deque per window. It takes order in time for granted: each customer's events
-must be in one file and sorted, see `benchmarks.customer_files`. It knows no lateness, duplicates or dead letters.
+An operator per step, a key per customer, a deque per window. There are two of it:
+
+- the plain one takes it for granted that each customer's events come in one file (see `benchmarks.customer_files`), in
+  order, once and well-formed;
+- the careful one sorts events that are out of order by up to the lateness, drops duplicates and sets lines aside that
+  can't be decoded, as the engine does (it doesn't take in late events, and holds a customer's last events back until
+  that customer's next one or the end).
 """
 
 from __future__ import annotations
@@ -9,11 +14,11 @@ from __future__ import annotations
 import argparse
 import json
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from heapq import heappop, heappush
 from pathlib import Path
-from time import perf_counter
-from typing import Any
+from typing import TypeGuard
 
 import bytewax.operators as op
 import msgspec
@@ -22,25 +27,14 @@ from bytewax.dataflow import Dataflow
 from bytewax.operators import StatefulBatchLogic
 from bytewax.testing import cluster_main
 
-from benchmarks.customer_files import count_lines
+from benchmarks.result import Result, measure
+from rules.model import STREAMS
 
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
+LATENESS_MS = 10_000
+RANKS = {stream: rank for rank, stream in enumerate(STREAMS)}
 UNITS = 10_000
 """Amounts are summed as integers of this part of a yuan, so that adding and evicting never drifts."""
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """One measured run: ``seconds`` from building the flow to its end, without the start of the interpreter."""
-
-    seconds: float
-    events: int
-    decisions: int
-
-    @property
-    def events_per_second(self) -> int:
-        """The rate over the whole run."""
-        return round(self.events / self.seconds)
 
 
 class Event(msgspec.Struct, gc=False):
@@ -58,6 +52,13 @@ class Event(msgspec.Struct, gc=False):
     currency: str = "CNY"
     metric: str | None = None
     score: float | None = None
+
+
+class BadLine(msgspec.Struct, gc=False):
+    """A line that is no event, and why."""
+
+    raw: str
+    reason: str
 
 
 class Decision(msgspec.Struct, gc=False):
@@ -165,27 +166,97 @@ def _decision(rule_id: str, event: Event, features: dict[str, float]) -> Decisio
     return Decision(rule_id, event.customer_id, event.ts, event.event_id, features)
 
 
-def build_flow(events: Sequence[Path], out: Path) -> Dataflow:
-    """The flow from event files to a file of decisions, one JSON object a line."""
+class CarefulCustomer(Customer):
+    """The same for events that come out of order, by up to ``LATENESS_MS``, and more than once."""
+
+    __slots__ = ("_high_ms", "_seen", "_seen_order", "_waiting")
+
+    def __init__(self, state: State | None) -> None:
+        super().__init__(state)
+        self._waiting: list[tuple[int, int, str, Event]] = []
+        self._high_ms = 0
+        self._seen: set[tuple[str, str]] = set()
+        self._seen_order: deque[tuple[int, tuple[str, str]]] = deque()
+
+    def on_batch(self, values: list[Event]) -> tuple[list[Decision], bool]:
+        """Take the customer's next events in any order, and process those that can't be preceded any more."""
+        waiting = self._waiting
+        for event in values:
+            heappush(waiting, (event.ts, RANKS[event.stream], event.event_id, event))
+            if event.ts > self._high_ms:
+                self._high_ms = event.ts
+        return self._release(self._high_ms - LATENESS_MS)
+
+    def on_eof(self) -> tuple[list[Decision], bool]:
+        """Process what still waits."""
+        return self._release(self._high_ms + 1)
+
+    def _release(self, watermark_ms: int) -> tuple[list[Decision], bool]:
+        waiting, seen, seen_order = self._waiting, self._seen, self._seen_order
+        ready = []
+        while waiting and waiting[0][0] < watermark_ms:
+            ts, _, event_id, event = heappop(waiting)
+            while seen_order and seen_order[0][0] <= ts - HOUR_MS:
+                seen.discard(seen_order.popleft()[1])
+            key = (event.stream, event_id)
+            if key not in seen:
+                seen.add(key)
+                seen_order.append((ts, key))
+                ready.append(event)
+        return super().on_batch(ready)
+
+
+def _is_event(decoded: Event | BadLine) -> TypeGuard[Event]:
+    return isinstance(decoded, Event)
+
+
+def _decode_or_explain(decode: Callable[[str], Event]) -> Callable[[str], Event | BadLine]:
+    def decode_line(line: str) -> Event | BadLine:
+        try:
+            return decode(line)
+        except msgspec.DecodeError as error:
+            return BadLine(line, str(error))
+
+    return decode_line
+
+
+def build_flow(events: Sequence[Path], out: Path, *, careful: bool = False) -> Dataflow:
+    """The flow from event files to a file of decisions, one JSON object a line.
+
+    The careful one writes the lines that it can't decode to ``out`` with ``.dead`` added.
+    """
     decode = msgspec.json.Decoder(Event).decode
     encode = msgspec.json.Encoder().encode
     flow = Dataflow("five_rules")
-    lines = [op.input(f"lines_{number}", flow, FileSource(path)) for number, path in enumerate(events)]
-    decoded = op.map("decode", op.merge("merge", *lines) if len(lines) > 1 else lines[0], decode)
-    keyed = op.key_on("by_customer", decoded, lambda event: event.customer_id)
-    decisions = op.stateful_batch("decide", keyed, Customer)
+    inputs = [op.input(f"lines_{number}", flow, FileSource(path)) for number, path in enumerate(events)]
+    lines = op.merge("merge", *inputs) if len(inputs) > 1 else inputs[0]
+    if careful:
+        decoded = op.branch("decoded", op.map("decode", lines, _decode_or_explain(decode)), _is_event)
+        bad_lines = op.map("encode_bad_lines", decoded.falses, lambda line: ("", encode(line).decode()))
+        op.output("dead_letters", bad_lines, FileSink(dead_letters_of(out)))
+        valid = decoded.trues
+    else:
+        valid = op.map("decode", lines, decode)
+    keyed = op.key_on("by_customer", valid, lambda event: event.customer_id)
+    decisions = op.stateful_batch("decide", keyed, CarefulCustomer if careful else Customer)
     encoded = op.map("encode", decisions, lambda keyed: (keyed[0], encode(keyed[1]).decode()))
     op.output("out", encoded, FileSink(out))
     return flow
 
 
-def run(events: Sequence[Path], out: Path) -> Result:
+def dead_letters_of(out: Path) -> Path:
+    """Where the careful flow that writes its decisions to ``out`` puts the lines that are no events."""
+    return out.with_name(out.name + ".dead")
+
+
+def run(events: Sequence[Path], out: Path, *, careful: bool = False) -> Result:
     """Decide about the files, in this process, and write the decisions to ``out``, which is overwritten."""
-    out.unlink(missing_ok=True)
-    started = perf_counter()
-    cluster_main(build_flow(events, out), [], 0)  # type: ignore[no-untyped-call]
-    seconds = perf_counter() - started
-    return Result(seconds, count_lines(events), count_lines([out]))
+    dead_letters_of(out).unlink(missing_ok=True)
+
+    def work() -> None:
+        cluster_main(build_flow(events, out, careful=careful), [], 0)  # type: ignore[no-untyped-call]
+
+    return measure(work, events, out)
 
 
 def main() -> None:
@@ -193,9 +264,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--events", type=Path, action="append", required=True, help="an event file; may be repeated")
     parser.add_argument("--out", type=Path, required=True, help="the file of decisions")
+    parser.add_argument("--careful", action="store_true", help="order, deduplicate and set bad lines aside")
     arguments = parser.parse_args()
-    result: dict[str, Any] = asdict(run(arguments.events, arguments.out))
-    print(json.dumps(result))
+    print(json.dumps(asdict(run(arguments.events, arguments.out, careful=arguments.careful))))
 
 
 if __name__ == "__main__":
