@@ -99,11 +99,11 @@ def run(events: Sequence[Path], out: Path, *, parallelism: int = 1, warm: bool =
         first, first_start, again = (folder / run for run in ("first", "first-start", "again"))
         jobs = [(whole, first), (start, first_start), (whole, again)] if warm else [(whole, first)]
         results = [
-            Result(*times, count_lines(inputs.iterdir()), count_lines(decisions.iterdir()))
+            Result(*times, count_lines(inputs.glob("*")), count_lines(decisions.glob("*")))
             for times, (inputs, decisions) in zip(_run_jobs(jobs, parallelism), jobs, strict=True)
         ]
         with out.open("wb") as file:
-            for part in sorted(first.iterdir()):
+            for part in sorted(first.glob("*")):
                 file.write(part.read_bytes())
     result = results[0]
     if warm and results[2].decisions != result.decisions:

@@ -61,6 +61,17 @@ def test_careful_operators_take_what_the_engine_takes(events: list[Path], tmp_pa
     assert json.loads(bad_line)["raw"] == '{"stream":'
 
 
+def test_careful_operators_wait_for_what_may_come_before(tmp_path: Path) -> None:
+    arrivals = [("second", 15_000), ("first", 10_000), ("first", 10_000), ("much-later", 5_000_000)]
+    logins = [
+        {"stream": "click", "event_id": name, "customer_id": "C1", "ts": ts, "action": "login"} for name, ts in arrivals
+    ]
+    events, out = tmp_path / "events.ndjson", tmp_path / "out.ndjson"
+    events.write_text("".join(json.dumps(login) + "\n" for login in logins), encoding="utf-8")
+    idiomatic.run([events], out, careful=True)
+    assert decision_keys(out) == {("login-burst", "C1", "second")}
+
+
 def test_customer_files_hold_each_customer_in_order(events: list[Path], tmp_path: Path) -> None:
     files = write_customer_files(events, tmp_path / "events", 2)
     lines = [path.read_bytes().splitlines() for path in files]
