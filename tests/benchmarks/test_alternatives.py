@@ -62,14 +62,16 @@ def test_careful_operators_take_what_the_engine_takes(events: list[Path], tmp_pa
 
 
 def test_careful_operators_wait_for_what_may_come_before(tmp_path: Path) -> None:
-    arrivals = [("second", 15_000), ("first", 10_000), ("first", 10_000), ("much-later", 5_000_000)]
+    others = [(f"C{n}", "login", 15_000) for n in range(2, 3_000)]  # more than the source hands over at a time
+    arrivals = [("C1", "second", 15_000), ("C1", "third", 16_000), *others, ("C1", "first", 10_000), ("C1", "first", 10_000)]
     logins = [
-        {"stream": "click", "event_id": name, "customer_id": "C1", "ts": ts, "action": "login"} for name, ts in arrivals
+        {"stream": "click", "event_id": event_id, "customer_id": customer, "ts": ts, "action": "login"}
+        for customer, event_id, ts in [*arrivals, ("C1", "much-later", 5_000_000)]
     ]
     events, out = tmp_path / "events.ndjson", tmp_path / "out.ndjson"
     events.write_text("".join(json.dumps(login) + "\n" for login in logins), encoding="utf-8")
     idiomatic.run([events], out, careful=True)
-    assert decision_keys(out) == {("login-burst", "C1", "second")}
+    assert decision_keys(out) == {("login-burst", "C1", "second"), ("login-burst", "C1", "third")}
 
 
 def test_customer_files_hold_each_customer_in_order(events: list[Path], tmp_path: Path) -> None:
