@@ -63,7 +63,8 @@ def test_careful_operators_take_what_the_engine_takes(events: list[Path], tmp_pa
 
 def test_careful_operators_wait_for_what_may_come_before(tmp_path: Path) -> None:
     others = [(f"C{n}", "login", 15_000) for n in range(2, 3_000)]  # more than the source hands over at a time
-    arrivals = [("C1", "second", 15_000), ("C1", "third", 16_000), *others, ("C1", "first", 10_000), ("C1", "first", 10_000)]
+    first = ("C1", "first", 10_000)
+    arrivals = [("C1", "second", 15_000), ("C1", "third", 16_000), *others, first, first]
     logins = [
         {"stream": "click", "event_id": event_id, "customer_id": customer, "ts": ts, "action": "login"}
         for customer, event_id, ts in [*arrivals, ("C1", "much-later", 5_000_000)]
