@@ -31,7 +31,8 @@ from rules.policy import Policy
 from state.calendar import first_at_or_after, next_day
 from state.customer import Armed, Customer
 from state.log import Words
-from state.reads import NULL, WHOLE, Step
+from state.reads import NULL, WHOLE
+from state.store import Events
 from state.tables import MAY_BE_ARMED, MAY_HAVE_TICKETS
 from state.timers import DEADLINE, HELD, TICK, Firing, Timer, TimerQueue
 
@@ -139,16 +140,17 @@ class Decider:
         rows = store.rows(events.customer_hash, events.customer_id)
         self._profiles += [None] * (len(store) - len(self._profiles))
         signatures = self._signatures.signatures(events.masks)
-        step = store.step(
+        step = Events(
             events.effective_ms, events.ts_ms, events.stream, signatures, events.masks,
             store.adopt(events.words, events.objects), events.hashes, rows, entities,
         )  # fmt: skip
+        walk = store.walk(self._signatures, step, self._records)
         at = 0
         while at < count:
             self._fire_timers(int(events.effective_ms[at]))
             stop = self._segment_end(events, at)
             while at < stop:
-                at = store.walk(self._signatures.dispatch, step, self._records, at, stop)
+                at = walk.take(at, stop)
                 self._take_records(events, step)
 
     def _segment_end(self, events: EventBatch, at: int) -> int:
@@ -163,7 +165,7 @@ class Decider:
             return len(events)
         return max(at + 1, int(np.searchsorted(events.effective_ms, tick_ms, side="right")))
 
-    def _take_records(self, events: EventBatch, step: Step) -> None:
+    def _take_records(self, events: EventBatch, step: Events) -> None:
         records = self._records
         count, values = records.counters.tolist()
         indices, rules = records.events[:count].tolist(), records.rules[:count].tolist()
@@ -214,7 +216,7 @@ class Decider:
         value, features = self._store.value, planned.features
         return lambda feature: value(*captured[features.index(feature)])
 
-    def _entity_reader(self, step: Step, index: int) -> Callable[[tuple[str, int]], Any]:
+    def _entity_reader(self, step: Events, index: int) -> Callable[[tuple[str, int]], Any]:
         numbers, value = self._tables.entity_numbers, self._store.value
 
         def read(key: tuple[str, int]) -> Any:

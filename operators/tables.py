@@ -9,7 +9,7 @@ from rules.plan import FeatureSet, Plan, Programs
 from rules.planner import entity_features
 from state.dispatch import SignatureTable
 from state.periods import PeriodTable
-from state.store import RowStore, make_records
+from state.store import RecordBuffer, RowStore
 from state.tables import Layout
 
 
@@ -67,7 +67,7 @@ class PlanTables:
         )
         self.entities = {name: self._entity(name, features) for name, features in plan.entities.items()}
         self.entity_numbers = {key: number for number, key in enumerate(entity_features(plan.entities))}
-        self.records = make_records()
+        self.records = RecordBuffer()
 
     def _entity(self, name: str, features: FeatureSet) -> RowTables:
         readers = [
