@@ -42,7 +42,7 @@ class Memory(NamedTuple):
     ``fixed``: rows of ``row_words`` words, some of which are read as doubles; ``pool``: the logs, ``pool_words``; ``free``:
     by size class (``classes`` of ``sizes``) the offset of the first freed block (0 for none), each of which begins with
     the next one's. ``object_numbers``, ``object_rests``: by object, the value of one that is a number in two parts, else
-    NaN; ``object_whole``: whether it is an integer.
+    NaN; ``object_whole``: whether it is an integer; ``object_dates``: the ordinal of a date (``YYYY-MM-DD``), else 0.
     """
 
     fixed: int
@@ -56,6 +56,7 @@ class Memory(NamedTuple):
     object_numbers: int
     object_rests: int
     object_whole: int
+    object_dates: int
 
 
 @compiled

@@ -13,7 +13,7 @@ from state.cells import get, get_byte, get_double, put, put_double
 from state.compiled import compiled
 from state.log import Memory
 from state.reads import (
-    BOOLEAN, NULL, NUMBER, UNKNOWN, WHOLE, Step, Value, feature_address, matches, read_totals, read_windowed, word_value,
+    BOOLEAN, NULL, NUMBER, OBJECT_WORD, UNKNOWN, WHOLE, Step, Value, feature_address, matches, read_totals, read_windowed, word_value,
 )  # fmt: skip
 from state.tables import (
     AGE, CONDITION_RUN, F_MATCH_BIT, F_MATCH_WORD, F_OFFSET, F_OP, F_PARTS, F_PERIOD, F_SIZE_MS, F_STREAM, F_UPDATE,
@@ -22,12 +22,21 @@ from state.tables import (
 
 (END, PUSH_NUMBER, PUSH_NULL, PUSH_BOOLEAN, PUSH_UNKNOWN, FEATURE, ENTITY, ANCHOR, PROFILE, MATCH, PROFILE_MATCH, TIME,
  CLOCK, ADD, SUBTRACT, MULTIPLY, DIVIDE, MODULO, NEGATE, ABSOLUTE, LOWER, HIGHER, LESS, LESS_EQUAL, EQUAL, NOT, AND,
- AND_JUMP, OR, OR_JUMP, TRUTH, COALESCE_JUMP, IS_NULL, PART) = range(34)  # fmt: skip
+ AND_JUMP, OR, OR_JUMP, TRUTH, COALESCE_JUMP, IS_NULL, PART, PROFILE_DAYS, HOLDING, HOLDING_DAYS, RISE,
+ RISE_SET) = range(39)  # fmt: skip
 """Operations. The jumps go to their argument and keep the top of the stack: ``AND_JUMP`` where it is surely false,
 ``OR_JUMP`` where it is surely true, ``COALESCE_JUMP`` where it is not null (else it drops it)."""
 
 STACK = 64
 FALSE, TRUE, MAYBE = 0, 1, 2
+
+RISEN = 2 * STACK
+"""Where, beyond the two stacks, the values of ``rises`` are."""
+ASKED, RISE_BEFORE, HOLDING_AT = RISEN + 32, RISEN + 33, RISEN + 34
+"""Cells beside the stack: whether Python has to find out what a ``rises`` remembers, what all of them did before (two
+bits each: none, false, true, unknown), the address of the holding."""
+MACHINE_CELLS = RISEN + 35
+_NONE, _WAS_FALSE, _WAS_TRUE, _WAS_UNKNOWN = range(4)
 
 _EXACT = 9007199254740992.0  # 2**53: every integer up to here is a double
 
@@ -242,6 +251,8 @@ def holds(memory: Memory, tables: Tables, program: int, step: Step, i: int, stam
     kinds, numbers = step.stack_kinds, step.stack_numbers
     pc = get(tables.starts, program)
     top = -1
+    put(kinds, ASKED, 0)
+    put(kinds, RISE_BEFORE, 0)
     while True:
         operation, argument = get(tables.programs, 2 * pc), get(tables.programs, 2 * pc + 1)
         if operation == FEATURE:
@@ -261,6 +272,19 @@ def holds(memory: Memory, tables: Tables, program: int, step: Step, i: int, stam
             pc += 1
         elif operation == END:
             break
+        elif operation == RISE_SET:
+            remember_rise(tables, argument, kinds, numbers, top, row)
+            top -= 1
+            pc += 1
+        elif operation == RISE:
+            top += 1
+            push(kinds, numbers, top, get(kinds, RISEN + argument), get_double(numbers, RISEN + argument))
+            pc += 1
+        elif PROFILE_DAYS <= operation <= HOLDING_DAYS:
+            top += 1
+            kind, number = dated(memory, tables, operation, argument, step, i, row)
+            push(kinds, numbers, top, kind, number)
+            pc += 1
         elif operation >= ENTITY and operation <= CLOCK:
             top += 1
             kind, number = to_operand(look_up(memory, tables, operation, argument, step, i, row, t_ms))
@@ -268,7 +292,7 @@ def holds(memory: Memory, tables: Tables, program: int, step: Step, i: int, stam
             pc += 1
         else:
             top, pc = operate(operation, argument, tables, kinds, numbers, top, pc, True)
-    if get(kinds, 0) == UNKNOWN:
+    if get(kinds, 0) == UNKNOWN or get(kinds, ASKED):
         return MAYBE
     return TRUE if get(kinds, 0) != NULL and get_double(numbers, 0) != 0.0 else FALSE
 
@@ -298,3 +322,84 @@ def look_up(memory: Memory, tables: Tables, operation: int, argument: int, step:
         return word_value(memory, get(row, at + bit_words + argument)) if has_profile else (NULL, 0, 0.0)
     bit = (get(row, at + (argument >> 7)) >> ((argument >> 1) & 63)) & 1 if has_profile else argument & 1
     return BOOLEAN, bit, float(bit)
+
+
+@compiled
+def remember_rise(tables: Tables, argument: int, kinds: int, numbers: int, top: int, row: int) -> None:
+    """Take a condition of ``rises`` from the stack: note whether it has risen, and what it is now."""
+    slot, own = argument >> 8, argument & 0xFF
+    if get(kinds, top) == UNKNOWN:
+        now = _WAS_UNKNOWN
+        put(kinds, ASKED, 1)
+    else:
+        now = _WAS_TRUE if get(kinds, top) != NULL and get_double(numbers, top) != 0.0 else _WAS_FALSE
+    at, shift = tables.rise_offset + (slot >> 5), 2 * (slot & 31)
+    word = get(row, at)
+    before = (word >> shift) & 3
+    put(row, at, (word & ~(3 << shift)) | now << shift)
+    put(kinds, RISE_BEFORE, get(kinds, RISE_BEFORE) | before << 2 * own)
+    settled = now == _WAS_FALSE or before == _NONE or before == _WAS_TRUE
+    if settled:
+        push(kinds, numbers, RISEN + own, BOOLEAN, 0.0)
+    else:
+        known = now == _WAS_TRUE and before == _WAS_FALSE
+        push(kinds, numbers, RISEN + own, BOOLEAN if known else UNKNOWN, 1.0)
+
+
+@compiled
+def dated(memory: Memory, tables: Tables, operation: int, argument: int, step: Step, i: int, row: int) -> tuple[int, float]:
+    """A holding's field, or the days until a date of the profile or of a holding."""
+    if operation == HOLDING:
+        return to_operand(word_value(memory, get(get(step.stack_kinds, HOLDING_AT), argument)))
+    column = (argument & 0xFFFFFFFF) >> 1
+    if operation == HOLDING_DAYS:
+        date = get(get(step.stack_kinds, HOLDING_AT), column)
+    else:
+        if not get(row, R_FLAGS) & HAS_PROFILE:
+            return NULL, 0.0
+        word = get(row, get(tables.profile, 0) + ((get(tables.profile, 1) + 63) >> 6) + column)
+        date = get(memory.object_dates, word >> 3) if word & 7 == OBJECT_WORD else 0
+    if date == 0:
+        return NULL, 0.0
+    today = get(step.numbers, max(i, 0) * step.period_width + (argument >> 32)) + 1
+    return NUMBER, float(days_to_recurrence(date, today) if argument & 1 else date - today)
+
+
+@compiled
+def civil(ordinal: int) -> tuple[int, int, int]:
+    """Year, month and day of a date by its ordinal (1 is the first day of the year 1); proleptic Gregorian.
+
+    Source: Hinnant, "chrono-compatible low-level date algorithms".
+    """
+    days = ordinal + 305  # since 1 March of the year 0
+    era = days // 146_097
+    of_era = days - era * 146_097
+    year = (of_era - of_era // 1460 + of_era // 36_524 - of_era // 146_096) // 365
+    of_year = of_era - (365 * year + year // 4 - year // 100)
+    month = (5 * of_year + 2) // 153
+    day = of_year - (153 * month + 2) // 5 + 1
+    month = month + 3 if month < 10 else month - 9
+    return year + era * 400 + (1 if month <= 2 else 0), month, day
+
+
+@compiled
+def ordinal_of(year: int, month: int, day: int) -> int:
+    """The ordinal of a date."""
+    year -= 1 if month <= 2 else 0
+    era = year // 400
+    of_era = year - era * 400
+    of_year = (153 * (month - 3 if month > 2 else month + 9) + 2) // 5 + day - 1
+    return era * 146_097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 305
+
+
+@compiled
+def days_to_recurrence(date: int, today: int) -> int:
+    """Days to the next yearly recurrence of a date; 29 February recurs on 28 February in other years."""
+    _, month, day = civil(date)
+    year = civil(today)[0]
+    for of in range(year, year + 2):
+        leap = of % 4 == 0 and (of % 100 != 0 or of % 400 == 0)
+        recurrence = ordinal_of(of, month, 28 if month == 2 and day == 29 and not leap else day)
+        if recurrence >= today:
+            return recurrence - today
+    return 0

@@ -9,19 +9,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from state.calendar import date_ordinal
 from state.cells import address, get_byte, put_byte
 from state.compiled import compiled
 from state.dispatch import SignatureTable
 from state.hashing import compare
 from state.log import POOL_USED, Memory, Words, block_sizes
-from state.machine import STACK
+from state.machine import MACHINE_CELLS
 from state.periods import PeriodTable
 from state.reads import BIG_WHOLE, BOOLEAN, NULL, NUMBER, OBJECT, WHOLE, Step
 from state.tables import R_FLAGS, Layout, Tables
 from state.texts import Texts
-from state.walk import Records, answer, tick, walk
+from state.walk import Records, answer, keep_holdings, tick, walk
 from state.words import KIND_BITS, KIND_MASK
 from state.words import OBJECT as OBJECT_WORD
+from state.words import encode_one
 
 _FIRST_ROWS = 64
 _FIRST_POOL_WORDS = 1024
@@ -88,6 +90,7 @@ class RowStore:
         self.objects: list[Any] = []
         self._object_numbers: dict[Any, int] = {}
         self._numbers, self._rests, self._whole = np.full(16, math.nan), np.zeros(16), np.zeros(16, np.bool_)
+        self._dates = np.zeros(16, np.int64)
         self._fixed = np.zeros((_FIRST_ROWS, layout.row_words), np.int64)
         self._pool = np.zeros(_FIRST_POOL_WORDS, np.int64)
         self._sizes = block_sizes()
@@ -98,7 +101,7 @@ class RowStore:
         self._undone = np.full(layout.updates + 1, -1, np.int64)
         self._cached, self._cached_kind, self._cached_integer = (np.zeros(layout.features + 1, np.int64) for _ in range(3))
         self._cached_double = np.zeros(layout.features + 1)
-        self._stack_kinds, self._stack_numbers = np.zeros(2 * STACK, np.int64), np.zeros(2 * STACK)
+        self._stack_kinds, self._stack_numbers = np.zeros(MACHINE_CELLS, np.int64), np.zeros(MACHINE_CELLS)
         self._refresh()
 
     def _refresh(self) -> None:
@@ -106,7 +109,7 @@ class RowStore:
         self._memory = Memory(
             address(self._fixed), self._fixed.shape[1], address(self._pool), len(self._pool), address(self._free),
             address(self.pool_counters), address(self._sizes), len(self._sizes), address(self._numbers),
-            address(self._rests), address(self._whole),
+            address(self._rests), address(self._whole), address(self._dates),
         )  # fmt: skip
 
     def __len__(self) -> int:
@@ -170,9 +173,10 @@ class RowStore:
             self._object_numbers[key] = number
         if number >= len(self._numbers):
             self._numbers, self._rests = _grown(self._numbers, 2 * number), _grown(self._rests, 2 * number)
-            self._whole = _grown(self._whole, 2 * number)
+            self._whole, self._dates = _grown(self._whole, 2 * number), _grown(self._dates, 2 * number)
             self._refresh()
         self._numbers[number], self._rests[number], self._whole[number] = _in_parts(value)
+        self._dates[number] = date_ordinal(value)
         return number
 
     def _step(self, events: Events) -> tuple[Step, tuple[NDArray[Any], ...]]:
@@ -208,7 +212,7 @@ class RowStore:
         while (start := answer(self._memory, self.tables, table.dispatch, step, start, len(events))) < len(events):
             self.grow_pool()
 
-    def tick(self, records: RecordBuffer, rule: int, t_ms: int, start: int) -> int:
+    def tick(self, records: RecordBuffer, rule: int, each_holding: bool, t_ms: int, start: int) -> int:
         """Try a date rule from row ``start`` on; returns the first row not tried."""
         records.counters[:] = 0
         times = np.array([t_ms], np.int64)
@@ -219,9 +223,29 @@ class RowStore:
         )  # fmt: skip
         step, _kept = self._step(events)
         reached: int = tick(
-            self._memory, self.tables, step, records.addresses, rule, t_ms, start, len(self), self._layout.captures
+            self._memory, self.tables, step, records.addresses, rule, each_holding, t_ms, start, len(self),
+            self._layout.captures,
         )
         return reached
+
+    def set_holdings(self, row: int, holdings: Sequence[Sequence[Any]]) -> None:
+        """Keep a customer's holdings: of each the columns that programs look at."""
+        if not self.tables.holding_width:
+            return
+        kinds = [kind for _, kind in self._layout.holding_columns]
+        words = np.array(
+            [
+                [date_ordinal(x) if kind == "date" else self._word(x) for kind, x in zip(kinds, holding, strict=True)]
+                for holding in holdings
+            ] or [[0]], np.int64,
+        )  # fmt: skip
+        while not keep_holdings(self._memory, self.tables, row, address(words), len(holdings)):
+            self.grow_pool()
+
+    def _word(self, value: Any) -> int:
+        objects: list[Any] = []
+        word = encode_one(value, objects)
+        return self._number_of(value) << KIND_BITS | OBJECT_WORD if objects else word
 
     def grow_pool(self) -> None:
         """Make more room for logs."""

@@ -56,7 +56,9 @@ class Tables(NamedTuple):
     ``retention_ms``. ``flags``: one row per ``distinct`` series: stream, word and bit of its flag, word and bit of its
     matcher, place of the hash. ``programs``: instructions (operation, argument); ``starts``: the first instruction of
     each. ``profile``: the place in a row of what is kept of the profile event, the numbers of matchers and of scalars,
-    then these. ``captures``: by rule, from ``capture_starts``, the features whose values go to Python.
+    then these. ``captures``: by rule, from ``capture_starts``, the features whose values go to Python. ``rise_counts``: by rule, how many ``rises`` a row
+    remembers, two bits each from ``rise_offset``. ``holdings_header``: the header of a row's holdings, each
+    ``holding_width`` words.
     """
 
     log_words: int
@@ -78,6 +80,10 @@ class Tables(NamedTuple):
     captures: int
     capture_starts: int
     rule_flags: int
+    rise_counts: int
+    rise_offset: int
+    holdings_header: int
+    holding_width: int
     profile: int
 
 
@@ -102,6 +108,7 @@ class Layout:
         self._series, self._streams = series, streams
         self._word_slots, self._hash_slots = word_slots, hash_slots
         self._programs = programs
+        self.holding_columns = programs.holding_columns
         self._bits: list[dict[int, int]] = [{} for _ in range(STREAMS)]
         self._flags: dict[int, tuple[int, int]] = {}
         self._values: list[list[int]] = [[] for _ in range(STREAMS)]
@@ -117,6 +124,8 @@ class Layout:
         """By update: the matchers whose events it takes."""
         bit_words = -(-len(programs.profile_matchers) // 64)
         self._profile_offset = self._take(bit_words + len(programs.profile_slots))
+        self._rise_offset = self._take(-(-programs.rises // 32))
+        self._holdings_header = self._take(2 if programs.holding_columns else 0)
         for index, one in enumerate(series):
             if one.kind in ("times", "sums", "minima", "maxima", "values"):
                 self._add_to_log(index, one, any(f.series == index and f.op == "distinct" for f in features))
@@ -286,6 +295,7 @@ class Layout:
             "captures": [feature for own in programs.captures for feature in own],
             "capture_starts": np.cumsum([0, *map(len, programs.captures)]),
             "rule_flags": programs.rule_flags,
+            "rise_counts": programs.rise_counts,
             "profile": [
                 self._profile_offset, len(programs.profile_matchers), len(programs.profile_slots),
                 *programs.profile_matchers, *programs.profile_slots,
@@ -296,5 +306,7 @@ class Layout:
         self._kept["constants"] = np.array(programs.constants or [0.0])
         addresses = {name: address(array) for name, array in self._kept.items()}
         self.features, self.updates = len(self._features), len(self._updates)
-        self.rules, self.captures = len(programs.captures), len(arrays["captures"])
-        return Tables(**addresses, log_slot_width=slots, flag_count=len(flags))
+        self.rules = len(programs.captures)
+        self.captures = len(arrays["captures"]) + self.rules  # a rule's ``rises`` are one more value
+        return Tables(**addresses, log_slot_width=slots, flag_count=len(flags), rise_offset=self._rise_offset,
+                      holdings_header=self._holdings_header, holding_width=len(programs.holding_columns))  # fmt: skip

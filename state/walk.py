@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from state.cells import get, get_byte, get_double, put, put_double
 from state.compiled import compiled
-from state.log import POOL_USED, TIME_SHIFT, Memory, bounds, make_room, open_place, size_class
-from state.machine import FALSE, advance_run, holds, read
+from state.log import POOL_USED, TIME_SHIFT, Memory, allocate, bounds, make_room, open_place, release, size_class
+from state.machine import ASKED, FALSE, HOLDING_AT, RISE_BEFORE, advance_run, holds, read
 from state.numbers import REST_SCALE, add_128, add_double, multiply_128, multiply_doubles
 from state.reads import (
     DECIMAL_WORD, OBJECT_WORD, Step, is_less, is_number, matches, number_of, rest_of, row_address,
@@ -110,9 +110,12 @@ def walk(memory: Memory, tables: Tables, dispatch: Dispatch, step: Step, records
 
 
 @compiled
-def tick(memory: Memory, tables: Tables, step: Step, records: Records, rule: int, t_ms: int, start: int, stop: int,
-         most_values: int) -> int:  # fmt: skip
-    """Try a date rule for the rows ``start`` to ``stop`` that have a profile; returns the first not tried."""
+def tick(memory: Memory, tables: Tables, step: Step, records: Records, rule: int, each_holding: bool, t_ms: int,
+         start: int, stop: int, most_values: int) -> int:  # fmt: skip
+    """Try a date rule for the rows ``start`` to ``stop`` that have a profile; returns the first not tried.
+
+    Records are about rows and, in ``rules``, holdings.
+    """
     for number in range(start, stop):
         row = row_address(memory, number)
         if not get(row, R_FLAGS) & HAS_PROFILE:
@@ -122,9 +125,21 @@ def tick(memory: Memory, tables: Tables, step: Step, records: Records, rule: int
         if get(records.counters, _CAPTURED) + most_values > records.most_values:
             return number
         stamp = -2 - number
-        if holds(memory, tables, rule, step, -1, stamp, row, t_ms, -1) != FALSE:
-            note(records, number, rule)
-            capture(memory, tables, rule, step, -1, stamp, row, t_ms, -1, records)
+        if not each_holding:
+            if holds(memory, tables, rule, step, -1, stamp, row, t_ms, -1) != FALSE:
+                note(records, number, 0)
+                capture(memory, tables, rule, step, -1, stamp, row, t_ms, -1, records)
+            continue
+        block, count = get(row, tables.holdings_header) >> 8, get(row, tables.holdings_header + 1)
+        if get(records.counters, _RECORDS) + count > records.most_records:
+            return number
+        if get(records.counters, _CAPTURED) + count * most_values > records.most_values:
+            return number
+        for holding in range(count):
+            put(step.stack_kinds, HOLDING_AT, memory.pool + 8 * (block + holding * tables.holding_width))
+            if holds(memory, tables, rule, step, -1, stamp, row, t_ms, -1) != FALSE:
+                note(records, number, holding)
+                capture(memory, tables, rule, step, -1, stamp, row, t_ms, -1, records)
     return stop
 
 
@@ -153,6 +168,27 @@ def answer(memory: Memory, tables: Tables, dispatch: Dispatch, step: Step, start
 
 
 @compiled
+def keep_holdings(memory: Memory, tables: Tables, row_number: int, words: int, count: int) -> bool:
+    """Put a row's holdings in the place of those before; false for want of room in the pool."""
+    row = row_address(memory, row_number)
+    length = count * tables.holding_width
+    new_class = size_class(memory, max(1, length))
+    if get(memory.counters, POOL_USED) + get(memory.sizes, new_class) > memory.pool_words:
+        return False
+    header = get(row, tables.holdings_header)
+    if header:
+        release(memory, header >> 8, header & 0xFF)
+    offset = 0
+    if count:
+        offset = allocate(memory, new_class)
+        for word in range(length):
+            put(memory.pool, offset + word, get(words, word))
+    put(row, tables.holdings_header, offset << 8 | new_class if count else 0)
+    put(row, tables.holdings_header + 1, count)
+    return True
+
+
+@compiled
 def note(records: Records, event: int, rule: int) -> None:
     """One more record."""
     r = get(records.counters, _RECORDS)
@@ -172,6 +208,11 @@ def capture(memory: Memory, tables: Tables, rule: int, step: Step, i: int, stamp
         put(records.kinds, at, kind)
         put(records.integers, at, integer)
         put_double(records.doubles, at, double)
+        at += 1
+    if get(tables.rise_counts, rule):
+        put(records.kinds, at, get(step.stack_kinds, ASKED))
+        put(records.integers, at, get(step.stack_kinds, RISE_BEFORE))
+        put_double(records.doubles, at, 0.0)
         at += 1
     put(records.counters, _CAPTURED, at)
 
