@@ -92,13 +92,13 @@ class _EntityField:
         no_text = Texts(np.empty(0, np.uint8), np.zeros(count, np.int64), np.zeros(count, np.int32))
         read = Events(
             events.effective_ms, events.ts_ms, events.stream, self._tables.signatures.signatures(events.masks),
-            events.masks, store.adopt(events.words, events.objects), events.hashes, store.rows(rows.keys, no_text),
+            events.masks, store.objects.adopt(events.words, events.objects), events.hashes, store.rows(rows.keys, no_text),
             (np.full(shape, -1, np.int64), np.zeros(shape, np.int64), np.zeros(shape)),
         )  # fmt: skip
         store.answer(self._tables.signatures, read)
         for i, feature in np.argwhere(read.entity_kind == OBJECT).tolist():
             # objects have other numbers elsewhere; those that aggregates give are numbers
-            value = store.objects[read.entity_integer[i, feature]]
+            value = store.objects.values[read.entity_integer[i, feature]]
             read.entity_kind[i, feature] = NUMBER
             if isinstance(value, int):
                 fits = -(1 << 63) <= value < 1 << 63

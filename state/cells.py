@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 
 def address(array: NDArray[Any]) -> int:
-    """Where a C-contiguous array begins."""
+    """Where an array begins; kernels presume that it is C-contiguous."""
     assert array.flags.c_contiguous
-    return int(array.ctypes.data)
+    begin: int = array.__array_interface__["data"][0]  # a third of the time of ``array.ctypes``
+    return begin
 
 
 def _pointer(builder: Any, base: Any, index: Any, cell: Any) -> Any:

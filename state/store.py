@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,14 +15,12 @@ from state.dispatch import SignatureTable
 from state.hashing import compare
 from state.log import POOL_USED, Memory, Words, block_sizes
 from state.machine import MACHINE_CELLS
+from state.objects import ObjectTable
 from state.periods import PeriodTable
 from state.reads import BIG_WHOLE, BOOLEAN, NULL, NUMBER, OBJECT, WHOLE, Step
 from state.tables import R_FLAGS, Layout, Tables
 from state.texts import Texts
 from state.walk import Records, answer, keep_holdings, tick, walk
-from state.words import KIND_BITS, KIND_MASK
-from state.words import OBJECT as OBJECT_WORD
-from state.words import encode_one
 
 _FIRST_ROWS = 64
 _FIRST_POOL_WORDS = 1024
@@ -75,10 +72,11 @@ class RowStore:
     layout, tables
         Of the plan.
     periods
-        Gives the calendar periods of times; shared by all stores of a process.
+        Gives the calendar periods of times; shared by all stores of a process, as are the ``objects``.
     """
 
-    def __init__(self, layout: Layout, tables: Tables, periods: PeriodTable) -> None:
+    def __init__(self, layout: Layout, tables: Tables, periods: PeriodTable, objects: ObjectTable) -> None:
+        self.objects = objects
         self.tables = tables
         self._layout = layout  # keeps the tables alive
         self._periods = periods
@@ -87,10 +85,6 @@ class RowStore:
         self._places = np.zeros(_FIRST_ROWS, np.int64)
         self._ids = np.empty(_FIRST_ROWS * _ID_BYTES, np.uint8)
         self._counters = np.zeros(2, np.int64)  # rows, bytes of ids
-        self.objects: list[Any] = []
-        self._object_numbers: dict[Any, int] = {}
-        self._numbers, self._rests, self._whole = np.full(16, math.nan), np.zeros(16), np.zeros(16, np.bool_)
-        self._dates = np.zeros(16, np.int64)
         self._fixed = np.zeros((_FIRST_ROWS, layout.row_words), np.int64)
         self._pool = np.zeros(_FIRST_POOL_WORDS, np.int64)
         self._sizes = block_sizes()
@@ -101,15 +95,21 @@ class RowStore:
         self._undone = np.full(layout.updates + 1, -1, np.int64)
         self._cached, self._cached_kind, self._cached_integer = (np.zeros(layout.features + 1, np.int64) for _ in range(3))
         self._cached_double = np.zeros(layout.features + 1)
+        self._dated = [kind == "date" for _, kind in layout.holding_columns]
         self._stack_kinds, self._stack_numbers = np.zeros(MACHINE_CELLS, np.int64), np.zeros(MACHINE_CELLS)
+        self._scratch = tuple(
+            map(address, (
+                self._undo, self._undone, self._cached, self._cached_kind, self._cached_integer, self._cached_double,
+                self._stack_kinds, self._stack_numbers,
+            ))
+        )  # fmt: skip
         self._refresh()
 
     def _refresh(self) -> None:
         """Note where the arrays are now."""
         self._memory = Memory(
             address(self._fixed), self._fixed.shape[1], address(self._pool), len(self._pool), address(self._free),
-            address(self.pool_counters), address(self._sizes), len(self._sizes), address(self._numbers),
-            address(self._rests), address(self._whole), address(self._dates),
+            address(self.pool_counters), address(self._sizes), len(self._sizes), *self.objects.addresses,
         )  # fmt: skip
 
     def __len__(self) -> int:
@@ -148,57 +148,20 @@ class RowStore:
 
     # --- events ----------------------------------------------------------------------------------
 
-    def adopt(self, words: Words, objects: Sequence[Any]) -> Words:
-        """The scalars of a batch with its objects numbered as they are here."""
-        if not objects:
-            return words
-        flat = words.reshape(-1)
-        at = np.flatnonzero((flat & KIND_MASK) == OBJECT_WORD)
-        if not len(at):
-            return words
-        used, inverse = np.unique(flat[at] >> KIND_BITS, return_inverse=True)
-        numbers = np.array([self._number_of(objects[i]) for i in used.tolist()], np.int64)
-        flat = flat.copy()
-        flat[at] = numbers[inverse] << KIND_BITS | OBJECT_WORD
-        return flat.reshape(words.shape)
-
-    def _number_of(self, value: Any) -> int:
-        key = (type(value), value) if isinstance(value, str | int | float) else None
-        number = self._object_numbers.get(key, -1)
-        if number >= 0:
-            return number
-        number = len(self.objects)
-        self.objects.append(value)
-        if key is not None:
-            self._object_numbers[key] = number
-        if number >= len(self._numbers):
-            self._numbers, self._rests = _grown(self._numbers, 2 * number), _grown(self._rests, 2 * number)
-            self._whole, self._dates = _grown(self._whole, 2 * number), _grown(self._dates, 2 * number)
-            self._refresh()
-        self._numbers[number], self._rests[number], self._whole[number] = _in_parts(value)
-        self._dates[number] = date_ordinal(value)
-        return number
-
     def _step(self, events: Events) -> tuple[Step, tuple[NDArray[Any], ...]]:
         """The events as addresses, and the arrays that must live as long."""
         numbers, starts = self._periods.of(events.effective_ms)
         self._undone.fill(-1)
         self._cached.fill(-1)
-        arrays = tuple(
-            np.ascontiguousarray(array)
-            for array in (
-                events.effective_ms, events.ts_ms, events.stream, events.signature, events.masks, events.words,
-                events.hashes, events.rows, numbers, starts,
-            )
+        arrays = (
+            events.effective_ms, events.ts_ms, events.stream, events.signature, events.masks, events.words, events.hashes,
+            events.rows, numbers, starts, events.entity_kind, events.entity_integer, events.entity_double,
         )  # fmt: skip
-        effective_ms, ts_ms, stream, signature, masks, words, hashes, rows, number, start = map(address, arrays)
+        effective_ms, ts_ms, stream, signature, masks, words, hashes, rows, number, start, *entities = map(address, arrays)
         return Step(
             effective_ms, ts_ms, stream, signature, masks, events.masks.shape[1], words, events.words.shape[1], hashes,
-            events.hashes.shape[1], rows, number, start, numbers.shape[1], address(self._undo), address(self._undone),
-            address(self._cached), address(self._cached_kind), address(self._cached_integer),
-            address(self._cached_double), address(events.entity_kind), address(events.entity_integer),
-            address(events.entity_double), events.entity_kind.shape[1], address(self._stack_kinds),
-            address(self._stack_numbers),
+            events.hashes.shape[1], rows, number, start, numbers.shape[1], *self._scratch[:6], *entities,
+            events.entity_kind.shape[1], *self._scratch[6:],
         ), arrays  # fmt: skip
 
     def walk(self, table: SignatureTable, events: Events, records: RecordBuffer) -> Walk:
@@ -209,7 +172,7 @@ class RowStore:
         """Add events and read the features that each wants, into ``events.entity_…``."""
         step, _kept = self._step(events)
         start = 0
-        while (start := answer(self._memory, self.tables, table.dispatch, step, start, len(events))) < len(events):
+        while (start := answer(self.memory, self.tables, table.dispatch, step, start, len(events))) < len(events):
             self.grow_pool()
 
     def tick(self, records: RecordBuffer, rule: int, each_holding: bool, t_ms: int, start: int) -> int:
@@ -223,7 +186,7 @@ class RowStore:
         )  # fmt: skip
         step, _kept = self._step(events)
         reached: int = tick(
-            self._memory, self.tables, step, records.addresses, rule, each_holding, t_ms, start, len(self),
+            self.memory, self.tables, step, records.addresses, rule, each_holding, t_ms, start, len(self),
             self._layout.captures,
         )
         return reached
@@ -232,20 +195,13 @@ class RowStore:
         """Keep a customer's holdings: of each the columns that programs look at."""
         if not self.tables.holding_width:
             return
-        kinds = [kind for _, kind in self._layout.holding_columns]
+        dated, word = self._dated, self.objects.word
         words = np.array(
-            [
-                [date_ordinal(x) if kind == "date" else self._word(x) for kind, x in zip(kinds, holding, strict=True)]
-                for holding in holdings
-            ] or [[0]], np.int64,
+            [date_ordinal(x) if date else word(x) for holding in holdings for date, x in zip(dated, holding, strict=True)]
+            or [0], np.int64,
         )  # fmt: skip
-        while not keep_holdings(self._memory, self.tables, row, address(words), len(holdings)):
+        while not keep_holdings(self.memory, self.tables, row, address(words), len(holdings)):
             self.grow_pool()
-
-    def _word(self, value: Any) -> int:
-        objects: list[Any] = []
-        word = encode_one(value, objects)
-        return self._number_of(value) << KIND_BITS | OBJECT_WORD if objects else word
 
     def grow_pool(self) -> None:
         """Make more room for logs."""
@@ -265,7 +221,7 @@ class RowStore:
         if kind == BIG_WHOLE:
             return int(double) + integer
         assert kind == OBJECT
-        return self.objects[integer]
+        return self.objects.values[integer]
 
     def flag(self, row: int, bits: int, on: bool) -> None:
         """Set or clear flags of a row."""
@@ -277,6 +233,8 @@ class RowStore:
     @property
     def memory(self) -> Memory:
         """Where the arrays are now."""
+        if self._memory.object_numbers != self.objects.addresses[0]:
+            self._refresh()
         return self._memory
 
 
@@ -301,17 +259,6 @@ class Walk:
                 return reached
             store.grow_pool()
             start = reached
-
-
-def _in_parts(value: Any) -> tuple[float, float, bool]:
-    """A number as two doubles, and whether it is an integer; not a number for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return math.nan, 0.0, False
-    try:
-        high = float(value)
-    except OverflowError:
-        return math.copysign(math.inf, value), 0.0, True
-    return high, float(value - int(high)) if isinstance(value, int) else 0.0, isinstance(value, int)
 
 
 def _grown(array: NDArray[Any], capacity: int) -> NDArray[Any]:
