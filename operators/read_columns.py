@@ -15,9 +15,10 @@ from operators.dead_letters import FUTURE_TS, DeadLetter
 from operators.decode import Decoded, Decoder, PartitionClock
 from operators.decode_slow import Fault
 from operators.event_schema import DEFAULT_CURRENCY
-from operators.scan import ABSENT, NO_CEILING, NULL, TEXT, advance, scan
+from operators.scan import NO_CEILING, advance, scan
 from operators.scan_check import check
 from operators.scan_tables import ScanTables
+from operators.scan_values import ABSENT, NULL, TEXT
 from operators.span_masks import SpanMasks
 from operators.spans import SpanColumn
 from rules.model import STREAMS

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from operators.scan import ABSENT, NULL, NUMBER, TEXT, TRUTH, Kinds
+from operators.scan import Kinds
+from operators.scan_values import ABSENT, NULL, NUMBER, TEXT, TRUTH
 from state.compiled import compiled
 from state.exact import SCALE
 from state.hashing import Hashes, Key, sip_hash, value_hash

@@ -72,6 +72,36 @@ NUMBERS = [0, 1, 1.0, 12, 12.5, -1.5, 4, 1e20, 2**53, 2**53 + 1, 1e-7, 10**400, 
 OTHERS = [True, False, 1, 1.0, "x", ["a", "x"], ["a"], {"a": 1}, None]
 
 
+PIECES = [b"", b'"', b"\\", b"\\u12", b"{", b"}", b"[", b"]", b",", b":", b"\xff", b"\xe8", b"\0", b"1", b".", b" "]
+STRINGS = ['""', '"a"', '"\\n"', '"\\u00e9\\u8f6c"', '"\\ud83d\\ude00"', '"\\ud83d"', '"\\x"', '"\\\\"', '"转账"']
+SCALARS = [*STRINGS, "0", "-1.5e-3", "1e999", "null", "true", "fals", "01", ""]
+
+
+def make_nested(chance, depth):
+    if depth == 0 or chance.random() < 0.3:
+        return chance.choice(SCALARS[: chance.choice([2, 4, 16, len(SCALARS)])])
+    gap = chance.choice(["", " ", "\r"])
+    items = [make_nested(chance, depth - 1) for _ in range(chance.randrange(4))]
+    if chance.random() < 0.5:
+        return f"[{gap}{(gap + ',').join(items)}{gap}]"
+    return "{" + gap + ",".join(f"{chance.choice(STRINGS[:4])}{gap}:{item}" for item in items) + gap + "}"
+
+
+def make_nested_line(chance):
+    """A line with arrays and objects that no rule reads, sometimes damaged."""
+    text = make_nested(chance, chance.choice([1, 2, 4]))
+    if chance.random() < 0.05:
+        depth = chance.choice([58, 61, 255, 257])
+        text = "[" * depth + text + "]" * depth
+    if chance.random() < 0.4:
+        damaged = bytearray(text.encode())
+        at = chance.randrange(len(damaged) + 1)
+        damaged[at : at + chance.randrange(2)] = chance.choice(PIECES)
+    else:
+        damaged = text.encode()
+    return b'{"stream":"click","nest":%b,"event_id":"e","customer_id":"C","ts":1760000000000}' % damaged
+
+
 def make_event(chance):
     """A line with values that the selectors are about."""
     stream = chance.choice(STREAMS)
@@ -147,7 +177,7 @@ def test_columns_are_what_the_lists_are(plan, monkeypatch, limit, as_parts):
     clock, other_clock = PartitionClock(), PartitionClock()
     matched = 0
     for _ in range(60):
-        lines = [chance.choice((make_line, make_event))(chance) for _ in range(chance.randrange(60))]
+        lines = [chance.choice((make_line, make_event, make_nested_line))(chance) for _ in range(chance.randrange(60))]
         if chance.random() < 0.3:
             lines = [line for line in lines if b'"click"' in line]
         decoded = decoder.decode(lines, "f", 1, clock)
@@ -167,10 +197,11 @@ def test_plain_messages_need_no_decoder_and_others_do(plan, monkeypatch):
     decoder = Decoder(plan.fields, lateness_ms=0, max_jump_ms=0, annotate=None)
     reader = ColumnReader(plan.fields, decoder, Columniser(layout_of(plan), ColumnMasks(plan.matchers), KEY))
     start = b'{"stream":"click","event_id":"e","customer_id":"c","ts":1'
-    plain = [start + end for end in (b',"page":"\xe8\xbd\xac","duration_ms":1.5}', b' , "x" : null }\r', b',"y":-1e9}')]
-    others = [
-        start + end for end in (b',"page":"\\n"}', b',"page":1}', b',"duration_ms":1e2}', b',"x":[]}', b',"ts":2}')
-    ]
+    plain = [b',"page":"\xe8\xbd\xac","duration_ms":1.5}', b' , "x" : null }\r', b',"y":-1e9}']
+    plain += [b',"x":[{"a":[1,"\\u00e9"]},[]] }', b',"x":"\\n"}']
+    others = [b',"page":"\\n"}', b',"page":1}', b',"duration_ms":1e2}', b',"page":[]}', b',"ts":2}']
+    others += [b',"x":' + b"[" * 61 + b"]" * 61 + b"}"]
+    plain, others = ([start + end for end in ends] for ends in (plain, others))
     left = []
     read_left_over = decoder.read_left_over
     monkeypatch.setattr(decoder, "read_left_over", lambda lines, _: left.extend(lines) or read_left_over(lines, _))
