@@ -10,11 +10,12 @@ import numpy as np
 from operators.event_schema import DEFAULT_CURRENCY
 from state.compiled import compiled
 from state.load64 import PADDING, load64
-from state.texts import Lengths, Starts, Texts
+from state.texts import Buffer, Lengths, Starts, Texts
 
 TAIL = DEFAULT_CURRENCY.encode() + bytes(PADDING)
 """Follows the last line's newline: the text that stands for a missing currency, and what kernels may read beyond."""
 
+_NEWLINE = ord("\n")
 _NEWLINES = np.uint64(0x0A0A0A0A0A0A0A0A)
 _LOW_BITS = np.uint64(0x7F7F7F7F7F7F7F7F)
 _ZERO, _ONE, _7 = (np.uint64(n) for n in (0, 1, 7))
@@ -42,8 +43,9 @@ class LineBuffer(Sequence[bytes]):
     @classmethod
     def of_joined(cls, joined: bytes) -> LineBuffer:
         """The lines of ``joined``, where each ends with a newline and ``TAIL`` follows the last."""
-        count = joined.count(b"\n")
-        texts = Texts(np.frombuffer(joined, np.uint8), np.empty(count, np.int64), np.empty(count, np.int32))
+        buffer = np.frombuffer(joined, np.uint8)
+        count = _count_lines(buffer)
+        texts = Texts(buffer, np.empty(count, np.int64), np.empty(count, np.int32))
         _find_lines(texts.address, texts.starts, texts.lengths)
         return cls(texts)
 
@@ -71,6 +73,14 @@ class LineBuffer(Sequence[bytes]):
 
 
 @compiled
+def _count_lines(buffer: Buffer) -> int:
+    count = 0
+    for byte in buffer:
+        count += byte == _NEWLINE
+    return count
+
+
+@compiled
 def _find_lines(base: int, starts: Starts, lengths: Lengths) -> None:
     """Find as many lines as there is room for."""
     start = at = base
@@ -81,7 +91,7 @@ def _find_lines(base: int, starts: Starts, lengths: Lengths) -> None:
             found = ~(((word & _LOW_BITS) + _LOW_BITS) | word | _LOW_BITS)  # the high bits of bytes that are zero
             at += 8
         found &= ~found + _ONE
-        at += np.int64(((found >> _7) * _INDEX) >> _56) - 8
+        at += np.int64(((found >> _7) * _INDEX) >> _56) - 8  # type: ignore[assignment]
         starts[i], lengths[i] = start - base, at - start
         at += 1
         start = at

@@ -51,7 +51,7 @@ class ColumnReader:
         self._decoder = decoder
         self._columniser = columniser
         self._max_jump_ms = 0 if decoder.max_jump_ms == math.inf else int(decoder.max_jump_ms)
-        self._masks = SpanMasks(columniser.masks, columniser.key)
+        self._masks = SpanMasks(columniser.masks)
         self._tables = ScanTables(fields, columniser.read)
 
     def read(
