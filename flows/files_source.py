@@ -92,7 +92,7 @@ class _FilePartition(StatefulSourcePartition[SourceBatch, None]):
     def _end_ms(self) -> int:
         return BEFORE_ALL_MS if self._clock.high_ms is None else self._clock.high_ms
 
-    def _decode(self, lines: list[bytes], first_line: int) -> SourceBatch:
+    def _decode(self, lines: Sequence[bytes], first_line: int) -> SourceBatch:
         read = self._columns.read(lines, self._reader.path, first_line, self._clock)
         events = read.events
         counts: Counts = Counter()

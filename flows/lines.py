@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -12,6 +12,7 @@ from typing import BinaryIO
 import zstandard
 
 from operators.decode import MAX_LINE_BYTES
+from operators.line_buffer import TAIL, LineBuffer
 
 _READ_BYTES = 1 << 18
 # A zstandard block can hold 128 KiB in 4 bytes: small helpings bound what one of them can become (64 MiB).
@@ -28,7 +29,7 @@ class RawBatch:
 
     file: str
     first_line: int
-    lines: list[bytes]
+    lines: Sequence[bytes]
 
 
 class LineReader:
@@ -104,25 +105,43 @@ class LineReader:
                 break
             piece = self._block[self._block_at : self._block_at + max_bytes - size]
             self._block_at += len(piece)
-            pieces.append(piece)
             size += len(piece)
-        lines = b"".join(pieces).split(b"\n")
-        self._add_partial(lines[0])
-        if len(lines) > 1:
-            lines[0] = self._take_partial()
-            self._add_partial(lines.pop())
-        else:
-            lines = []
+            if not pieces:  # nothing has ended the line before
+                end = piece.find(b"\n")
+                self._add_partial(piece if end < 0 else piece[:end])
+                if end < 0:
+                    continue
+                pieces = [self._take_partial()]
+                piece = piece[end:] if end else piece
+            pieces.append(piece)
+        self._cut_last(pieces)
         if self._ended and not self._trouble and self._partial_bytes:
-            lines.append(self._take_partial())
+            pieces += [self._take_partial(), b"\n"]
+        if not pieces:
+            return None
+        lines = LineBuffer.of_joined(b"".join([*pieces, TAIL]))
         first_line = self._lines_read + 1
         self._lines_read += len(lines)
         if self._skip_lines:
             skipped = min(self._skip_lines, len(lines))
             self._skip_lines -= skipped
             first_line += skipped
-            del lines[:skipped]
+            lines = lines[skipped:]
         return RawBatch(self.path, first_line, lines) if lines else None
+
+    def _cut_last(self, pieces: list[bytes]) -> None:
+        """Take what follows the last newline; there is one in the second piece, if there are pieces."""
+        after: list[bytes] = []
+        while pieces:
+            piece = pieces.pop()
+            end = piece.rfind(b"\n") + 1
+            if end:
+                pieces.append(piece[:end])
+                after.append(piece[end:])
+                break
+            after.append(piece)
+        for piece in reversed(after):
+            self._add_partial(piece)
 
     def _next_block(self) -> bool:
         try:

@@ -15,13 +15,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from operators import match
 from rules.model import STREAMS
 from rules.plan import Matcher, Part
 from state.compiled import compiled
 
 Masks = npt.NDArray[np.uint64]
 Column = Sequence[Any]
+
+MEMO_LIMIT = 20_000
+"""Remembered combinations of texts per group of conditions; what does not fit is evaluated each time."""
+
+MEMO_TEXT_CODE_POINTS = 200
+"""Combinations with a longer text are not remembered: they rarely come again, and could fill the memory."""
 
 _WORD_BITS = 64
 _EXACT = 2.0**53
@@ -52,7 +57,8 @@ class StreamMasks:
     def __init__(self, stream: int, matchers: Sequence[Matcher], words: int) -> None:
         self._words = words
         bits = 0
-        texts: dict[tuple[int, ...], list[tuple[int, Part]]] = {}
+        self.text_groups: dict[tuple[int, ...], list[tuple[int, Part]]] = {}
+        texts = self.text_groups
         numbers: dict[int, list[tuple[int, Part]]] = {}
         self.others: list[tuple[int, Part]] = []
         for index, matcher in enumerate(matchers):
@@ -114,6 +120,11 @@ class TextParts:
         else:
             self._rows.add(self.evaluate_unknown())
             self._row_of = {text: self._rows.add(self.evaluate(text)) for text in (None, *self.choices)}
+
+    @property
+    def decides(self) -> bool:
+        """Whether a choice or null rules anything out."""
+        return bool(self._chosen | self._present | self._absent)
 
     def narrow(self, masks: Masks, columns: Mapping[int, Column]) -> None:
         """Take away the bits of the selectors that the events' values rule out."""
@@ -186,7 +197,7 @@ class _Memo(dict[Any, int]):
     def __missing__(self, key: Any) -> int:
         mask = self.evaluate(key)
         parts = key if type(key) is tuple else (key,)
-        if len(self) >= match.MEMO_LIMIT or any(len(part or "") > match.MEMO_TEXT_CODE_POINTS for part in parts):
+        if len(self) >= MEMO_LIMIT or any(len(part or "") > MEMO_TEXT_CODE_POINTS for part in parts):
             return self._rows.add(mask, passing=True)
         row = self[key] = self._rows.add(mask)
         return row
@@ -250,13 +261,17 @@ def _parts(matcher: Matcher) -> tuple[Part, ...]:
 def mask_row(mask: int, words: int) -> npt.NDArray[np.uint64]:
     """A bit set as words of 64 bits."""
     ones = (1 << _WORD_BITS) - 1
-    """A bit set as words."""
     return np.array([mask >> _WORD_BITS * word & ones for word in range(words)], np.uint64)
+
+
+def bit_of(index: int) -> tuple[int, np.uint64]:
+    """The word and the bit in it of a matcher."""
+    return index // _WORD_BITS, np.uint64(1 << index % _WORD_BITS)
 
 
 def ask(masks: Masks, index: int, part: Part, columns: Mapping[int, Any]) -> None:
     """Ask the part's test of the events that still have bit ``index``."""
-    word, bit = index // _WORD_BITS, np.uint64(1 << index % _WORD_BITS)
+    word, bit = bit_of(index)
     left = np.flatnonzero(masks[:, word] & bit)
     values: list[Any] = [None] * (max(part.columns) + 1)
     for i in left.tolist():

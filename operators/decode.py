@@ -113,13 +113,14 @@ class Decoder:
         self._typed = msgspec.json.Decoder(Union[tuple(layout.struct for layout in layouts)])  # noqa: UP007
 
     def decode(
-        self, lines: list[bytes], source: str, first_line: int, clock: PartitionClock, *, separator: str = ":"
+        self, lines: Sequence[bytes], source: str, first_line: int, clock: PartitionClock, *, separator: str = ":"
     ) -> Decoded:
         """Read ``lines``, one message each, and move ``clock`` on.
 
         ``source``, ``separator`` and the message's number, which for the first is ``first_line``, say in a dead
         letter where it was.
         """
+        lines = list(lines)
         joined = b"\n".join(lines)
         unreadable = _unreadable(lines, joined)
         rows, refused = ([None] * len(lines), True) if unreadable else self._read(lines)

@@ -10,14 +10,9 @@ from collections.abc import Callable, Sequence
 from operator import itemgetter, or_
 from typing import Any
 
+from operators.column_masks import MEMO_LIMIT, MEMO_TEXT_CODE_POINTS
 from rules import model
 from rules.plan import Matcher
-
-MEMO_LIMIT = 20_000
-"""Remembered combinations of texts per group of selectors; what does not fit is evaluated each time."""
-
-MEMO_TEXT_CODE_POINTS = 200
-"""Combinations with a longer text are not remembered: they rarely come again, and could fill the memory."""
 
 Values = tuple[Any, ...]
 Test = Callable[[Values], Any]

@@ -15,14 +15,15 @@ from operators.dead_letters import FUTURE_TS, DeadLetter
 from operators.decode import Decoded, Decoder, PartitionClock
 from operators.decode_slow import Fault
 from operators.event_schema import DEFAULT_CURRENCY
-from operators.scan import ABSENT, NO_CEILING, NULL, TEXT, advance, scan
+from operators.line_buffer import TAIL, LineBuffer
+from operators.scan import NO_CEILING, advance, scan
 from operators.scan_check import check
 from operators.scan_tables import ScanTables
+from operators.scan_values import ABSENT, NULL, TEXT
 from operators.span_masks import SpanMasks
 from operators.spans import SpanColumn
 from rules.model import STREAMS
 from state.hashing import text_hashes
-from state.load64 import PADDING
 from state.texts import Texts
 
 
@@ -50,18 +51,20 @@ class ColumnReader:
         self._decoder = decoder
         self._columniser = columniser
         self._max_jump_ms = 0 if decoder.max_jump_ms == math.inf else int(decoder.max_jump_ms)
-        self._masks = SpanMasks(columniser.masks, columniser.key)
+        self._masks = SpanMasks(columniser.masks)
         self._tables = ScanTables(fields, columniser.read)
 
     def read(
-        self, lines: list[bytes], source: str, first_line: int, clock: PartitionClock, *, separator: str = ":"
+        self, lines: Sequence[bytes], source: str, first_line: int, clock: PartitionClock, *, separator: str = ":"
     ) -> ReadBatch:
-        """Read ``lines``, one message each, and move ``clock`` on; the arguments are those of ``Decoder.decode``."""
-        joined = b"".join((b"\n".join(lines), b"\n", DEFAULT_CURRENCY.encode(), bytes(PADDING)))
-        raw = Texts.from_lines(lines, joined)
+        """Read ``lines``, one message each, and move ``clock`` on; the arguments are those of ``Decoder.decode``.
+
+        Lines in a ``LineBuffer`` are read where they are, others are put into one.
+        """
+        raw = LineBuffer.of_lines(lines).texts
         scanned = _Scanned(raw, self._tables)
         left = np.flatnonzero(scanned.taken == 0).tolist()
-        found = self._decoder.read_left_over([lines[i] for i in left], NO_CEILING) if left else []
+        found = self._decoder.read_left_over([raw.bytes_at(i) for i in left], NO_CEILING) if left else []
         is_event = scanned.taken.copy()
         for i, row in zip(left, found, strict=True):
             if row is not None and row.__class__ is not Fault:
@@ -79,9 +82,11 @@ class ColumnReader:
         for i, row in zip(left, found, strict=True):
             if row.__class__ is Fault:
                 ceiling = int(ceiling_ms[i])  # with it, another fault may be the first
-                faults[i] = row if ceiling == NO_CEILING else self._decoder.read_left_over([lines[i]], ceiling)[0]
+                faults[i] = (
+                    row if ceiling == NO_CEILING else self._decoder.read_left_over([raw.bytes_at(i)], ceiling)[0]
+                )
         letters = [
-            DeadLetter(lines[i], f"{source}{separator}{first_line + i}", faults[i].reason, faults[i].field)
+            DeadLetter(raw.bytes_at(i), f"{source}{separator}{first_line + i}", faults[i].reason, faults[i].field)
             for i in sorted(faults)
         ]
         events = self._of_scanned(raw, scanned, np.flatnonzero(scanned.taken & is_event), effective_ms)
@@ -165,8 +170,7 @@ class _Scanned:
         if self._tables.is_currency(code, column):
             absent = (kinds == ABSENT) | (kinds == NULL)
             if absent.any():
-                buffer_end = len(self._raw.buffer) - PADDING
                 kinds, values, sizes = kinds.copy(), values.copy(), sizes.copy()
-                kinds[absent], values[absent] = TEXT, buffer_end - len(DEFAULT_CURRENCY)
+                kinds[absent], values[absent] = TEXT, len(self._raw.buffer) - len(TAIL)
                 sizes[absent] = len(DEFAULT_CURRENCY)
         return SpanColumn(self._raw.buffer, kinds, values, sizes, key)

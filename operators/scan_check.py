@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from operators.event_schema import CUSTOMER_ID_MAX_CODE_POINTS, EVENT_ID_MAX_CODE_POINTS
-from operators.scan import IDENTITY_BYTES, TEXT, Identities, Integers, Kinds, Lengths, identity
+from operators.scan import IDENTITY_BYTES, Identities, Integers, Kinds, Lengths, identity
+from operators.scan_values import TEXT
 from state.compiled import compiled
 from state.exact import SCALE
 from state.words import KIND_BITS, KIND_MASK, WHOLE

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from operators import event_schema as schema
-from operators.scan import ABSENT, IDENTITY_BYTES, NULL, NUMBER, SLOTS, TEXT, TRUTH, Identities, slot_of
+from operators.scan import IDENTITY_BYTES, SLOTS, Identities, slot_of
+from operators.scan_values import ABSENT, NULL, NUMBER, TEXT, TRUTH
 from rules.model import STREAMS
 from state.exact import SCALE
 

@@ -1,88 +1,126 @@
 """The masks of scanned events: ``column_masks`` where values are places in a buffer and not yet Python objects.
 
-A text is known by its keyed hash. The row of a text that came before is found in a compiled table, and only what is
-new is looked at in Python.
+What compiled code can test it tests (numbers, choices, pieces of texts). For the rest a text is known by its keyed
+hash: the row of a text that came before is found in a compiled table, and only what is new is looked at in Python.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import reduce
 
 import numpy as np
 import numpy.typing as npt
 
-from operators import match
-from operators.column_masks import ColumnMasks, Masks, NumberParts, TextParts, and_regions, and_rows, ask, mask_row
+from operators import column_masks
+from operators.column_masks import (
+    ColumnMasks,
+    Masks,
+    StreamMasks,
+    TextParts,
+    and_regions,
+    and_rows,
+    bit_of,
+    mask_row,
+)
+from operators.span_asks import Asked
+from operators.span_choices import ChoiceRows, PieceRow, and_present
 from operators.spans import SpanColumn
+from rules.plan import Part
 from state.compiled import compiled
-from state.hashing import Hashes, Key, value_hash
+from state.hashing import Hashes
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _SHIFT = np.uint64(29)
 
 
 class SpanMasks:
-    """Gives what ``masks`` gives, for columns of spans whose texts are hashed with ``key``."""
+    """Gives what ``masks`` gives, for columns of spans."""
 
-    def __init__(self, masks: ColumnMasks, key: Key) -> None:
+    def __init__(self, masks: ColumnMasks) -> None:
         self._words = masks.words
-        self._streams = masks.streams
-        texts = [[_SpanTexts(one, masks.words, key) for one in stream.texts] for stream in masks.streams]
-        # What costs nothing in Python goes first: it spares events the rest.
-        self._texts = [sorted(some, key=lambda one: not one.only_choices) for some in texts]
+        self._streams = [_StreamMasks(stream, masks.words) for stream in masks.streams]
 
     def masks(self, stream: int, count: int, columns: Mapping[int, SpanColumn]) -> Masks:
         """The masks (uint64[count, words]) of ``count`` events of one stream."""
-        parts = self._streams[stream]
         masks = np.empty((count, self._words), np.uint64)
-        masks[:] = parts.base
-        for numbers in parts.numbers:
-            _narrow_by_number(masks, numbers, columns)
-        for texts in self._texts[stream]:
-            texts.narrow(masks, columns)
-        for index, part in parts.others:
-            ask(masks, index, part, columns)
+        masks[:] = self._streams[stream].base
+        self._streams[stream].narrow(masks, columns)
         return masks
 
 
-def _narrow_by_number(masks: Masks, numbers: NumberParts, columns: Mapping[int, SpanColumn]) -> None:
-    and_regions(masks, numbers.rows, numbers.literals, columns[numbers.column].numbers())
+class _StreamMasks:
+    """The conditions on the events of a stream; those that cost little go first, as they spare events the others."""
+
+    def __init__(self, stream: StreamMasks, words: int) -> None:
+        self.base = stream.base
+        self._numbers = stream.numbers
+        self._choices: list[tuple[int, ChoiceRows]] = []
+        self._pieces: list[tuple[int, PieceRow]] = []
+        self._texts: list[_SpanTexts] = []
+        for columns, parts in stream.text_groups.items():
+            self._add_texts(columns, parts, words)
+        self._present = [(part, *bit_of(index)) for index, part in stream.others if part.present is not None]
+        self._others = [Asked(index, part) for index, part in stream.others if part.present is None]
+
+    def _add_texts(self, columns: tuple[int, ...], parts: list[tuple[int, Part]], words: int) -> None:
+        pieces: dict[tuple[str, str], int] = {}
+        for index, part in parts:
+            if part.piece is not None:
+                pieces[part.piece] = pieces.get(part.piece, 0) | 1 << index
+        for piece, bits in pieces.items():
+            self._pieces.append((columns[0], PieceRow(*piece, mask_row(bits, words))))
+        whole = TextParts(columns, [(index, part) for index, part in parts if part.piece is None], words)
+        tests, whole.tests = whole.tests, []
+        if whole.decides:
+            choices = [(text, mask_row(whole.evaluate(text), words)) for text in whole.choices]
+            of_null, of_others = whole.evaluate(None), whole.evaluate_unknown()
+            self._choices.append(
+                (columns[0], ChoiceRows(mask_row(of_null, words), mask_row(of_others, words), choices))
+            )
+        if tests:
+            tested = [(bit.bit_length() - 1, replace(part, choices=None)) for bit, part in tests]
+            self._texts.append(_SpanTexts(TextParts(columns, tested, words), words))
+
+    def narrow(self, masks: Masks, columns: Mapping[int, SpanColumn]) -> None:
+        for numbers in self._numbers:
+            and_regions(masks, numbers.rows, numbers.literals, columns[numbers.column].numbers())
+        for column, choices in self._choices:
+            choices.narrow(masks, columns[column])
+        for part, word, bit in self._present:
+            and_present(masks, word, bit, columns[part.columns[0]].spans()[1], bool(part.present))
+        for column, pieces in self._pieces:
+            pieces.narrow(masks, columns[column])
+        for texts in self._texts:
+            texts.narrow(masks, columns)
+        for asked in self._others:
+            asked.narrow(masks, columns)
 
 
 class _SpanTexts:
-    """The rows of ``TextParts`` by the hash of the texts; row 0 is for every text that is no choice."""
+    """The rows of ``TextParts`` with tests by the hash of the texts; row 0 is for events that need no test."""
 
-    def __init__(self, parts: TextParts, words: int, key: Key) -> None:
-        self.only_choices = not parts.tests
+    def __init__(self, parts: TextParts, words: int) -> None:
         self._parts = parts
         self._words = words
         self._table = _HashTable()
-        self._rows: Masks = np.array([mask_row(parts.evaluate_unknown(), words)])
+        self._rows: Masks = np.array([mask_row(-1, words)])
         bits = 0
         for bit, _ in parts.tests:
             bits |= bit
         self._tested = mask_row(bits, words)
-        if len(parts.columns) == 1:
-            texts = [None, *parts.choices]
-            self._keep([value_hash(text, key) for text in texts], [parts.evaluate(text) for text in texts])
 
     def narrow(self, masks: Masks, columns: Mapping[int, SpanColumn]) -> None:
         """Take away the bits of the selectors that the events' texts rule out."""
         used = [columns[column] for column in self._parts.columns]
-        if self.only_choices:
-            rows = self._table.find(used[0].hashes())
-            rows[rows < 0] = 0
-            and_rows(masks, self._rows, rows)
-            return
         hashes = reduce(_mixed, [column.hashes() for column in used])
         rows = self._table.find(hashes)
         missing = np.flatnonzero(rows < 0)
         if not len(missing):
             and_rows(masks, self._rows, rows)
             return
-        # Row 0 is all that is to be said of an event without a bit that a test could take.
-        undecided = (masks[missing] & self._tested & self._rows[0]).any(axis=1)
+        undecided = (masks[missing] & self._tested).any(axis=1)
         rows[missing[~undecided]] = 0
         passing = self._add_new(missing[undecided].tolist(), hashes, rows, used)
         and_rows(masks, np.concatenate([self._rows, passing]) if len(passing) else self._rows, rows)
@@ -93,13 +131,13 @@ class _SpanTexts:
         """Find the rows of texts that are not in the table; those that don't go into it have negative numbers."""
         kept: dict[int, int] = {}
         passing: dict[int, int] = {}
-        room = match.MEMO_LIMIT - len(self._rows)
+        room = column_masks.MEMO_LIMIT - len(self._rows)
         places = []
         for i, number in zip(missing, hashes[missing].tolist(), strict=True):
             if number not in kept and number not in passing:
                 texts = [column[i] for column in used]
                 mask = self._parts.evaluate(texts[0] if len(texts) == 1 else tuple(texts))
-                short = all(len(text or "") <= match.MEMO_TEXT_CODE_POINTS for text in texts)
+                short = all(len(text or "") <= column_masks.MEMO_TEXT_CODE_POINTS for text in texts)
                 (kept if short and len(kept) < room else passing)[number] = mask
             places.append(number)
         first = len(self._rows)

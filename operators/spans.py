@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from operators.scan import ABSENT, NULL, NUMBER, TEXT, TRUTH, Kinds
+from operators.scan import Kinds
+from operators.scan_values import ABSENT, NULL, NUMBER, TEXT, TRUTH
 from state.compiled import compiled
 from state.exact import SCALE
 from state.hashing import Hashes, Key, sip_hash, value_hash
-from state.texts import Buffer, Lengths, Texts
+from state.texts import Buffer, Lengths
 from state.words import KIND_BITS, OBJECT, Words, to_python
 
 _ONE = np.uint64(1)
@@ -39,9 +40,15 @@ class SpanColumn:
             return self._buffer[start : start + int(self._sizes[index])].tobytes().decode()
         return None if kind in (ABSENT, NULL) else to_python(int(self._values[index]), ())
 
-    def texts(self) -> Texts:
-        """The texts, where all are."""
-        return Texts(self._buffer, self._values, self._sizes)
+    def spans(self) -> tuple[int, Kinds, Words, Lengths]:
+        """The buffer's address, and the arrays; for kernels."""
+        return int(self._buffer.ctypes.data), self._kinds, self._values, self._sizes
+
+    def identities(self) -> Words:
+        """A number for each value, the same for the same ones; of a number or boolean it is the word."""
+        texts = self._kinds == TEXT
+        numbers = np.where((self._kinds == NUMBER) | (self._kinds == TRUTH), self._values, -1)
+        return np.where(texts, self._text_hashes().view(np.int64), numbers) if texts.any() else numbers
 
     def numbers(self) -> npt.NDArray[np.float64]:
         """The numbers as doubles, NaN for what is none."""

@@ -37,8 +37,8 @@ def split(batch: EventBatch) -> list[EventBatch]:
         bounds,
     )
     ordered = batch.take(order)
-    edges = bounds.tolist()
-    return [ordered.slice(start, end) for start, end in pairwise(edges)]
+    none = ordered.slice(0, 0)  # small batches have none for most shards
+    return [ordered.slice(start, end) if start < end else none for start, end in pairwise(bounds.tolist())]
 
 
 def shards_of(customer_id: Texts) -> npt.NDArray[np.uint8]:

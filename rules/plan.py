@@ -6,7 +6,7 @@ conditions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,8 +23,9 @@ class Part:
 
     ``test``, ``columns`` and ``texts`` are as in ``Matcher``. Where it can be said as data it is: ``choices`` are the
     texts of which the (text) column must have one, ``compare`` the operator and the number with which the (number)
-    column is compared, ``present`` whether the (text) column must be other than null, or null. The number and every
-    integer up to 2**53 are exact as doubles.
+    column is compared, ``present`` whether the column must be other than null, or null, ``piece`` what the (text)
+    column must hold (``in``), begin with (``startswith``) or end with (``endswith``). ``clock``: the column is a time,
+    and only its hour and weekday matter. The number and every integer up to 2**53 are exact as doubles.
     """
 
     test: Callable[[tuple[Any, ...]], Any]
@@ -33,6 +34,8 @@ class Part:
     choices: tuple[str, ...] | None = None
     compare: tuple[str, float] | None = None
     present: bool | None = None
+    piece: tuple[str, str] | None = None
+    clock: bool = False
 
 
 @dataclass(frozen=True, slots=True)

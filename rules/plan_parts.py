@@ -10,6 +10,7 @@ from rules.evaluate import Reader, compile_expr
 from rules.fields import FIELDS
 from rules.plan import Part
 from rules.values import is_number
+from rules.walk import walk
 
 _EXACT = 2**53
 _MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
@@ -46,8 +47,9 @@ def _part(condition: m.Expr, stream: str, column: Callable[[str], int]) -> Part:
     types = {FIELDS[stream].get(name) for name in used}
     choices = _choices(condition) if types == {"string"} else None
     compare = _comparison(condition) if types == {"number"} else None
-    present = _presence(condition) if types == {"string"} else None
-    return Part(test, tuple(used.values()), types <= {"string"}, choices, compare, present)
+    piece = _piece(condition) if types == {"string"} else None
+    clock = types == {"number"} and _is_clock(condition)
+    return Part(test, tuple(used.values()), types <= {"string"}, choices, compare, _presence(condition), piece, clock)
 
 
 def _choices(condition: m.Expr) -> tuple[str, ...] | None:
@@ -68,6 +70,26 @@ def _presence(condition: m.Expr) -> bool | None:
         case m.Unary("not", m.Call("is_null", (m.Field(),))):
             return True
     return None
+
+
+def _piece(condition: m.Expr) -> tuple[str, str] | None:
+    match condition:
+        case m.Compare(("in",), (m.Literal(str() as text), m.Field())):
+            return "in", text
+        case m.Call(("startswith" | "endswith") as function, (m.Field(), m.Literal(str() as text))):
+            return function, text
+    return None
+
+
+def _is_clock(condition: m.Expr) -> bool:
+    """Whether the condition looks at the time ``ts`` only by its hour and weekday."""
+    fields = [node for node in walk(condition) if isinstance(node, m.Field)]
+    clocks = [
+        node
+        for node in walk(condition)
+        if isinstance(node, m.Call) and node.function in ("hour", "weekday") and node.args == (m.Field("ts"),)
+    ]
+    return len(fields) == len(clocks)
 
 
 def _comparison(condition: m.Expr) -> tuple[str, float] | None:

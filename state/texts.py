@@ -91,7 +91,12 @@ class Texts:
 
     def __getitem__(self, part: slice) -> Texts:
         """Some consecutive strings, as views."""
-        return Texts(self.buffer, self.starts[part], self.lengths[part])
+        return self._with(self.starts[part], self.lengths[part])
+
+    def _with(self, starts: Starts, lengths: Lengths) -> Texts:
+        texts = Texts.__new__(Texts)
+        texts.buffer, texts.starts, texts.lengths = self.buffer, starts, lengths
+        return texts
 
     def __reduce__(self) -> tuple[Any, ...]:
         own = self.compact()
@@ -104,7 +109,7 @@ class Texts:
 
     def take(self, order: npt.NDArray[np.int64]) -> Texts:
         """The strings in another order, or some of them; the buffer is shared."""
-        return Texts(self.buffer, self.starts[order], self.lengths[order])
+        return self._with(self.starts[order], self.lengths[order])
 
     def compact(self) -> Texts:
         """The same strings, consecutively, in a buffer that holds nothing else."""

@@ -4,21 +4,26 @@ import json
 import random
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from test_decode_random import STAGES, annotate, make_line
 
-from operators import match
+from operators import column_masks
 from operators.column_masks import ColumnMasks
 from operators.columnise import Columniser, hash_column
 from operators.decode import Decoder, PartitionClock
 from operators.match import MaskBuilder
 from operators.read_columns import ColumnReader
+from operators.scan_values import NUMBER
+from operators.span_asks import Asked
+from operators.spans import SpanColumn
 from rules.load import load_rules
 from rules.model import STREAMS
-from rules.plan import ColumnLayout
+from rules.plan import ColumnLayout, Part
 from rules.planner import make_plan
+from state.exact import SCALE
 from state.hashing import value_hash
-from state.words import to_python
+from state.words import KIND_BITS, WHOLE, to_python
 
 KEY = (3, 5)
 REQUIRED = ("stream", "event_id", "customer_id", "ts", "ticket_id", "stage", "amount", "direction", "label")
@@ -45,6 +50,15 @@ click[1 == 2]
 click[1 == 1 and page == "in"]
 click[page == event_id]
 click[hour(ts) < 9]
+click[hour(ts) >= 21 or weekday(ts) == 2 and hour(ts) < 15]
+click[page in ["a text of more than 16 bytes", "a text of more tban 16 bytes"]]
+click["more than 16" in page]
+click["16 byte" in page and endswith(page, "s")]
+click[startswith(page, "a text of mo")]
+click[startswith(page, "") and not endswith(page, "页")]
+click["" in page]
+click[not is_null(extra)]
+txn[is_null(balance)]
 txn[amount >= 12.5]
 txn[amount > 12.5 and currency == "USD"]
 txn[currency == "CNY" and kind in ["fee", "txn"] and amount <= 1000]
@@ -68,8 +82,39 @@ NEVER = 4
 """So many of the selectors hold for no event."""
 
 TEXTS = ["首页", "in", "x", "txn", "", "k3", "fee", "USD", "gold", "x" * 300, None]
+TEXTS += ["a text of more than 16 bytes", "a text of more tban 16 bytes", "a text of more_than 16 bytes!"]
 NUMBERS = [0, 1, 1.0, 12, 12.5, -1.5, 4, 1e20, 2**53, 2**53 + 1, 1e-7, 10**400, 7.5e11, None]
 OTHERS = [True, False, 1, 1.0, "x", ["a", "x"], ["a"], {"a": 1}, None]
+
+
+PIECES = [b"", b'"', b"\\", b"\\u12", b"{", b"}", b"[", b"]", b",", b":", b"\xff", b"\xe8", b"\0", b"1", b".", b" "]
+STRINGS = ['""', '"a"', '"\\n"', '"\\u00e9\\u8f6c"', '"\\ud83d\\ude00"', '"\\ud83d"', '"\\x"', '"\\\\"', '"转账"']
+SCALARS = [*STRINGS, "0", "-1.5e-3", "1e999", "null", "true", "fals", "01", ""]
+
+
+def make_nested(chance, depth):
+    if depth == 0 or chance.random() < 0.3:
+        return chance.choice(SCALARS[: chance.choice([2, 4, 16, len(SCALARS)])])
+    gap = chance.choice(["", " ", "\r"])
+    items = [make_nested(chance, depth - 1) for _ in range(chance.randrange(4))]
+    if chance.random() < 0.5:
+        return f"[{gap}{(gap + ',').join(items)}{gap}]"
+    return "{" + gap + ",".join(f"{chance.choice(STRINGS[:4])}{gap}:{item}" for item in items) + gap + "}"
+
+
+def make_nested_line(chance):
+    """A line with arrays and objects that no rule reads, sometimes damaged."""
+    text = make_nested(chance, chance.choice([1, 2, 4]))
+    if chance.random() < 0.05:
+        depth = chance.choice([58, 61, 255, 257])
+        text = "[" * depth + text + "]" * depth
+    if chance.random() < 0.4:
+        damaged = bytearray(text.encode())
+        at = chance.randrange(len(damaged) + 1)
+        damaged[at : at + chance.randrange(2)] = chance.choice(PIECES)
+    else:
+        damaged = text.encode()
+    return b'{"stream":"click","nest":%b,"event_id":"e","customer_id":"C","ts":1760000000000}' % damaged
 
 
 def make_event(chance):
@@ -135,7 +180,7 @@ def check(batch, events, layout, masks):
 @pytest.mark.parametrize("limit", [2, 20_000])
 @pytest.mark.parametrize("as_parts", [True, False])
 def test_columns_are_what_the_lists_are(plan, monkeypatch, limit, as_parts):
-    monkeypatch.setattr(match, "MEMO_LIMIT", limit)
+    monkeypatch.setattr(column_masks, "MEMO_LIMIT", limit)
     matchers = plan.matchers if as_parts else [replace(matcher, parts=()) for matcher in plan.matchers]
     assert len(matchers) > 64
     layout = layout_of(plan)
@@ -147,7 +192,7 @@ def test_columns_are_what_the_lists_are(plan, monkeypatch, limit, as_parts):
     clock, other_clock = PartitionClock(), PartitionClock()
     matched = 0
     for _ in range(60):
-        lines = [chance.choice((make_line, make_event))(chance) for _ in range(chance.randrange(60))]
+        lines = [chance.choice((make_line, make_event, make_nested_line))(chance) for _ in range(chance.randrange(60))]
         if chance.random() < 0.3:
             lines = [line for line in lines if b'"click"' in line]
         decoded = decoder.decode(lines, "f", 1, clock)
@@ -167,16 +212,38 @@ def test_plain_messages_need_no_decoder_and_others_do(plan, monkeypatch):
     decoder = Decoder(plan.fields, lateness_ms=0, max_jump_ms=0, annotate=None)
     reader = ColumnReader(plan.fields, decoder, Columniser(layout_of(plan), ColumnMasks(plan.matchers), KEY))
     start = b'{"stream":"click","event_id":"e","customer_id":"c","ts":1'
-    plain = [start + end for end in (b',"page":"\xe8\xbd\xac","duration_ms":1.5}', b' , "x" : null }\r', b',"y":-1e9}')]
-    others = [
-        start + end for end in (b',"page":"\\n"}', b',"page":1}', b',"duration_ms":1e2}', b',"x":[]}', b',"ts":2}')
-    ]
+    plain = [b',"page":"\xe8\xbd\xac","duration_ms":1.5}', b' , "x" : null }\r', b',"y":-1e9}']
+    plain += [b',"x":[{"a":[1,"\\u00e9"]},[]] }', b',"x":"\\n"}']
+    others = [b',"page":"\\n"}', b',"page":1}', b',"duration_ms":1e2}', b',"page":[]}', b',"ts":2}']
+    others += [b',"x":' + b"[" * 61 + b"]" * 61 + b"}"]
+    plain, others = ([start + end for end in ends] for ends in (plain, others))
     left = []
     read_left_over = decoder.read_left_over
     monkeypatch.setattr(decoder, "read_left_over", lambda lines, _: left.extend(lines) or read_left_over(lines, _))
     events = reader.read(plain + others, "f", 1, PartitionClock()).events
     assert [events.raw.bytes_at(i) for i in range(len(events))] == plain + others
     assert left == others
+
+
+def test_a_time_is_asked_within_its_quarter_of_an_hour_where_something_changes_there():
+    asked = []
+
+    def test(values):
+        asked.append(values[0])
+        return values[0] >= 1_000_000
+
+    times = np.arange(0, 3_600_000, 1000)
+    kinds, sizes = np.full(len(times), NUMBER, np.uint8), np.zeros(len(times), np.int32)
+    column = SpanColumn(np.empty(0, np.uint8), kinds, times * SCALE << KIND_BITS | WHOLE, sizes, KEY)
+    condition = Asked(65, Part(test, (0,), clock=True))
+    for _ in range(2):
+        masks = np.full((len(times), 2), 7, np.uint64)
+        masks[-1] = 0
+        condition.narrow(masks, {0: column})
+        holds = (times >= 1_000_000) & (times < times[-1])
+        assert ((masks[:, 1] & np.uint64(2)) > 0).tolist() == holds.tolist()
+        assert (masks[:-1, 0] == 7).all()
+    assert len(asked) == 4 * 2 + 2 * 900
 
 
 def test_nothing_gives_an_empty_batch_of_the_same_widths(plan):

@@ -1,0 +1,97 @@
+"""Lines in one buffer, as the scanner reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import overload
+
+import numpy as np
+
+from operators.event_schema import DEFAULT_CURRENCY
+from state.compiled import compiled
+from state.load64 import PADDING, load64
+from state.texts import Buffer, Lengths, Starts, Texts
+
+TAIL = DEFAULT_CURRENCY.encode() + bytes(PADDING)
+"""Follows the last line's newline: the text that stands for a missing currency, and what kernels may read beyond."""
+
+_NEWLINE = ord("\n")
+_NEWLINES = np.uint64(0x0A0A0A0A0A0A0A0A)
+_LOW_BITS = np.uint64(0x7F7F7F7F7F7F7F7F)
+_ZERO, _ONE, _7 = (np.uint64(n) for n in (0, 1, 7))
+_INDEX, _56 = np.uint64(0x0001020304050607), np.uint64(56)
+
+
+class LineBuffer(Sequence[bytes]):
+    """Lines as ``Texts`` whose buffer has a newline after each of them and ``TAIL`` at the end.
+
+    As a sequence it cuts a line out when it is asked for.
+    """
+
+    __slots__ = ("texts",)
+
+    def __init__(self, texts: Texts) -> None:
+        self.texts = texts
+
+    @classmethod
+    def of_lines(cls, lines: Sequence[bytes]) -> LineBuffer:
+        """The lines, which may hold newlines."""
+        if isinstance(lines, LineBuffer):
+            return lines
+        return cls(Texts.from_lines(lines, b"".join((b"\n".join(lines), b"\n", TAIL))))
+
+    @classmethod
+    def of_joined(cls, joined: bytes) -> LineBuffer:
+        """The lines of ``joined``, where each ends with a newline and ``TAIL`` follows the last."""
+        buffer = np.frombuffer(joined, np.uint8)
+        count = _count_lines(buffer)
+        texts = Texts(buffer, np.empty(count, np.int64), np.empty(count, np.int32))
+        _find_lines(texts.address, texts.starts, texts.lengths)
+        return cls(texts)
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    @overload
+    def __getitem__(self, index: int) -> bytes: ...
+    @overload
+    def __getitem__(self, index: slice) -> LineBuffer: ...
+    def __getitem__(self, index: int | slice) -> bytes | LineBuffer:
+        if isinstance(index, slice):
+            return LineBuffer(self.texts[index])
+        return self.texts.bytes_at(range(len(self))[index])
+
+    def __iter__(self) -> Iterator[bytes]:
+        buffer = self.texts.buffer.tobytes()
+        starts = self.texts.starts.tolist()
+        return (buffer[start : start + size] for start, size in zip(starts, self.texts.lengths.tolist(), strict=True))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+@compiled
+def _count_lines(buffer: Buffer) -> int:
+    count = 0
+    for byte in buffer:
+        count += byte == _NEWLINE
+    return count
+
+
+@compiled
+def _find_lines(base: int, starts: Starts, lengths: Lengths) -> None:
+    """Find as many lines as there is room for."""
+    start = at = base
+    for i in range(len(starts)):
+        found = _ZERO
+        while found == _ZERO:
+            word = load64(at) ^ _NEWLINES
+            found = ~(((word & _LOW_BITS) + _LOW_BITS) | word | _LOW_BITS)  # the high bits of bytes that are zero
+            at += 8
+        found &= ~found + _ONE
+        at += np.int64(((found >> _7) * _INDEX) >> _56) - 8  # type: ignore[assignment]
+        starts[i], lengths[i] = start - base, at - start
+        at += 1
+        start = at
