@@ -143,7 +143,7 @@ class Decider:
         signatures = self._signatures.signatures(events.masks)
         step = Events(
             events.effective_ms, events.ts_ms, events.stream, signatures, events.masks,
-            self._tables.objects.adopt(events.words, events.objects), events.hashes, rows, entities,
+            events.words, events.hashes, rows, entities,
         )  # fmt: skip
         walk = store.walk(self._signatures, step, self._records)
         at = 0
