@@ -126,22 +126,19 @@ def prepare_stack(memory: Memory, feature: int, tail: int, log: Log) -> bool:
     follow(memory, feature, tail, log, -1)
     old, first = stack_address(memory, tail), get(tail, X_FIRST)
     length = get(tail, X_END) - first
-    if 2 * length > room:
-        new_class = size_class(memory, 2 * room)
-        if not has_room(memory, new_class):
-            return length < room and move_stack(tail, old, old, first, length)
+    grows = 2 * length > room
+    new_class = size_class(memory, 2 * room)
+    if grows and not has_room(memory, new_class):
+        return False
+    if grows:
         put(tail, X_BLOCK, allocate(memory, new_class) << 8 | new_class)
-        release(memory, block >> 8, block & 0xFF)
-    return move_stack(tail, old, stack_address(memory, tail), first, length)
-
-
-@compiled
-def move_stack(tail: int, old: int, new: int, first: int, length: int) -> bool:
-    """Put what the stack holds at the front of its block, or of a new one; true."""
+    new = stack_address(memory, tail)
     for k in range(length):
         put(new, k, get(old, first + k))
     put(tail, X_FIRST, 0)
     put(tail, X_END, length)
+    if grows:
+        release(memory, block >> 8, block & 0xFF)
     return True
 
 
