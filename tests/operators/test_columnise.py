@@ -82,7 +82,7 @@ NEVER = 4
 """So many of the selectors hold for no event."""
 
 TEXTS = ["首页", "in", "x", "txn", "", "k3", "fee", "USD", "gold", "x" * 300, None]
-TEXTS += ["a text of more than 16 bytes", "a text of more tban 16 bytes", "a text of more_than 16 bytes!"]
+TEXTS += ["a text of more than 16 bytes", "a text of more tban 16 bytes", "a text of more than 17 bytes!"]
 NUMBERS = [0, 1, 1.0, 12, 12.5, -1.5, 4, 1e20, 2**53, 2**53 + 1, 1e-7, 10**400, 7.5e11, None]
 OTHERS = [True, False, 1, 1.0, "x", ["a", "x"], ["a"], {"a": 1}, None]
 
