@@ -31,7 +31,8 @@ from rules.policy import Policy
 from state.calendar import first_at_or_after, next_day
 from state.customer import Armed, Customer
 from state.log import Words
-from state.reads import NULL, WHOLE, Step
+from state.reads import NULL, WHOLE
+from state.store import Events
 from state.tables import MAY_BE_ARMED, MAY_HAVE_TICKETS
 from state.timers import DEADLINE, HELD, TICK, Firing, Timer, TimerQueue
 
@@ -89,6 +90,7 @@ class Decider:
         self._records = tables.records
         self._gate = PolicyGate(policy, plan.profile_column("opt_out"))
         self._holdings_column = plan.profile_column("holdings")
+        self._holding_names = [name for name, _ in plan.programs.holding_columns]
         ticket_fields = plan.fields["ticket"]
         self._ticket_columns = ticket_fields.index("ticket_id"), ticket_fields.index("stage")
         self._has_date_rules = any(planned.rule.daily is not None for planned in plan.rules)
@@ -139,16 +141,17 @@ class Decider:
         rows = store.rows(events.customer_hash, events.customer_id)
         self._profiles += [None] * (len(store) - len(self._profiles))
         signatures = self._signatures.signatures(events.masks)
-        step = store.step(
+        step = Events(
             events.effective_ms, events.ts_ms, events.stream, signatures, events.masks,
-            store.adopt(events.words, events.objects), events.hashes, rows, entities,
+            self._tables.objects.adopt(events.words, events.objects), events.hashes, rows, entities,
         )  # fmt: skip
+        walk = store.walk(self._signatures, step, self._records)
         at = 0
         while at < count:
             self._fire_timers(int(events.effective_ms[at]))
             stop = self._segment_end(events, at)
             while at < stop:
-                at = store.walk(self._signatures.dispatch, step, self._records, at, stop)
+                at = walk.take(at, stop)
                 self._take_records(events, step)
 
     def _segment_end(self, events: EventBatch, at: int) -> int:
@@ -163,7 +166,7 @@ class Decider:
             return len(events)
         return max(at + 1, int(np.searchsorted(events.effective_ms, tick_ms, side="right")))
 
-    def _take_records(self, events: EventBatch, step: Step) -> None:
+    def _take_records(self, events: EventBatch, step: Events) -> None:
         records = self._records
         count, values = records.counters.tolist()
         indices, rules = records.events[:count].tolist(), records.rules[:count].tolist()
@@ -187,13 +190,19 @@ class Decider:
                 self._feature_reader(planned, captured[start : start + len(planned.features)]),
                 self._entity_reader(step, index),
             )  # fmt: skip
-            if self._holds(planned, anchor.row, evaluation, None):
+            rose = captured[start + len(planned.features)] if planned.rises and planned.kept_rises else None
+            if self._holds(planned, anchor.row, evaluation, None, rose):
                 self._anchor(number, anchor, evaluation)
 
     def _note_event(self, anchor: _Anchor, signature: int) -> None:
         """An event that changes what Python keeps of its customer."""
         if anchor.stream == _PROFILE:
             self._profiles[anchor.row] = marshal.dumps(anchor.values)
+            if self._holding_names:
+                holdings = [entry for _, entry in self._holdings(anchor.values)]
+                self._store.set_holdings(
+                    anchor.row, [[entry.get(name) for name in self._holding_names] for entry in holdings]
+                )
             if not self._ticking:
                 self._start_ticking(anchor.effective_ms)
         customer = self._customers.get(anchor.row)
@@ -214,7 +223,7 @@ class Decider:
         value, features = self._store.value, planned.features
         return lambda feature: value(*captured[features.index(feature)])
 
-    def _entity_reader(self, step: Step, index: int) -> Callable[[tuple[str, int]], Any]:
+    def _entity_reader(self, step: Events, index: int) -> Callable[[tuple[str, int]], Any]:
         numbers, value = self._tables.entity_numbers, self._store.value
 
         def read(key: tuple[str, int]) -> Any:
@@ -254,19 +263,24 @@ class Decider:
 
     # --- evaluation ------------------------------------------------------------------------------
 
-    def _holds(self, planned: RulePlan, row: int, evaluation: Evaluation, holding_id: str | None) -> bool:
-        """Evaluate one rule's condition, for one holding where it has ``each``."""
+    def _holds(self, planned: RulePlan, row: int, evaluation: Evaluation, holding_id: str | None,
+               rose: tuple[int, int, float] | None = None) -> bool:  # fmt: skip
+        """Evaluate one rule's condition, for one holding where it has ``each``.
+
+        ``rose``: whether the row leaves it to us to remember the ``rises``, and what it remembers of them.
+        """
         evaluation.lets = {}
         if not planned.rises:
             return planned.when is None or bool(planned.when(evaluation))
         key = (planned.rule.id, holding_id)
-        customer = self._customer(row)
-        evaluation.rose_before = customer.rose.get(key)
+        remembered = self._customers[row].rose if row in self._customers else {}
+        evaluation.rose_before = remembered.get(key) if rose is None else _rose(rose[1], remembered.get(key), planned.rises)
         evaluation.rises_now = [False] * planned.rises
         for _, read in planned.lets:
             read(evaluation)  # `rises` remembers at every evaluation, whatever `when` looks at
         holds = planned.when is None or bool(planned.when(evaluation))
-        customer.rose[key] = tuple(evaluation.rises_now)
+        if rose is None or rose[0]:
+            self._customer(row).rose[key] = tuple(evaluation.rises_now)
         return holds
 
     @staticmethod
@@ -322,7 +336,7 @@ class Decider:
         assert daily is not None
         row = 0
         while row < len(self._store):
-            row = self._store.tick(self._records, timer.rule, timer.at_ms, row)
+            row = self._store.tick(self._records, timer.rule, self._by_holding(planned), timer.at_ms, row)
             self._take_ticked(timer, planned)
         zone = ZoneInfo(planned.rule.timezone)
         self._set_tick(timer.rule, next_day(dt.date.fromisoformat(timer.date), daily.hour, daily.minute, zone))
@@ -334,16 +348,31 @@ class Decider:
             zip(records.kinds[:values].tolist(), records.integers[:values].tolist(), records.doubles[:values].tolist(),
                 strict=True)
         )  # fmt: skip
-        for row, start in zip(records.events[:count].tolist(), records.starts[:count].tolist(), strict=True):
+        places = records.rules[:count].tolist()
+        for row, place, start in zip(records.events[:count].tolist(), places, records.starts[:count].tolist(), strict=True):
             profile = self._profile(row)
             assert profile is not None
             reader = self._feature_reader(planned, captured[start : start + len(planned.features)])
             evaluation = Evaluation(timer.at_ms, -1, None, profile, reader, _no_entity)
-            for holding_id, holding in self._holdings(profile) if planned.rule.each_holding else [(None, None)]:
+            rose = captured[start + len(planned.features)] if planned.rises and planned.kept_rises else None
+            for holding_id, holding in self._holdings_at(planned, profile, place):
                 evaluation.holding = holding
-                if self._holds(planned, row, evaluation, holding_id):
+                if self._holds(planned, row, evaluation, holding_id, rose):
                     firing = self._firing(planned, evaluation, "daily", timer.date, timer.at_ms, False, holding_id)
                     self._fire(timer.rule, row, firing, timer.at_ms)
+
+    def _by_holding(self, planned: RulePlan) -> bool:
+        """Whether the kernels try a rule for each holding (or, knowing none of their fields, once for all)."""
+        return planned.rule.each_holding and bool(self._holding_names)
+
+    def _holdings_at(
+        self, planned: RulePlan, profile: tuple[Any, ...], place: int
+    ) -> list[tuple[str | None, dict[str, Any] | None]]:
+        """The holdings that a record is about."""
+        if not planned.rule.each_holding:
+            return [(None, None)]
+        holdings = self._holdings(profile)
+        return [holdings[place]] if self._by_holding(planned) else holdings
 
     def _holdings(self, profile: tuple[Any, ...]) -> list[tuple[str | None, dict[str, Any] | None]]:
         assert self._holdings_column is not None
@@ -376,6 +405,14 @@ class Decider:
                 self._store.flag(row, MAY_HAVE_TICKETS, True)
         if held:
             self._timers.set(self._gate.release_ms(t_ms), HELD, number, row, firing, tuple(held))
+
+
+def _rose(before: int, asked: tuple[bool, ...] | None, count: int) -> tuple[bool, ...] | None:
+    """What the ``rises`` of a rule were before, two bits each; ``asked``: those that the kernels could not tell."""
+    if not before & 3:
+        return None
+    states = [before >> 2 * slot & 3 for slot in range(count)]
+    return tuple(asked[slot] if state == 3 and asked else state == 2 for slot, state in enumerate(states))
 
 
 def _no_entity(key: tuple[str, int]) -> Any:

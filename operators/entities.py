@@ -9,9 +9,9 @@ import numpy as np
 from operators.delivery import SHARDS, EntityAnswer, EntityDelivery, EntityRows, EntityValues
 from operators.split import merge_order
 from operators.tables import PlanTables, RowTables
-from state.reads import BIG_WHOLE, NUMBER, OBJECT, WHOLE, Step
+from state.reads import BIG_WHOLE, NUMBER, OBJECT, WHOLE
 from state.sequencer import BEFORE_ALL_MS, Frontier
-from state.store import RowStore
+from state.store import Events, RowStore
 from state.texts import Texts
 
 
@@ -71,7 +71,7 @@ class _EntityField:
         rows = rows.take(
             merge_order(events.effective_ms, events.stream, events.event_id, events.customer_id, events.raw)
         )
-        step = self._read(rows)
+        read = self._read(rows)
         order = np.argsort(rows.shards, kind="stable")
         bounds = np.searchsorted(rows.shards[order], np.arange(SHARDS + 1)).tolist()
         for shard, answer in enumerate(answers):
@@ -80,28 +80,28 @@ class _EntityField:
                 by_sequence = chosen[np.argsort(rows.sequences[chosen])]
                 answer.values.append(
                     EntityValues(
-                        self._name, rows.sequences[by_sequence], step.entity_kind[by_sequence],
-                        step.entity_integer[by_sequence], step.entity_double[by_sequence],
+                        self._name, rows.sequences[by_sequence], read.entity_kind[by_sequence],
+                        read.entity_integer[by_sequence], read.entity_double[by_sequence],
                     )
                 )  # fmt: skip
 
-    def _read(self, rows: EntityRows) -> Step:
+    def _read(self, rows: EntityRows) -> Events:
         store, events, count = self._store, rows.events, len(rows.keys)
-        shape = count, len(self._tables.tables.features)
+        shape = count, self._tables.layout.features
         # the hash with its 64 bits is the entity's id: no other text is needed of it
         no_text = Texts(np.empty(0, np.uint8), np.zeros(count, np.int64), np.zeros(count, np.int32))
-        step = store.step(
+        read = Events(
             events.effective_ms, events.ts_ms, events.stream, self._tables.signatures.signatures(events.masks),
-            events.masks, store.adopt(events.words, events.objects), events.hashes, store.rows(rows.keys, no_text),
+            events.masks, store.objects.adopt(events.words, events.objects), events.hashes, store.rows(rows.keys, no_text),
             (np.full(shape, -1, np.int64), np.zeros(shape, np.int64), np.zeros(shape)),
         )  # fmt: skip
-        store.answer(self._tables.signatures.dispatch, step)
-        for i, feature in np.argwhere(step.entity_kind == OBJECT).tolist():
+        store.answer(self._tables.signatures, read)
+        for i, feature in np.argwhere(read.entity_kind == OBJECT).tolist():
             # objects have other numbers elsewhere; those that aggregates give are numbers
-            value = store.objects[step.entity_integer[i, feature]]
-            step.entity_kind[i, feature] = NUMBER
+            value = store.objects.values[read.entity_integer[i, feature]]
+            read.entity_kind[i, feature] = NUMBER
             if isinstance(value, int):
                 fits = -(1 << 63) <= value < 1 << 63
-                step.entity_kind[i, feature] = WHOLE if fits else BIG_WHOLE
-                step.entity_integer[i, feature] = value if fits else value - int(step.entity_double[i, feature])
-        return step
+                read.entity_kind[i, feature] = WHOLE if fits else BIG_WHOLE
+                read.entity_integer[i, feature] = value if fits else value - int(read.entity_double[i, feature])
+        return read

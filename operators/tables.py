@@ -8,8 +8,9 @@ from rules.model import STREAMS
 from rules.plan import FeatureSet, Plan, Programs
 from rules.planner import entity_features
 from state.dispatch import SignatureTable
+from state.objects import ObjectTable
 from state.periods import PeriodTable
-from state.store import RowStore, make_records
+from state.store import RecordBuffer, RowStore
 from state.tables import Layout
 
 
@@ -18,8 +19,9 @@ class RowTables:
 
     def __init__(
         self, plan: Plan, features: FeatureSet, programs: Programs, *, updates: Callable[[int], Sequence[int]] | None,
-        anchors: Sequence[int], disarms: int,
+        anchors: Sequence[int], disarms: int, objects: ObjectTable,
     ) -> None:  # fmt: skip
+        self._objects = objects
         words, hashes = (
             {
                 (STREAMS.index(stream), column): slot
@@ -47,7 +49,7 @@ class RowTables:
 
     def store(self) -> RowStore:
         """Rows of one shard, none yet."""
-        return RowStore(self.layout, self.tables, self.periods)
+        return RowStore(self.layout, self.tables, self.periods, self._objects)
 
 
 class PlanTables:
@@ -58,16 +60,17 @@ class PlanTables:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
+        self.objects = ObjectTable()
         unless = 0
         for rule in plan.rules:
             unless |= rule.unless_mask
         triggers = [rule.trigger_mask for rule in plan.rules]
         self.customer = RowTables(
-            plan, plan.customer, plan.programs, updates=None, anchors=triggers, disarms=unless
+            plan, plan.customer, plan.programs, updates=None, anchors=triggers, disarms=unless, objects=self.objects
         )
         self.entities = {name: self._entity(name, features) for name, features in plan.entities.items()}
         self.entity_numbers = {key: number for number, key in enumerate(entity_features(plan.entities))}
-        self.records = make_records()
+        self.records = RecordBuffer()
 
     def _entity(self, name: str, features: FeatureSet) -> RowTables:
         readers = [
@@ -78,4 +81,4 @@ class PlanTables:
         def read_by(mask: int) -> list[int]:
             return sorted({index for triggers, indices in readers if triggers & mask for index in indices})
 
-        return RowTables(self.plan, features, Programs(), updates=read_by, anchors=(), disarms=0)
+        return RowTables(self.plan, features, Programs(), updates=read_by, anchors=(), disarms=0, objects=self.objects)

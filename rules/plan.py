@@ -100,7 +100,7 @@ class RulePlan:
 
     ``features`` are the customer's features that it reads, ``entity_features`` those of entities, by (``per=`` field,
     number). ``program`` is the number of its condition in ``Plan.programs``. The readers take an ``Evaluation``; those
-    of ``lets`` remember the value in it.
+    of ``lets`` remember the value in it. ``kept_rises``: what its ``rises`` remember is kept with the customer's row.
     """
 
     rule: Rule
@@ -110,6 +110,7 @@ class RulePlan:
     entity_features: tuple[tuple[str, int], ...]
     program: int
     rises: int
+    kept_rises: bool
     lets: tuple[tuple[str, Reader], ...]
     when: Reader | None
     payloads: tuple[Reader, ...]
@@ -136,6 +137,9 @@ class Programs:
     profile_matchers: list[int] = field(default_factory=list)
     profile_slots: list[int] = field(default_factory=list)
     clocks: list[tuple[str, str]] = field(default_factory=list)
+    holding_columns: list[tuple[str, str]] = field(default_factory=list)
+    rises: int = 0
+    rise_counts: list[int] = field(default_factory=list)
 
 
 @dataclass(slots=True)

@@ -79,9 +79,11 @@ class _RulePlanner:
         payloads = tuple(
             compile_payload(action.payload, lambda expr: compile_expr(expr, self._leaf)) for action in rule.actions
         )
-        program = self._compiler.condition(rule.when, dict(rule.lets))
+        program, compiled = self._compiler.condition(rule.when, dict(rule.lets), each_holding=rule.each_holding)
         assert program == self._number
         programs = self._compiler.programs
+        rises = sum(isinstance(node, m.Rises) for expr in expressions(rule) for node in walk(expr))
+        programs.rise_counts.append(rises if compiled else 0)
         programs.captures.append(tuple(sorted(self._read)))
         opens_tickets = any(action.kind == "ticket" for action in rule.actions)
         programs.rule_flags.append((rule.unless is not None) * RULE_ARMS | opens_tickets * RULE_OPENS_TICKETS)
@@ -92,7 +94,8 @@ class _RulePlanner:
             features=tuple(sorted(self._read)),
             entity_features=tuple(sorted(self._entity_read)),
             program=program,
-            rises=sum(isinstance(node, m.Rises) for expr in expressions(rule) for node in walk(expr)),
+            rises=rises,
+            kept_rises=compiled,
             lets=tuple(self._lets.items()),
             when=when,
             payloads=payloads,

@@ -10,19 +10,23 @@ from collections.abc import Mapping, Sequence
 
 from rules import model as m
 from rules.evaluate import compile_expr
-from rules.fields import FIELDS
+from rules.fields import FIELDS, HOLDING_FIELDS
 from rules.plan import Programs
 from rules.plan_features import AGGREGATES, FeaturePlanner
 from rules.walk import children, walk
 
 (END, PUSH_NUMBER, PUSH_NULL, PUSH_BOOLEAN, PUSH_UNKNOWN, FEATURE, ENTITY, ANCHOR, PROFILE, MATCH, PROFILE_MATCH, TIME,
  CLOCK, ADD, SUBTRACT, MULTIPLY, DIVIDE, MODULO, NEGATE, ABSOLUTE, LOWER, HIGHER, LESS, LESS_EQUAL, EQUAL, NOT, AND,
- AND_JUMP, OR, OR_JUMP, TRUTH, COALESCE_JUMP, IS_NULL, PART) = range(34)  # fmt: skip
+ AND_JUMP, OR, OR_JUMP, TRUTH, COALESCE_JUMP, IS_NULL, PART, PROFILE_DAYS, HOLDING, HOLDING_DAYS, RISE,
+ RISE_SET) = range(39)  # fmt: skip
 """Operations, numbered as in ``state.machine`` (which cannot be imported here; a test compares the two)."""
 
 MAX_STACK = 60
 MAX_INSTRUCTIONS = 4_000
 """Lets that use lets that use lets … can make a condition of any size: what is longer goes to Python."""
+
+MAX_RISES = 30
+"""What the calls of one rule remember fits into one word."""
 
 _EXACT = 2**53
 _ARITHMETIC = {"+": ADD, "-": SUBTRACT, "*": MULTIPLY, "/": DIVIDE, "%": MODULO}
@@ -49,19 +53,26 @@ class Compiler:
         self._code: list[tuple[int, int]] = []
         self._depth = 0
 
-    def condition(self, expr: m.Expr | None, lets: Mapping[str, m.Expr]) -> int:
-        """The number of the program of a rule's condition."""
+    def condition(
+        self, expr: m.Expr | None, lets: Mapping[str, m.Expr], *, each_holding: bool = False
+    ) -> tuple[int, bool]:
+        """The number of the program of a rule's condition, and whether it keeps what its ``rises`` remember."""
         self._lets, self._parts = lets, None
         if expr is None:
-            return self._store([(PUSH_BOOLEAN, 1)])
-        if any(isinstance(node, m.Rises) for let in (expr, *lets.values()) for node in walk(let)):
-            return self._store([(PUSH_UNKNOWN, 0)])  # remembers at every evaluation, which Python does
+            expr = m.Literal.of(True)
+        rises = {node.slot: node for let in (expr, *lets.values()) for node in walk(let) if isinstance(node, m.Rises)}
         try:
+            if len(rises) > MAX_RISES or (rises and each_holding):
+                raise _NotCompiledError
             self._begin()
+            for _, node in sorted(rises.items()):  # all of them remember, whatever the condition looks at
+                self._compile(node.condition)
+                self._emit(RISE_SET, self.programs.rises + node.slot << 8 | node.slot, pushes=-1)
             self._compile(expr)
         except _NotCompiledError:
-            return self._store([(PUSH_UNKNOWN, 0)])
-        return self._store(self._code)
+            return self._store([(PUSH_UNKNOWN, 0)]), False
+        self.programs.rises += len(rises)
+        return self._store(self._code), True
 
     def streak(self, expr: m.Expr, parts: Sequence[m.Expr]) -> int:
         """The number of the program of a streak's condition over totals."""
@@ -198,12 +209,36 @@ class Compiler:
             for place in jumps:
                 self._land(place)
         elif name in ("hour", "weekday") and args == (m.EvalTime(),):
-            clock = (name, expr.timezone)
-            if clock not in self.programs.clocks:
-                self.programs.clocks.append(clock)
-            self._emit(CLOCK, self.programs.clocks.index(clock), pushes=1)
+            self._emit(CLOCK, self._clock(name, expr.timezone), pushes=1)
+        elif name.startswith("days_until"):
+            self._days_until(args[0], self._clock("day", expr.timezone) << 32 | name.endswith("_yearly"))
         else:
             self._emit(PUSH_UNKNOWN, pushes=1)
+
+    def _clock(self, name: str, timezone: str) -> int:
+        clocks = self.programs.clocks
+        if (name, timezone) not in clocks:
+            clocks.append((name, timezone))
+        return clocks.index((name, timezone))
+
+    def _days_until(self, date: m.Expr, argument: int) -> None:
+        match date:
+            case m.ProfileField(name):
+                self._emit(PROFILE_DAYS, argument | self._profile_slot(name) << 1, pushes=1)
+            case m.HoldingField(name):
+                self._emit(HOLDING_DAYS, argument | self._holding_column(name, "date") << 1, pushes=1)
+
+    def _profile_slot(self, name: str) -> int:
+        slot, slots = self._features.word_slot("profile", name), self.programs.profile_slots
+        if slot not in slots:
+            slots.append(slot)
+        return slots.index(slot)
+
+    def _holding_column(self, name: str, kind: str) -> int:
+        columns = self.programs.holding_columns
+        if (name, kind) not in columns:
+            columns.append((name, kind))
+        return columns.index((name, kind))
 
     def _leaf(self, expr: m.Expr) -> None:
         if self._parts is not None:
@@ -218,10 +253,11 @@ class Compiler:
                 slot = self._features.word_slot(stream, name)
                 self._emit(ANCHOR, m.STREAMS.index(stream) << 16 | slot, pushes=1)
             case m.ProfileField(name):
-                slot = self._features.word_slot("profile", name)
-                if slot not in self.programs.profile_slots:
-                    self.programs.profile_slots.append(slot)
-                self._emit(PROFILE, self.programs.profile_slots.index(slot), pushes=1)
+                self._emit(PROFILE, self._profile_slot(name), pushes=1)
+            case m.HoldingField(name):
+                self._emit(HOLDING, self._holding_column(name, "number"), pushes=1)
+            case m.Rises(_, slot):
+                self._emit(RISE, slot, pushes=1)
             case m.EvalTime():
                 self._emit(TIME, pushes=1)
             case m.Score():
@@ -242,6 +278,10 @@ class Compiler:
                 return FIELDS[stream].get(name) in ("string", "list")
             case m.ProfileField(name):
                 return FIELDS["profile"].get(name) in ("string", "list")
+            case m.HoldingField(name):
+                return HOLDING_FIELDS.get(name) == "string"
+            case m.Call(function, (m.ProfileField() | m.HoldingField(),)) if function.startswith("days_until"):
+                return False
             case m.Call(function) if function not in (*_NUMERIC_CALLS, "is_null", "coalesce", "hour", "weekday"):
                 return True
             case _:

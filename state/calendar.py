@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from zoneinfo import ZoneInfo
 
 MAX_LOCAL_MS = 253_402_300_799_999 - 86_400_000
 """The last instant that has a local date in every timezone: Python's calendar ends with the year 9999."""
 
+
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 _CYCLE_DAYS = 146_097
 """400 years, after which the calendar repeats, weekdays included."""
@@ -18,6 +21,16 @@ _CYCLE_PERIODS = {"day": _CYCLE_DAYS, "week": _CYCLE_DAYS // 7, "month": 4800}
 def wall_time(ts_ms: int, zone: dt.tzinfo) -> dt.datetime:
     """The local wall time of an instant, to the second; at the very end of the calendar, that of 400 years before."""
     return dt.datetime.fromtimestamp((ts_ms if ts_ms <= MAX_LOCAL_MS else ts_ms - CYCLE_MS) // 1000, zone)
+
+
+def date_ordinal(value: object) -> int:
+    """The ordinal of a date given as a ``YYYY-MM-DD`` text, 0 for anything else."""
+    if not isinstance(value, str) or not _DATE.fullmatch(value):
+        return 0
+    try:
+        return dt.date(int(value[:4]), int(value[5:7]), int(value[8:])).toordinal()
+    except ValueError:
+        return 0
 
 
 class Periods:

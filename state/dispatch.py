@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from state.cells import address
 from state.compiled import compiled
 from state.log import Words
 from state.walk import Dispatch
@@ -76,11 +77,13 @@ class SignatureTable:
 
     def _made(self) -> Dispatch:
         bits = np.array(self._bits or [[0]], np.int64)
-        return Dispatch(
-            bits, bits.any(axis=1), np.array(self._disarming, np.bool_), np.array(self._update_starts, np.int64),
-            np.array(self._updates, np.int64), np.array(self._anchor_starts, np.int64),
-            np.array(self._anchors, np.int64),
+        self._kept = (
+            bits, bits.any(axis=1), np.array(self._disarming or [False], np.bool_),
+            *(np.array(values or [0], np.int64)
+              for values in (self._update_starts, self._updates, self._anchor_starts, self._anchors)),
         )  # fmt: skip
+        first, *others = map(address, self._kept)
+        return Dispatch(first, bits.shape[1], *others)
 
 
 @compiled

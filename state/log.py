@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from state.cells import get, put
 from state.compiled import compiled
 
 Words = NDArray[np.int64]
@@ -36,31 +37,35 @@ def block_sizes() -> Words:
 
 
 class Memory(NamedTuple):
-    """What the rows of one shard hold.
+    """Addresses of what the rows of one shard hold, and sizes.
 
-    ``fixed``: int64[rows, row words], with ``doubles`` the same memory as float64; ``pool``: the logs; ``free``: by
-    size class the offset of the first freed block (0 for none), each of which begins with the next one's.
-    ``object_numbers``, ``object_rests``: float64[objects], the value of an object that is a number, in two parts, else NaN.
+    ``fixed``: rows of ``row_words`` words, some of which are read as doubles; ``pool``: the logs, ``pool_words``; ``free``:
+    by size class (``classes`` of ``sizes``) the offset of the first freed block (0 for none), each of which begins with
+    the next one's. ``object_numbers``, ``object_rests``: by object, the value of one that is a number in two parts, else
+    NaN; ``object_whole``: whether it is an integer; ``object_dates``: the ordinal of a date (``YYYY-MM-DD``), else 0.
     """
 
-    fixed: NDArray[np.int64]
-    doubles: NDArray[np.float64]
-    pool: NDArray[np.int64]
-    free: NDArray[np.int64]
-    counters: NDArray[np.int64]
-    sizes: NDArray[np.int64]
-    object_numbers: NDArray[np.float64]
-    object_rests: NDArray[np.float64]
-    object_whole: NDArray[np.bool_]
+    fixed: int
+    row_words: int
+    pool: int
+    pool_words: int
+    free: int
+    counters: int
+    sizes: int
+    classes: int
+    object_numbers: int
+    object_rests: int
+    object_whole: int
+    object_dates: int
 
 
 @compiled
-def size_class(sizes: Words, words: int) -> int:
+def size_class(memory: Memory, words: int) -> int:
     """The smallest class of blocks that hold so many words."""
-    low, high = 0, len(sizes) - 1
+    low, high = 0, memory.classes - 1
     while low < high:
         middle = (low + high) >> 1
-        if sizes[middle] >= words:
+        if get(memory.sizes, middle) >= words:
             high = middle
         else:
             low = middle + 1
@@ -70,38 +75,38 @@ def size_class(sizes: Words, words: int) -> int:
 @compiled
 def allocate(memory: Memory, block_class: int) -> int:
     """The offset of a block; the pool must have room for it."""
-    offset = memory.free[block_class]
+    offset = get(memory.free, block_class)
     if offset:
-        memory.free[block_class] = memory.pool[offset]
-        memory.counters[POOL_FREE] -= memory.sizes[block_class]
+        put(memory.free, block_class, get(memory.pool, offset))
+        put(memory.counters, POOL_FREE, get(memory.counters, POOL_FREE) - get(memory.sizes, block_class))
         return offset
-    offset = memory.counters[POOL_USED]
-    memory.counters[POOL_USED] += memory.sizes[block_class]
+    offset = get(memory.counters, POOL_USED)
+    put(memory.counters, POOL_USED, offset + get(memory.sizes, block_class))
     return offset
 
 
 @compiled
 def release(memory: Memory, offset: int, block_class: int) -> None:
     """Give a block back."""
-    memory.pool[offset] = memory.free[block_class]
-    memory.free[block_class] = offset
-    memory.counters[POOL_FREE] += memory.sizes[block_class]
+    put(memory.pool, offset, get(memory.free, block_class))
+    put(memory.free, block_class, offset)
+    put(memory.counters, POOL_FREE, get(memory.counters, POOL_FREE) + get(memory.sizes, block_class))
 
 
 @compiled
 def bounds(memory: Memory, row: int, header: int) -> tuple[int, int, int]:
-    """The offset of a log's block, its first record and the end of its records."""
-    span = memory.fixed[row, header + 1]
-    return memory.fixed[row, header] >> 8, span >> 32, span & _LENGTH
+    """Where a log's block is, its first record and the end of its records; ``row``: the row's address."""
+    span = get(row, header + 1)
+    return get(row, header) >> 8, span >> 32, span & _LENGTH
 
 
 @compiled
-def stale_end(pool: Words, offset: int, first: int, end: int, width: int, after_ms: int) -> int:
+def stale_end(pool: int, offset: int, first: int, end: int, width: int, after_ms: int) -> int:
     """The first record above ``after_ms``, by bisection."""
     bound = (after_ms + 1) << TIME_SHIFT
     while first < end:
         middle = (first + end) >> 1
-        if pool[offset + middle * width] < bound:
+        if get(pool, offset + middle * width) < bound:
             first = middle + 1
         else:
             end = middle
@@ -115,36 +120,36 @@ def make_room(memory: Memory, row: int, header: int, width: int, after_ms: int) 
     Returns the block's offset, the first record and the end.
     """
     offset, first, end = bounds(memory, row, header)
-    block_class = memory.fixed[row, header] & 0xFF
+    block_class = get(row, header) & 0xFF
     pool = memory.pool
-    if offset and (end + 1) * width <= memory.sizes[block_class]:
+    if offset and (end + 1) * width <= get(memory.sizes, block_class):
         return offset, first, end
     first = stale_end(pool, offset, first, end, width, after_ms)
     length = end - first
     if offset and first * 4 >= end and first > 0:  # a quarter is stale: what is left moves to the front
         for word in range(length * width):
-            pool[offset + word] = pool[offset + first * width + word]
-        memory.fixed[row, header + 1] = length
+            put(pool, offset + word, get(pool, offset + first * width + word))
+        put(row, header + 1, length)
         return offset, 0, length
-    new_class = size_class(memory.sizes, (length + 1) * width)
+    new_class = size_class(memory, (length + 1) * width)
     new_offset = allocate(memory, new_class)
     for word in range(length * width):
-        pool[new_offset + word] = pool[offset + first * width + word]
+        put(pool, new_offset + word, get(pool, offset + first * width + word))
     if offset:
         release(memory, offset, block_class)
-    memory.fixed[row, header] = new_offset << 8 | new_class
-    memory.fixed[row, header + 1] = length
+    put(row, header, new_offset << 8 | new_class)
+    put(row, header + 1, length)
     return new_offset, 0, length
 
 
 @compiled
-def open_place(pool: Words, offset: int, first: int, end: int, width: int, ts_ms: int) -> int:
+def open_place(pool: int, offset: int, first: int, end: int, width: int, ts_ms: int) -> int:
     """Move later records up by one and give the place for a record of this time, after those of the same time."""
     place = end
     bound = (ts_ms + 1) << TIME_SHIFT
-    while place > first and pool[offset + (place - 1) * width] >= bound:
+    while place > first and get(pool, offset + (place - 1) * width) >= bound:
         place -= 1
     if place < end:
         for word in range(offset + end * width - 1, offset + place * width - 1, -1):
-            pool[word + width] = pool[word]
+            put(pool, word + width, get(pool, word))
     return place

@@ -13,7 +13,7 @@ from state.log import Words
 _SPAN_MS = 900_000
 """Nearly all offsets from UTC are multiples of a quarter of an hour, so a period rarely ends within one."""
 
-_REMEMBERED_SPANS = 50_000
+_REMEMBERED_SPANS = 65_536
 
 _Reading = tuple[int, int]
 """The number of a period and its start in ms."""
@@ -31,8 +31,9 @@ class PeriodTable:
 
     def __init__(self, kinds: Sequence[tuple[str, str]]) -> None:
         self._readers = [_reader(period, timezone) for period, timezone in kinds]
-        self._nothing = [(0, 0)] * len(kinds)
-        self._known: dict[int, list[_Reading] | None] = {}
+        self._places: dict[int, int] = {}
+        self._numbers, self._starts = np.zeros((64, len(kinds)), np.int64), np.zeros((64, len(kinds)), np.int64)
+        self._used = 1
 
     def of(self, times_ms: Words) -> tuple[Words, Words]:
         """Numbers and starts, int64[n, kinds] each, of times in ascending order."""
@@ -40,26 +41,36 @@ class PeriodTable:
             empty = np.empty((len(times_ms), len(self._readers)), np.int64)
             return empty, empty
         spans = times_ms // _SPAN_MS
-        first = np.concatenate([[0], np.flatnonzero(spans[1:] != spans[:-1]) + 1])
-        readings = [self._readings(span) for span in spans[first].tolist()]
-        table = np.array([reading or self._nothing for reading in readings], np.int64)
-        counts = np.diff(first, append=len(spans))
-        numbers = np.repeat(table[:, :, 0], counts, axis=0)
-        starts = np.repeat(table[:, :, 1], counts, axis=0)
-        for place, reading in enumerate(readings):
-            if reading is None:  # some period ends within the span
-                for i in range(int(first[place]), int(first[place] + counts[place])):
+        first = np.flatnonzero(spans[1:] != spans[:-1]) + 1
+        places = [self._place(span) for span in (spans[:1].tolist() + spans[first].tolist())]
+        bounds = [0, *first.tolist(), len(spans)]
+        rows = np.repeat(places, np.diff(bounds))
+        numbers, starts = self._numbers[rows], self._starts[rows]
+        for place, begin, end in zip(places, bounds, bounds[1:], strict=False):
+            if place == 0:  # some period ends within the span
+                for i in range(begin, end):
                     numbers[i], starts[i] = zip(*(read(int(times_ms[i])) for read in self._readers), strict=True)
         return numbers, starts
 
-    def _readings(self, span: int) -> list[_Reading] | None:
-        if span not in self._known:
-            if len(self._known) >= _REMEMBERED_SPANS:
-                self._known.clear()
+    def _place(self, span: int) -> int:
+        """Where the readings of a span are kept; 0 if they are not the same all through."""
+        place = self._places.get(span)
+        if place is None:
             first = [read(span * _SPAN_MS) for read in self._readers]
             last = [read((span + 1) * _SPAN_MS - 1) for read in self._readers]
-            self._known[span] = first if first == last else None
-        return self._known[span]
+            place = self._places[span] = self._keep(first) if first == last else 0
+        return place
+
+    def _keep(self, readings: Sequence[_Reading]) -> int:
+        if self._used == len(self._numbers):
+            if self._used >= _REMEMBERED_SPANS:
+                self._places.clear()
+                self._used = 1
+            else:
+                self._numbers, self._starts = (np.concatenate([array, array]) for array in (self._numbers, self._starts))
+        self._used += 1
+        self._numbers[self._used - 1], self._starts[self._used - 1] = zip(*readings, strict=True)
+        return self._used - 1
 
 
 def _reader(period: str, timezone: str) -> Callable[[int], _Reading]:

@@ -58,7 +58,9 @@ class ProgramSpec(Protocol):
     and bit of a matcher, and what holds for events of other streams. ``captures``: by rule, the features whose values
     are wanted where the condition may hold. ``rule_flags``: by rule, the flags of ``state.tables``.
     ``profile_matchers`` and ``profile_slots``: what a row keeps of its profile event. ``clocks``: kinds of period
-    (``hour`` and ``weekday`` among them) with timezones that programs name by their place.
+    (``hour`` and ``weekday`` among them) with timezones that programs name by their place. ``holding_columns``: fields of
+    holdings and whether they are wanted as a ``number`` or a ``date``. ``rises``: the number of ``rises`` calls of all
+    rules; ``rise_counts``: by rule.
     """
 
     @property
@@ -79,3 +81,9 @@ class ProgramSpec(Protocol):
     def profile_slots(self) -> Sequence[int]: ...
     @property
     def clocks(self) -> Sequence[tuple[str, str]]: ...
+    @property
+    def holding_columns(self) -> Sequence[tuple[str, str]]: ...
+    @property
+    def rises(self) -> int: ...
+    @property
+    def rise_counts(self) -> Sequence[int]: ...

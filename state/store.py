@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from state.calendar import date_ordinal
+from state.cells import address, get_byte, put_byte
 from state.compiled import compiled
+from state.dispatch import SignatureTable
 from state.hashing import compare
-from state.log import Memory, Words, block_sizes
-from state.machine import STACK
+from state.log import POOL_USED, Memory, Words, block_sizes
+from state.machine import MACHINE_CELLS
+from state.objects import ObjectTable
 from state.periods import PeriodTable
 from state.reads import BIG_WHOLE, BOOLEAN, NULL, NUMBER, OBJECT, WHOLE, Step
-from state.tables import Layout, Tables
+from state.tables import R_FLAGS, Layout, Tables
 from state.texts import Texts
-from state.walk import Dispatch, Records, answer, tick, walk
-from state.words import KIND_BITS, KIND_MASK
-from state.words import OBJECT as OBJECT_WORD
+from state.walk import Records, answer, keep_holdings, tick, walk
 
 _FIRST_ROWS = 64
 _FIRST_POOL_WORDS = 1024
@@ -31,43 +32,85 @@ RECORDS, VALUES = 4_096, 65_536
 """Room for what one walk hands to Python; it goes on where it had to stop."""
 
 
+class RecordBuffer:
+    """Room for what walks hand to Python; may be shared by stores that take turns."""
+
+    def __init__(self) -> None:
+        self.events, self.rules, self.starts = (np.empty(RECORDS, np.int64) for _ in range(3))
+        self.kinds, self.integers, self.doubles = np.empty(VALUES, np.int64), np.empty(VALUES, np.int64), np.empty(VALUES)
+        self.counters = np.zeros(2, np.int64)
+        self.addresses = Records(
+            address(self.events), address(self.rules), address(self.starts), address(self.kinds), address(self.integers),
+            address(self.doubles), address(self.counters), RECORDS, VALUES,
+        )  # fmt: skip
+
+
+class Events:
+    """Events of one shard in processing order, ready for the kernels.
+
+    ``entities``: kinds, integers and doubles of entities' features, [n, features] each.
+    """
+
+    def __init__(
+        self, effective_ms: Words, ts_ms: Words, stream: NDArray[np.uint8], signature: Words,
+        masks: NDArray[np.uint64], words: Words, hashes: NDArray[np.uint64], rows: Words,
+        entities: tuple[Words, Words, NDArray[np.float64]],
+    ) -> None:  # fmt: skip
+        self.effective_ms, self.ts_ms, self.stream, self.signature = effective_ms, ts_ms, stream, signature
+        self.masks, self.words, self.hashes, self.rows = masks, words, hashes, rows
+        self.entity_kind, self.entity_integer, self.entity_double = entities
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
 class RowStore:
     """Rows of one kind, with the plan's tables.
 
     Parameters
     ----------
-    tables, layout
+    layout, tables
         Of the plan.
     periods
-        Gives the calendar periods of times; shared by all stores of a process.
+        Gives the calendar periods of times; shared by all stores of a process, as are the ``objects``.
     """
 
-    def __init__(self, layout: Layout, tables: Tables, periods: PeriodTable) -> None:
+    def __init__(self, layout: Layout, tables: Tables, periods: PeriodTable, objects: ObjectTable) -> None:
+        self.objects = objects
         self.tables = tables
+        self._layout = layout  # keeps the tables alive
         self._periods = periods
-        self._row_words = layout.row_words
         self._slots = np.full(2 * _FIRST_ROWS, -1, np.int32)
         self._hashes = np.zeros(_FIRST_ROWS, np.uint64)
         self._places = np.zeros(_FIRST_ROWS, np.int64)
         self._ids = np.empty(_FIRST_ROWS * _ID_BYTES, np.uint8)
         self._counters = np.zeros(2, np.int64)  # rows, bytes of ids
-        self.objects: list[Any] = []
-        self._object_numbers: dict[Any, int] = {}
-        fixed = np.zeros((_FIRST_ROWS, layout.row_words), np.int64)
-        sizes = block_sizes()
-        counters = np.zeros(4, np.int64)
-        counters[0] = 1  # offset 0 stands for no block
-        self.memory = Memory(
-            fixed, fixed.view(np.float64), np.zeros(_FIRST_POOL_WORDS, np.int64), np.zeros(len(sizes), np.int64), counters,
-            sizes, np.full(16, math.nan), np.zeros(16), np.zeros(16, np.bool_),
-        )  # fmt: skip
-        updates, features = len(tables.updates), len(tables.features)
+        self._fixed = np.zeros((_FIRST_ROWS, layout.row_words), np.int64)
+        self._pool = np.zeros(_FIRST_POOL_WORDS, np.int64)
+        self._sizes = block_sizes()
+        self._free = np.zeros(len(self._sizes), np.int64)
+        self.pool_counters = np.zeros(2, np.int64)
+        self.pool_counters[POOL_USED] = 1  # offset 0 stands for no block
         self._undo = np.zeros(layout.row_words, np.int64)
-        self._undone = np.full(updates, -1, np.int64)
-        self._cached = np.full(features, -1, np.int64)
-        self._cached_kind, self._cached_integer = np.zeros(features, np.int64), np.zeros(features, np.int64)
-        self._cached_double = np.zeros(features)
-        self._stack_kinds, self._stack_numbers = np.zeros(STACK, np.int64), np.zeros(STACK)
+        self._undone = np.full(layout.updates + 1, -1, np.int64)
+        self._cached, self._cached_kind, self._cached_integer = (np.zeros(layout.features + 1, np.int64) for _ in range(3))
+        self._cached_double = np.zeros(layout.features + 1)
+        self._dated = [kind == "date" for _, kind in layout.holding_columns]
+        self._stack_kinds, self._stack_numbers = np.zeros(MACHINE_CELLS, np.int64), np.zeros(MACHINE_CELLS)
+        self._scratch = tuple(
+            map(address, (
+                self._undo, self._undone, self._cached, self._cached_kind, self._cached_integer, self._cached_double,
+                self._stack_kinds, self._stack_numbers,
+            ))
+        )  # fmt: skip
+        self._refresh()
+
+    def _refresh(self) -> None:
+        """Note where the arrays are now."""
+        self._memory = Memory(
+            address(self._fixed), self._fixed.shape[1], address(self._pool), len(self._pool), address(self._free),
+            address(self.pool_counters), address(self._sizes), len(self._sizes), *self.objects.addresses,
+        )  # fmt: skip
 
     def __len__(self) -> int:
         return int(self._counters[0])
@@ -79,7 +122,7 @@ class RowStore:
         self._make_room(len(ids), int(ids.lengths.sum()))
         found = np.empty(len(ids), np.int64)
         _find_rows(
-            hashes, ids.buffer, ids.starts, ids.lengths, self._slots, self._hashes, self._places, self._ids,
+            hashes, ids.address, ids.starts, ids.lengths, self._slots, self._hashes, self._places, address(self._ids),
             self._counters, found,
         )  # fmt: skip
         return found
@@ -95,8 +138,8 @@ class RowStore:
         if needed > len(self._hashes):
             capacity = max(needed, int(len(self._hashes) * _GROWTH))
             self._hashes, self._places = _grown(self._hashes, capacity), _grown(self._places, capacity)
-            fixed = _grown(self.memory.fixed, capacity)
-            self.memory = self.memory._replace(fixed=fixed, doubles=fixed.view(np.float64))
+            self._fixed = _grown(self._fixed, capacity)
+            self._refresh()
         if int(self._counters[1]) + id_bytes > len(self._ids):
             self._ids = _grown(self._ids, max(int(self._counters[1]) + id_bytes, int(len(self._ids) * _GROWTH)))
         if 2 * needed > len(self._slots):
@@ -105,98 +148,65 @@ class RowStore:
 
     # --- events ----------------------------------------------------------------------------------
 
-    def adopt(self, words: Words, objects: Sequence[Any]) -> Words:
-        """The scalars of a batch with its objects numbered as they are here."""
-        if not objects:
-            return words
-        flat = words.reshape(-1)
-        at = np.flatnonzero((flat & KIND_MASK) == OBJECT_WORD)
-        if not len(at):
-            return words
-        used, inverse = np.unique(flat[at] >> KIND_BITS, return_inverse=True)
-        numbers = np.array([self._number_of(objects[i]) for i in used.tolist()], np.int64)
-        flat = flat.copy()
-        flat[at] = numbers[inverse] << KIND_BITS | OBJECT_WORD
-        return flat.reshape(words.shape)
-
-    def _number_of(self, value: Any) -> int:
-        key = (type(value), value) if isinstance(value, str | int | float) else None
-        number = self._object_numbers.get(key, -1)
-        if number >= 0:
-            return number
-        number = len(self.objects)
-        self.objects.append(value)
-        if key is not None:
-            self._object_numbers[key] = number
-        memory = self.memory
-        if number >= len(memory.object_numbers):
-            capacity = 2 * number
-            numbers = np.full(capacity, math.nan)
-            numbers[:number] = memory.object_numbers
-            self.memory = memory._replace(
-                object_numbers=numbers, object_rests=_grown(memory.object_rests, capacity),
-                object_whole=_grown(memory.object_whole, capacity)
-            )
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            try:
-                self.memory.object_numbers[number] = float(value)
-                if math.isfinite(value):
-                    self.memory.object_rests[number] = float(value - int(float(value))) if isinstance(value, int) else 0.0
-            except OverflowError:
-                self.memory.object_numbers[number] = math.copysign(math.inf, value)
-            self.memory.object_whole[number] = isinstance(value, int)
-        return number
-
-    def step(
-        self, effective_ms: Words, ts_ms: Words, stream: NDArray[np.uint8], signature: Words,
-        masks: NDArray[np.uint64], words: Words, hashes: NDArray[np.uint64], rows: Words,
-        entities: tuple[Words, Words, NDArray[np.float64]],
-    ) -> Step:  # fmt: skip
-        """Events in processing order, ready for the kernels; ``entities``: kinds, integers and doubles by feature."""
-        numbers, starts = self._periods.of(effective_ms)
+    def _step(self, events: Events) -> tuple[Step, tuple[NDArray[Any], ...]]:
+        """The events as addresses, and the arrays that must live as long."""
+        numbers, starts = self._periods.of(events.effective_ms)
         self._undone.fill(-1)
         self._cached.fill(-1)
-        return Step(
-            effective_ms, ts_ms, stream, signature, masks, words, hashes, rows, numbers, starts, self._undo,
-            self._undone, self._cached, self._cached_kind, self._cached_integer, self._cached_double, *entities,
-            self._stack_kinds, self._stack_numbers,
+        arrays = (
+            events.effective_ms, events.ts_ms, events.stream, events.signature, events.masks, events.words, events.hashes,
+            events.rows, numbers, starts, events.entity_kind, events.entity_integer, events.entity_double,
         )  # fmt: skip
+        effective_ms, ts_ms, stream, signature, masks, words, hashes, rows, number, start, *entities = map(address, arrays)
+        return Step(
+            effective_ms, ts_ms, stream, signature, masks, events.masks.shape[1], words, events.words.shape[1], hashes,
+            events.hashes.shape[1], rows, number, start, numbers.shape[1], *self._scratch[:6], *entities,
+            events.entity_kind.shape[1], *self._scratch[6:],
+        ), arrays  # fmt: skip
 
-    def walk(self, dispatch: Dispatch, step: Step, records: Records, start: int, stop: int) -> int:
-        """Take events until ``stop`` or until the records are full; returns the first event not taken."""
-        records.counters[:] = 0
-        most = 1 + len(self.tables.capture_starts)
-        while True:
-            reached: int = walk(
-                self.memory, self.tables, dispatch, step, records, start, stop, most, len(self.tables.captures)
-            )
-            if reached == stop or records.counters[0]:
-                return reached
-            self._grow_pool()
-            start = reached
+    def walk(self, table: SignatureTable, events: Events, records: RecordBuffer) -> Walk:
+        """Begin to take events."""
+        return Walk(self, table, events, records)
 
-    def answer(self, dispatch: Dispatch, step: Step) -> None:
-        """Add events and read the features that each wants, into ``step.entity_…``."""
+    def answer(self, table: SignatureTable, events: Events) -> None:
+        """Add events and read the features that each wants, into ``events.entity_…``."""
+        step, _kept = self._step(events)
         start = 0
-        while (start := answer(self.memory, self.tables, dispatch, step, start)) < len(step.rows):
-            self._grow_pool()
+        while (start := answer(self.memory, self.tables, table.dispatch, step, start, len(events))) < len(events):
+            self.grow_pool()
 
-    def tick(self, records: Records, rule: int, t_ms: int, start: int) -> int:
+    def tick(self, records: RecordBuffer, rule: int, each_holding: bool, t_ms: int, start: int) -> int:
         """Try a date rule from row ``start`` on; returns the first row not tried."""
         records.counters[:] = 0
         times = np.array([t_ms], np.int64)
         none = np.empty((1, 0), np.int64)
-        step = self.step(
-            times, times, np.zeros(1, np.uint8), times, np.zeros((1, 1), np.uint64), none,
-            np.empty((1, 0), np.uint64), times, (none, none, np.empty((1, 0))),
+        events = Events(
+            times, times, np.zeros(1, np.uint8), times, np.zeros((1, 1), np.uint64), none, np.empty((1, 0), np.uint64),
+            times, (none, none, np.empty((1, 0))),
         )  # fmt: skip
-        return int(
-            tick(self.memory, self.tables, step, records, rule, t_ms, start, len(self), len(self.tables.captures))
+        step, _kept = self._step(events)
+        reached: int = tick(
+            self.memory, self.tables, step, records.addresses, rule, each_holding, t_ms, start, len(self),
+            self._layout.captures,
         )
+        return reached
 
-    def _grow_pool(self) -> None:
-        pool = self.memory.pool
-        self.memory = self.memory._replace(pool=_grown(pool, int(len(pool) * _GROWTH) + 64))
+    def set_holdings(self, row: int, holdings: Sequence[Sequence[Any]]) -> None:
+        """Keep a customer's holdings: of each the columns that programs look at."""
+        if not self.tables.holding_width:
+            return
+        dated, word = self._dated, self.objects.word
+        words = np.array(
+            [date_ordinal(x) if date else word(x) for holding in holdings for date, x in zip(dated, holding, strict=True)]
+            or [0], np.int64,
+        )  # fmt: skip
+        while not keep_holdings(self.memory, self.tables, row, address(words), len(holdings)):
+            self.grow_pool()
+
+    def grow_pool(self) -> None:
+        """Make more room for logs."""
+        self._pool = _grown(self._pool, int(len(self._pool) * _GROWTH) + 64)
+        self._refresh()
 
     def value(self, kind: int, integer: int, double: float) -> Any:
         """A value of the kernels as Python's."""
@@ -211,22 +221,44 @@ class RowStore:
         if kind == BIG_WHOLE:
             return int(double) + integer
         assert kind == OBJECT
-        return self.objects[integer]
+        return self.objects.values[integer]
 
     def flag(self, row: int, bits: int, on: bool) -> None:
         """Set or clear flags of a row."""
         if on:
-            self.memory.fixed[row, 0] |= bits
+            self._fixed[row, R_FLAGS] |= bits
         else:
-            self.memory.fixed[row, 0] &= ~bits
+            self._fixed[row, R_FLAGS] &= ~bits
+
+    @property
+    def memory(self) -> Memory:
+        """Where the arrays are now."""
+        if self._memory.object_numbers != self.objects.addresses[0]:
+            self._refresh()
+        return self._memory
 
 
-def make_records() -> Records:
-    """Room for what walks hand to Python; may be shared by stores that take turns."""
-    return Records(
-        np.empty(RECORDS, np.int64), np.empty(RECORDS, np.int64), np.empty(RECORDS, np.int64),
-        np.empty(VALUES, np.int8), np.empty(VALUES, np.int64), np.empty(VALUES), np.zeros(2, np.int64),
-    )  # fmt: skip
+class Walk:
+    """Takes the events of one step, stopping where the caller says and where the records are full."""
+
+    def __init__(self, store: RowStore, table: SignatureTable, events: Events, records: RecordBuffer) -> None:
+        self._store, self._table, self._records = store, table, records
+        self._step, self._kept = store._step(events)
+
+    def take(self, start: int, stop: int) -> int:
+        """Take events from ``start`` until ``stop`` or until the records are full; returns the first not taken."""
+        store, records = self._store, self._records
+        records.counters[:] = 0
+        layout = store._layout
+        while True:
+            reached: int = walk(
+                store.memory, store.tables, self._table.dispatch, self._step, records.addresses, start, stop,
+                1 + layout.rules, layout.captures,
+            )  # fmt: skip
+            if reached == stop or records.counters[0]:
+                return reached
+            store.grow_pool()
+            start = reached
 
 
 def _grown(array: NDArray[Any], capacity: int) -> NDArray[Any]:
@@ -238,11 +270,13 @@ def _grown(array: NDArray[Any], capacity: int) -> NDArray[Any]:
 
 @compiled
 def _find_rows(
-    hashes: NDArray[np.uint64], buffer: NDArray[np.uint8], starts: Words, lengths: NDArray[np.int32],
-    slots: NDArray[np.int32], row_hashes: NDArray[np.uint64], places: Words, ids: NDArray[np.uint8], counters: Words,
-    found: Words,
+    hashes: NDArray[np.uint64], given: int, starts: Words, lengths: NDArray[np.int32], slots: NDArray[np.int32],
+    row_hashes: NDArray[np.uint64], places: Words, known: int, counters: Words, found: Words,
 ) -> None:  # fmt: skip
-    """Look ids up in an open-addressing table of rows (``slots``); there must be room for all of them."""
+    """Look ids up in an open-addressing table of rows (``slots``); there must be room for all of them.
+
+    ``given`` and ``known``: the addresses of the ids' bytes and of those of the rows.
+    """
     mask = np.uint64(len(slots) - 1)
     for i in range(len(hashes)):
         at = np.int64(hashes[i] & mask)
@@ -255,13 +289,13 @@ def _find_rows(
                 row_hashes[row] = hashes[i]
                 places[row] = counters[1] << _LENGTH_BITS | lengths[i]
                 for k in range(lengths[i]):
-                    ids[counters[1] + k] = buffer[starts[i] + k]
+                    put_byte(known, counters[1] + k, get_byte(given, starts[i] + k))
                 counters[1] += lengths[i]
                 break
             place = places[row]
-            if row_hashes[row] == hashes[i] and compare(
-                ids, place >> _LENGTH_BITS, place & 0xFFFF, buffer, starts[i], np.int64(lengths[i])
-            ) == 0:
+            if row_hashes[row] == hashes[i] and (
+                compare(known + (place >> _LENGTH_BITS), place & 0xFFFF, given + starts[i], lengths[i]) == 0
+            ):
                 break
             at = (at + 1) & np.int64(mask)
         found[i] = row

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from state.log import FIRST_BITS, MORE_BITS, TIME_SHIFT, Words
+from state.cells import address
+from state.log import FIRST_BITS, MORE_BITS
 from state.specs import FeatureSpec, ProgramSpec, SeriesSpec
 
 STREAMS = 6
@@ -49,33 +49,42 @@ HAS_PROFILE, MAY_BE_ARMED, MAY_HAVE_TICKETS = 1, 2, 4
 
 
 class Tables(NamedTuple):
-    """Everything the kernels need of a plan that does not change while it runs.
+    """Addresses of everything the kernels need of a plan that does not change while it runs, all of 64-bit integers.
 
     By stream: ``log_words`` (0: no log), ``log_extra`` words of further bits, ``log_header`` the header's place in a row,
-    ``log_slots`` and ``log_hashes`` the event's slots that a record holds (−1 fills), ``retention_ms``. ``flags``: one row
-    per ``distinct`` series: stream, word and bit of its flag, word and bit of its matcher, place of the hash.
-    ``programs``: instructions (operation, argument); ``starts``: the first instruction of each. ``profile``: the place in
-    a row of what is kept of the profile event, the numbers of matchers and of scalars, then these.
+    ``log_slots`` and ``log_hashes`` the event's slots that a record holds (``log_slot_width`` each, −1 fills),
+    ``retention_ms``. ``flags``: one row per ``distinct`` series: stream, word and bit of its flag, word and bit of its
+    matcher, place of the hash. ``programs``: instructions (operation, argument); ``starts``: the first instruction of
+    each. ``profile``: the place in a row of what is kept of the profile event, the numbers of matchers and of scalars,
+    then these. ``captures``: by rule, from ``capture_starts``, the features whose values go to Python. ``rise_counts``: by rule, how many ``rises`` a row
+    remembers, two bits each from ``rise_offset``. ``holdings_header``: the header of a row's holdings, each
+    ``holding_width`` words.
     """
 
-    log_words: Words
-    log_extra: Words
-    log_header: Words
-    log_slots: Words
-    log_hashes: Words
-    retention_ms: Words
-    flags: Words
-    features: Words
-    updates: Words
-    arguments: Words
-    programs: Words
-    starts: Words
-    constants: NDArray[np.float64]
-    matches: Words
-    captures: Words
-    capture_starts: Words
-    rule_flags: Words
-    profile: Words
+    log_words: int
+    log_extra: int
+    log_header: int
+    log_slots: int
+    log_hashes: int
+    log_slot_width: int
+    retention_ms: int
+    flags: int
+    flag_count: int
+    features: int
+    updates: int
+    arguments: int
+    programs: int
+    starts: int
+    constants: int
+    matches: int
+    captures: int
+    capture_starts: int
+    rule_flags: int
+    rise_counts: int
+    rise_offset: int
+    holdings_header: int
+    holding_width: int
+    profile: int
 
 
 class Layout:
@@ -99,6 +108,7 @@ class Layout:
         self._series, self._streams = series, streams
         self._word_slots, self._hash_slots = word_slots, hash_slots
         self._programs = programs
+        self.holding_columns = programs.holding_columns
         self._bits: list[dict[int, int]] = [{} for _ in range(STREAMS)]
         self._flags: dict[int, tuple[int, int]] = {}
         self._values: list[list[int]] = [[] for _ in range(STREAMS)]
@@ -114,6 +124,8 @@ class Layout:
         """By update: the matchers whose events it takes."""
         bit_words = -(-len(programs.profile_matchers) // 64)
         self._profile_offset = self._take(bit_words + len(programs.profile_slots))
+        self._rise_offset = self._take(-(-programs.rises // 32))
+        self._holdings_header = self._take(2 if programs.holding_columns else 0)
         for index, one in enumerate(series):
             if one.kind in ("times", "sums", "minima", "maxima", "values"):
                 self._add_to_log(index, one, any(f.series == index and f.op == "distinct" for f in features))
@@ -251,11 +263,8 @@ class Layout:
         return row
 
     def tables(self) -> Tables:
-        """The tables."""
+        """The tables; their arrays live as long as this layout."""
         programs = self._programs
-
-        def table(rows: Sequence[Sequence[int]], columns: int) -> Words:
-            return np.array(rows, np.int64).reshape(len(rows), columns)
 
         slots = max([1, *map(len, self._values), *map(len, self._hashed)])
         flags = []
@@ -266,29 +275,38 @@ class Layout:
             assert column is not None
             place = self._hash_place(stream, self._hash_slots[stream, column])
             flags.append([stream, *self._place(bit), *self._place(matcher), place])
-        return Tables(
-            log_words=np.array([
+        arrays = {
+            "log_words": [
                 1 + self._extra(s) + len(self._values[s]) + len(self._hashed[s]) if self._bits[s] else 0
                 for s in range(STREAMS)
-            ], np.int64),
-            log_extra=np.array([self._extra(s) for s in range(STREAMS)], np.int64),
-            log_header=np.array(self._headers, np.int64),
-            log_slots=table([v + [-1] * (slots - len(v)) for v in self._values], slots),
-            log_hashes=table([v + [-1] * (slots - len(v)) for v in self._hashed], slots),
-            retention_ms=np.array(self._retention_ms, np.int64),
-            flags=table(flags, 6),
-            features=table(self._features, FEATURE_COLUMNS),
-            updates=table(self._updates, UPDATE_COLUMNS),
-            arguments=np.array(self._arguments or [0], np.int64),
-            programs=table(programs.code, 2),
-            starts=np.array(programs.starts or [0], np.int64),
-            constants=np.array(programs.constants or [0.0], np.float64),
-            matches=table(programs.matches, 4),
-            captures=np.array([f for own in programs.captures for f in own] or [0], np.int64),
-            capture_starts=np.cumsum([0, *map(len, programs.captures)]).astype(np.int64),
-            rule_flags=np.array(programs.rule_flags or [0], np.int64),
-            profile=np.array([
+            ],
+            "log_extra": [self._extra(s) for s in range(STREAMS)],
+            "log_header": self._headers,
+            "log_slots": [v + [-1] * (slots - len(v)) for v in self._values],
+            "log_hashes": [v + [-1] * (slots - len(v)) for v in self._hashed],
+            "retention_ms": self._retention_ms,
+            "flags": flags,
+            "features": self._features,
+            "updates": self._updates,
+            "arguments": self._arguments,
+            "programs": programs.code,
+            "starts": programs.starts,
+            "matches": programs.matches,
+            "captures": [feature for own in programs.captures for feature in own],
+            "capture_starts": np.cumsum([0, *map(len, programs.captures)]),
+            "rule_flags": programs.rule_flags,
+            "rise_counts": programs.rise_counts,
+            "profile": [
                 self._profile_offset, len(programs.profile_matchers), len(programs.profile_slots),
                 *programs.profile_matchers, *programs.profile_slots,
-            ], np.int64),
-        )  # fmt: skip
+            ],
+        }  # fmt: skip
+        # an empty array may have no address
+        self._kept = {name: np.array(values if len(values) else [0], np.int64) for name, values in arrays.items()}
+        self._kept["constants"] = np.array(programs.constants or [0.0])
+        addresses = {name: address(array) for name, array in self._kept.items()}
+        self.features, self.updates = len(self._features), len(self._updates)
+        self.rules = len(programs.captures)
+        self.captures = len(arrays["captures"]) + self.rules  # a rule's ``rises`` are one more value
+        return Tables(**addresses, log_slot_width=slots, flag_count=len(flags), rise_offset=self._rise_offset,
+                      holdings_header=self._holdings_header, holding_width=len(programs.holding_columns))  # fmt: skip

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
+from state.cells import get, get_byte, get_double, put, put_double
 from state.compiled import compiled
-from state.log import POOL_USED, TIME_SHIFT, Memory, Words, bounds, make_room, open_place, size_class
-from state.machine import FALSE, advance_run, holds, read
+from state.log import POOL_USED, TIME_SHIFT, Memory, allocate, bounds, make_room, open_place, release, size_class
+from state.machine import ASKED, FALSE, HOLDING_AT, RISE_BEFORE, advance_run, holds, read
 from state.numbers import REST_SCALE, add_128, add_double, multiply_128, multiply_doubles
-from state.reads import OBJECT_WORD, DECIMAL_WORD, Step, is_less, is_number, number_of, rest_of
+from state.reads import (
+    DECIMAL_WORD, OBJECT_WORD, Step, is_less, is_number, matches, number_of, rest_of, row_address,
+)  # fmt: skip
 from state.tables import (
     ADD_CONDITION, ADD_TOTALS, COUNT_RUN, HAS_PROFILE, MAY_BE_ARMED, MAY_HAVE_TICKETS, R_FLAGS, SET_LATEST,
-    STEP_SEQUENCE, T_DOUBLE_SQUARES, T_DOUBLE_SQUARES_LOW, T_DOUBLES, T_DOUBLES_LOW, T_FLOATS, T_HI, T_HIGHEST, T_LO,
-    T_LOWEST, T_MATCHES, T_NUMBERS, T_REST, T_REST_LOW, T_SQUARES_HI, T_SQUARES_LO, TOTALS_WITH_SQUARES_WORDS,
-    TOTALS_WORDS, U_ARGUMENTS, U_COUNT, U_KIND, U_LENGTH, U_OFFSET, U_PERIOD, U_SLOT, Tables,
+    STEP_SEQUENCE, T_DOUBLE_SQUARES, T_DOUBLES, T_FLOATS, T_HI, T_HIGHEST, T_LO,
+    T_LOWEST, T_MATCHES, T_NUMBERS, T_REST, T_SQUARES_HI, T_SQUARES_LO, TOTALS_WITH_SQUARES_WORDS,
+    TOTALS_WORDS, U_ARGUMENTS, U_COUNT, U_KIND, U_LENGTH, U_OFFSET, U_PERIOD, U_SLOT, UPDATE_COLUMNS, Tables,
 )  # fmt: skip
 
 PROFILE, TICKET = 0, 1
@@ -34,35 +34,38 @@ _RECORDS, _CAPTURED = 0, 1
 
 
 class Dispatch(NamedTuple):
-    """What an event of some signature (a combination of matchers that match) sets off.
+    """What an event of some signature (a combination of matchers that match) sets off; addresses.
 
-    ``bits``: int64[signatures, words of bits in a record]; ``logged``, ``disarms``: bool[signatures]; the updates and the
-    rules of signature s are ``updates[update_starts[s]:update_starts[s + 1]]`` and likewise ``anchors``.
+    ``bits``: ``bit_width`` words of bits of its record; ``logged``, ``disarms``: bytes, 0 or 1; the updates and the rules of
+    signature s are ``updates[update_starts[s]:update_starts[s + 1]]`` and likewise ``anchors``.
     """
 
-    bits: Words
-    logged: NDArray[np.bool_]
-    disarms: NDArray[np.bool_]
-    update_starts: Words
-    updates: Words
-    anchor_starts: Words
-    anchors: Words
+    bits: int
+    bit_width: int
+    logged: int
+    disarms: int
+    update_starts: int
+    updates: int
+    anchor_starts: int
+    anchors: int
 
 
 class Records(NamedTuple):
-    """What a walk hands to Python: record r is about ``events[r]`` and ``rules[r]`` (−1: the event itself).
+    """What a walk hands to Python; addresses. Record r is about ``events[r]`` and ``rules[r]`` (−1: the event itself).
 
     The values of the rule's features, in the order of its captures, begin at ``starts[r]``. ``counters``: the numbers
-    of records and of values.
+    of records and of values; ``most_records`` and ``most_values``: the room for them.
     """
 
-    events: Words
-    rules: Words
-    starts: Words
-    kinds: NDArray[np.int8]
-    integers: Words
-    doubles: NDArray[np.float64]
-    counters: Words
+    events: int
+    rules: int
+    starts: int
+    kinds: int
+    integers: int
+    doubles: int
+    counters: int
+    most_records: int
+    most_values: int
 
 
 @compiled
@@ -74,246 +77,304 @@ def walk(memory: Memory, tables: Tables, dispatch: Dispatch, step: Step, records
     """
     for i in range(start, stop):
         if (
-            records.counters[_RECORDS] + most_records > len(records.events)
-            or records.counters[_CAPTURED] + most_values > len(records.kinds)
+            get(records.counters, _RECORDS) + most_records > records.most_records
+            or get(records.counters, _CAPTURED) + most_values > records.most_values
         ):  # fmt: skip
             return i
-        signature, row, stream = step.signature[i], step.rows[i], step.stream[i]
+        signature, stream = get(step.signature, i), get_byte(step.stream, i)
+        row = row_address(memory, get(step.rows, i))
         own_record = -1
-        if dispatch.logged[signature]:
-            own_record = add_record(memory, tables, dispatch.bits[signature], step, i, row, stream)
+        if get_byte(dispatch.logged, signature):
+            own_record = add_record(memory, tables, dispatch.bits + 8 * dispatch.bit_width * signature, step, i, row, stream)
             if own_record == NO_ROOM:
                 return i
-        for u in range(dispatch.update_starts[signature], dispatch.update_starts[signature + 1]):
-            apply_update(memory, tables, dispatch.updates[u], step, i, row)
-        flags = memory.fixed[row, R_FLAGS]
+        for u in range(get(dispatch.update_starts, signature), get(dispatch.update_starts, signature + 1)):
+            apply_update(memory, tables, get(dispatch.updates, u), step, i, row)
+        flags = get(row, R_FLAGS)
         if stream == PROFILE:
             keep_profile(memory, tables, step, i, row)
         if (
             stream == PROFILE
             or (stream == TICKET and flags & MAY_HAVE_TICKETS)
-            or (flags & MAY_BE_ARMED and dispatch.disarms[signature])
+            or (flags & MAY_BE_ARMED and get_byte(dispatch.disarms, signature))
         ):
             note(records, i, -1)
-        for a in range(dispatch.anchor_starts[signature], dispatch.anchor_starts[signature + 1]):
-            rule = dispatch.anchors[a]
-            t_ms = step.effective_ms[i]
+        for a in range(get(dispatch.anchor_starts, signature), get(dispatch.anchor_starts, signature + 1)):
+            rule = get(dispatch.anchors, a)
+            t_ms = get(step.effective_ms, i)
             if holds(memory, tables, rule, step, i, i, row, t_ms, own_record) != FALSE:
                 note(records, i, rule)
                 capture(memory, tables, rule, step, i, i, row, t_ms, own_record, records)
-                memory.fixed[row, R_FLAGS] |= tables.rule_flags[rule] << 1
+                put(row, R_FLAGS, get(row, R_FLAGS) | get(tables.rule_flags, rule) << 1)
     return stop
 
 
 @compiled
-def tick(memory: Memory, tables: Tables, step: Step, records: Records, rule: int, t_ms: int, start: int, stop: int,
-         most_values: int) -> int:  # fmt: skip
-    """Try a date rule for the rows ``start`` to ``stop`` that have a profile; returns the first not tried."""
-    for row in range(start, stop):
-        if not memory.fixed[row, R_FLAGS] & HAS_PROFILE:
+def tick(memory: Memory, tables: Tables, step: Step, records: Records, rule: int, each_holding: bool, t_ms: int,
+         start: int, stop: int, most_values: int) -> int:  # fmt: skip
+    """Try a date rule for the rows ``start`` to ``stop`` that have a profile; returns the first not tried.
+
+    Records are about rows and, in ``rules``, holdings.
+    """
+    for number in range(start, stop):
+        row = row_address(memory, number)
+        if not get(row, R_FLAGS) & HAS_PROFILE:
             continue
-        if records.counters[_RECORDS] == len(records.events):
-            return row
-        if records.counters[_CAPTURED] + most_values > len(records.kinds):
-            return row
-        stamp = -2 - row
-        if holds(memory, tables, rule, step, -1, stamp, row, t_ms, -1) != FALSE:
-            note(records, row, rule)
-            capture(memory, tables, rule, step, -1, stamp, row, t_ms, -1, records)
+        if get(records.counters, _RECORDS) == records.most_records:
+            return number
+        if get(records.counters, _CAPTURED) + most_values > records.most_values:
+            return number
+        stamp = -2 - number
+        if not each_holding:
+            if holds(memory, tables, rule, step, -1, stamp, row, t_ms, -1) != FALSE:
+                note(records, number, 0)
+                capture(memory, tables, rule, step, -1, stamp, row, t_ms, -1, records)
+            continue
+        block, count = get(row, tables.holdings_header) >> 8, get(row, tables.holdings_header + 1)
+        if get(records.counters, _RECORDS) + count > records.most_records:
+            return number
+        if get(records.counters, _CAPTURED) + count * most_values > records.most_values:
+            return number
+        for holding in range(count):
+            put(step.stack_kinds, HOLDING_AT, memory.pool + 8 * (block + holding * tables.holding_width))
+            if holds(memory, tables, rule, step, -1, stamp, row, t_ms, -1) != FALSE:
+                note(records, number, holding)
+                capture(memory, tables, rule, step, -1, stamp, row, t_ms, -1, records)
     return stop
 
 
 @compiled
-def answer(memory: Memory, tables: Tables, dispatch: Dispatch, step: Step, start: int) -> int:
+def answer(memory: Memory, tables: Tables, dispatch: Dispatch, step: Step, start: int, stop: int) -> int:
     """Add events to entities' rows and read features after each, into ``Step.entity_…``; returns the first not taken.
 
     Here ``dispatch.updates`` are the features to read.
     """
-    for i in range(start, len(step.rows)):
-        signature, row, stream = step.signature[i], step.rows[i], step.stream[i]
+    for i in range(start, stop):
+        signature, stream = get(step.signature, i), get_byte(step.stream, i)
+        row = row_address(memory, get(step.rows, i))
         own_record = -1
-        if dispatch.logged[signature]:
-            own_record = add_record(memory, tables, dispatch.bits[signature], step, i, row, stream)
+        if get_byte(dispatch.logged, signature):
+            own_record = add_record(memory, tables, dispatch.bits + 8 * dispatch.bit_width * signature, step, i, row, stream)
             if own_record == NO_ROOM:
                 return i
-        for u in range(dispatch.update_starts[signature], dispatch.update_starts[signature + 1]):
-            index = dispatch.updates[u]
-            value = read(memory, tables, index, step, i, i, row, step.effective_ms[i], own_record)
-            step.entity_kind[i, index], step.entity_integer[i, index], step.entity_double[i, index] = value
-    return len(step.rows)
+        for u in range(get(dispatch.update_starts, signature), get(dispatch.update_starts, signature + 1)):
+            index = get(dispatch.updates, u)
+            value = read(memory, tables, index, step, i, i, row, get(step.effective_ms, i), own_record)
+            at = i * step.entity_width + index
+            put(step.entity_kind, at, value[0])
+            put(step.entity_integer, at, value[1])
+            put_double(step.entity_double, at, value[2])
+    return stop
+
+
+@compiled
+def keep_holdings(memory: Memory, tables: Tables, row_number: int, words: int, count: int) -> bool:
+    """Put a row's holdings in the place of those before; false for want of room in the pool."""
+    row = row_address(memory, row_number)
+    length = count * tables.holding_width
+    new_class = size_class(memory, max(1, length))
+    if get(memory.counters, POOL_USED) + get(memory.sizes, new_class) > memory.pool_words:
+        return False
+    header = get(row, tables.holdings_header)
+    if header:
+        release(memory, header >> 8, header & 0xFF)
+    offset = 0
+    if count:
+        offset = allocate(memory, new_class)
+        for word in range(length):
+            put(memory.pool, offset + word, get(words, word))
+    put(row, tables.holdings_header, offset << 8 | new_class if count else 0)
+    put(row, tables.holdings_header + 1, count)
+    return True
 
 
 @compiled
 def note(records: Records, event: int, rule: int) -> None:
     """One more record."""
-    r = records.counters[_RECORDS]
-    records.events[r], records.rules[r], records.starts[r] = event, rule, records.counters[_CAPTURED]
-    records.counters[_RECORDS] = r + 1
+    r = get(records.counters, _RECORDS)
+    put(records.events, r, event)
+    put(records.rules, r, rule)
+    put(records.starts, r, get(records.counters, _CAPTURED))
+    put(records.counters, _RECORDS, r + 1)
 
 
 @compiled
 def capture(memory: Memory, tables: Tables, rule: int, step: Step, i: int, stamp: int, row: int, t_ms: int,
             own_record: int, records: Records) -> None:  # fmt: skip
     """The values of a rule's features."""
-    at = records.counters[_CAPTURED]
-    for c in range(tables.capture_starts[rule], tables.capture_starts[rule + 1]):
-        kind, integer, double = read(
-            memory, tables, tables.captures[c], step, i, stamp, row, t_ms, own_record
-        )
-        records.kinds[at], records.integers[at], records.doubles[at] = kind, integer, double
+    at = get(records.counters, _CAPTURED)
+    for c in range(get(tables.capture_starts, rule), get(tables.capture_starts, rule + 1)):
+        kind, integer, double = read(memory, tables, get(tables.captures, c), step, i, stamp, row, t_ms, own_record)
+        put(records.kinds, at, kind)
+        put(records.integers, at, integer)
+        put_double(records.doubles, at, double)
         at += 1
-    records.counters[_CAPTURED] = at
+    if get(tables.rise_counts, rule):
+        put(records.kinds, at, get(step.stack_kinds, ASKED))
+        put(records.integers, at, get(step.stack_kinds, RISE_BEFORE))
+        put_double(records.doubles, at, 0.0)
+        at += 1
+    put(records.counters, _CAPTURED, at)
 
 
 @compiled
-def add_record(memory: Memory, tables: Tables, bits: Words, step: Step, i: int, row: int, stream: int) -> int:
+def add_record(memory: Memory, tables: Tables, bits: int, step: Step, i: int, row: int, stream: int) -> int:
     """Insert an event into its row's log: its record, −1 if no window reaches it any more, or ``NO_ROOM``."""
-    header, width = tables.log_header[stream], tables.log_words[stream]
-    after_ms = step.effective_ms[i] - tables.retention_ms[stream]
-    ts_ms = step.ts_ms[i]
+    header, width = get(tables.log_header, stream), get(tables.log_words, stream)
+    after_ms = get(step.effective_ms, i) - get(tables.retention_ms, stream)
+    ts_ms = get(step.ts_ms, i)
     if ts_ms <= after_ms:
         return -1
-    _, _, end = bounds(memory, row, header)
-    needed = memory.sizes[size_class(memory.sizes, (end + 1) * width)]
-    if memory.counters[POOL_USED] + needed > len(memory.pool):
+    end = bounds(memory, row, header)[2]
+    needed = get(memory.sizes, size_class(memory, (end + 1) * width))
+    if get(memory.counters, POOL_USED) + needed > memory.pool_words:
         return NO_ROOM
     offset, first, end = make_room(memory, row, header, width, after_ms)
     pool = memory.pool
     record = open_place(pool, offset, first, end, width, ts_ms)
     at = offset + record * width
-    pool[at] = ts_ms << TIME_SHIFT | bits[0]
+    put(pool, at, ts_ms << TIME_SHIFT | get(bits, 0))
     at += 1
-    for word in range(tables.log_extra[stream]):
-        pool[at] = bits[1 + word]
+    for word in range(get(tables.log_extra, stream)):
+        put(pool, at, get(bits, 1 + word))
         at += 1
-    for slot in tables.log_slots[stream]:
+    for k in range(tables.log_slot_width):
+        slot = get(tables.log_slots, stream * tables.log_slot_width + k)
         if slot < 0:
             break
-        pool[at] = step.words[i, slot]
+        put(pool, at, get(step.words, i * step.word_width + slot))
         at += 1
-    for slot in tables.log_hashes[stream]:
+    for k in range(tables.log_slot_width):
+        slot = get(tables.log_hashes, stream * tables.log_slot_width + k)
         if slot < 0:
             break
-        pool[at] = np.int64(step.hashes[i, slot])
+        put(pool, at, get(step.hashes, i * step.hash_width + slot))
         at += 1
-    memory.fixed[row, header + 1] = first << 32 | (end + 1)
-    for flag in tables.flags:
-        if flag[0] == stream:
+    put(row, header + 1, first << 32 | (end + 1))
+    for k in range(tables.flag_count):
+        flag = tables.flags + 48 * k
+        if get(flag, 0) == stream:
             set_flag(pool, flag, offset, first, end + 1, width, record)
     return record
 
 
 @compiled
-def set_flag(pool: Words, flag: Words, offset: int, first: int, end: int, width: int, own: int) -> None:
+def set_flag(pool: int, flag: int, offset: int, first: int, end: int, width: int, own: int) -> None:
     """Flag the last record with the new record's value, and only that."""
     at = offset + own * width
-    hashed = pool[at + flag[5]]
-    if hashed == 0 or not (pool[at + flag[3]] >> flag[4]) & 1:
+    flag_word, bit, place = get(flag, 1), 1 << get(flag, 2), get(flag, 5)
+    hashed = get(pool, at + place)
+    if hashed == 0 or not (get(pool, at + get(flag, 3)) >> get(flag, 4)) & 1:
         return
-    bit = 1 << flag[2]
     for record in range(end - 1, first - 1, -1):
         other = offset + record * width
-        if record != own and pool[other + flag[5]] == hashed and pool[other + flag[1]] & bit:
+        if record != own and get(pool, other + place) == hashed and get(pool, other + flag_word) & bit:
             if record > own:
                 return
-            pool[other + flag[1]] &= ~bit
+            put(pool, other + flag_word, get(pool, other + flag_word) & ~bit)
             break
-    pool[at + flag[1]] |= bit
+    put(pool, at + flag_word, get(pool, at + flag_word) | bit)
 
 
 @compiled
 def keep_profile(memory: Memory, tables: Tables, step: Step, i: int, row: int) -> None:
     """Keep of a profile event what conditions look at."""
     profile = tables.profile
-    at, matchers = profile[0], profile[1]
-    fixed = memory.fixed[row]
+    at, matchers = get(profile, 0), get(profile, 1)
     for word in range((matchers + 63) >> 6):
-        fixed[at + word] = 0
+        put(row, at + word, 0)
     for j in range(matchers):
-        matcher = profile[3 + j]
-        if (step.masks[i, matcher >> 6] >> np.uint64(matcher & 63)) & np.uint64(1):
-            fixed[at + (j >> 6)] |= 1 << (j & 63)
+        matcher = get(profile, 3 + j)
+        if matches(step, i, matcher >> 6, matcher & 63):
+            put(row, at + (j >> 6), get(row, at + (j >> 6)) | 1 << (j & 63))
     at += (matchers + 63) >> 6
-    for j in range(profile[2]):
-        fixed[at + j] = step.words[i, profile[3 + matchers + j]]
-    fixed[R_FLAGS] |= HAS_PROFILE
+    for j in range(get(profile, 2)):
+        put(row, at + j, get(step.words, i * step.word_width + get(profile, 3 + matchers + j)))
+    put(row, R_FLAGS, get(row, R_FLAGS) | HAS_PROFILE)
 
 
 @compiled
 def apply_update(memory: Memory, tables: Tables, index: int, step: Step, i: int, row: int) -> None:
     """Change the fixed words of a row for an event."""
-    update = tables.updates[index]
-    fixed = memory.fixed[row]
-    at, kind = update[U_OFFSET], update[U_KIND]
+    update = tables.updates + 8 * UPDATE_COLUMNS * index
+    at, kind, slot = get(update, U_OFFSET), get(update, U_KIND), get(update, U_SLOT)
     if kind == SET_LATEST or kind == STEP_SEQUENCE:
-        for word in range(at, at + update[U_LENGTH]):
-            step.undo[word] = fixed[word]
-        step.undone[index] = i
+        for word in range(at, at + get(update, U_LENGTH)):
+            put(step.undo, word, get(row, word))
+        put(step.undone, index, i)
     if kind == SET_LATEST:
-        fixed[at] = step.effective_ms[i] + 1
-        if update[U_SLOT] >= 0:
-            fixed[at + 1] = step.words[i, update[U_SLOT]]
+        put(row, at, get(step.effective_ms, i) + 1)
+        if slot >= 0:
+            put(row, at + 1, get(step.words, i * step.word_width + slot))
     elif kind == STEP_SEQUENCE:
         # downwards, as one event is used for one step; words hold 1 + the highest possible start, 0 for none
-        for j in range(update[U_COUNT] - 1, -1, -1):
-            matcher = tables.arguments[update[U_ARGUMENTS] + j]
-            if (step.masks[i, matcher >> 6] >> np.uint64(matcher & 63)) & np.uint64(1):
-                start = step.ts_ms[i] + 1
+        for j in range(get(update, U_COUNT) - 1, -1, -1):
+            matcher = get(tables.arguments, get(update, U_ARGUMENTS) + j)
+            if matches(step, i, matcher >> 6, matcher & 63):
+                start = get(step.ts_ms, i) + 1
                 if j > 0:
-                    start = min(start, fixed[at + j - 1])
-                fixed[at + j] = max(fixed[at + j], start)
+                    start = min(start, get(row, at + j - 1))
+                put(row, at + j, max(get(row, at + j), start))
     elif kind == COUNT_RUN:
-        period = step.numbers[i, update[U_PERIOD]]
-        if fixed[at + 1] == 0 or fixed[at] != period:
-            fixed[at + 1] = fixed[at + 1] + 1 if fixed[at + 1] > 0 and fixed[at] == period - 1 else 1
-            fixed[at] = period
+        period = get(step.numbers, i * step.period_width + get(update, U_PERIOD))
+        run = get(row, at + 1)
+        if run == 0 or get(row, at) != period:
+            put(row, at + 1, run + 1 if run > 0 and get(row, at) == period - 1 else 1)
+            put(row, at, period)
     elif kind == ADD_TOTALS:
-        word = step.words[i, update[U_SLOT]] if update[U_SLOT] >= 0 else 0
-        add_to_totals(memory, row, at, word, update[U_LENGTH])
+        word = get(step.words, i * step.word_width + slot) if slot >= 0 else 0
+        add_to_totals(memory, row, at, word, get(update, U_LENGTH))
     elif kind == ADD_CONDITION:
-        advance_run(memory, tables, update, row, step.numbers[i, update[U_PERIOD]])
-        for part in range(update[U_COUNT]):
-            argument = update[U_ARGUMENTS] + 3 * part
-            matcher, slot = tables.arguments[argument], tables.arguments[argument + 1]
-            if (step.masks[i, matcher >> 6] >> np.uint64(matcher & 63)) & np.uint64(1):
-                word = step.words[i, slot] if slot >= 0 else 0
+        advance_run(
+            memory, tables, update, step, row, get(step.numbers, i * step.period_width + get(update, U_PERIOD))
+        )
+        for part in range(get(update, U_COUNT)):
+            argument = get(update, U_ARGUMENTS) + 3 * part
+            matcher, slot = get(tables.arguments, argument), get(tables.arguments, argument + 1)
+            if matches(step, i, matcher >> 6, matcher & 63):
+                word = get(step.words, i * step.word_width + slot) if slot >= 0 else 0
                 add_to_totals(memory, row, at + 2 + part * TOTALS_WORDS, word, TOTALS_WORDS)
 
 
 @compiled
 def add_to_totals(memory: Memory, row: int, at: int, word: int, length: int) -> None:
     """One more matching event, with its field's scalar. ``length``: of the totals; 1 if only matches are counted."""
-    fixed, doubles = memory.fixed[row], memory.doubles[row]
-    fixed[at + T_MATCHES] += 1
+    put(row, at + T_MATCHES, get(row, at + T_MATCHES) + 1)
     if length == 1 or not is_number(memory, word):
         return
-    if fixed[at + T_NUMBERS] == 0 or is_less(memory, word, fixed[at + T_LOWEST]):
-        fixed[at + T_LOWEST] = word
-    if fixed[at + T_NUMBERS] == 0 or is_less(memory, fixed[at + T_HIGHEST], word):
-        fixed[at + T_HIGHEST] = word
-    fixed[at + T_NUMBERS] += 1
+    n = get(row, at + T_NUMBERS)
+    if n == 0 or is_less(memory, word, get(row, at + T_LOWEST)):
+        put(row, at + T_LOWEST, word)
+    if n == 0 or is_less(memory, get(row, at + T_HIGHEST), word):
+        put(row, at + T_HIGHEST, word)
+    put(row, at + T_NUMBERS, n + 1)
     x = number_of(memory, word)
     if word & 7 == OBJECT_WORD:
-        fixed[at + T_FLOATS] += (1 << 32) + (0 if memory.object_whole[word >> 3] else 1)
-        doubles[at + T_REST], doubles[at + T_REST_LOW] = add_double(
-            doubles[at + T_REST], doubles[at + T_REST_LOW], x * REST_SCALE
-        )
-        doubles[at + T_REST], doubles[at + T_REST_LOW] = add_double(
-            doubles[at + T_REST], doubles[at + T_REST_LOW], rest_of(memory, word) * REST_SCALE
-        )
+        floats = (1 << 32) + (0 if get_byte(memory.object_whole, word >> 3) else 1)
+        put(row, at + T_FLOATS, get(row, at + T_FLOATS) + floats)
+        add_to_pair(row, at + T_REST, x * REST_SCALE)
+        add_to_pair(row, at + T_REST, rest_of(memory, word) * REST_SCALE)
     else:
         units = word >> 3
-        fixed[at + T_FLOATS] += 1 if word & 7 == DECIMAL_WORD else 0
-        fixed[at + T_HI], fixed[at + T_LO] = add_128(fixed[at + T_HI], fixed[at + T_LO], units >> 63, units)
+        put(row, at + T_FLOATS, get(row, at + T_FLOATS) + (1 if word & 7 == DECIMAL_WORD else 0))
+        hi, lo = add_128(get(row, at + T_HI), get(row, at + T_LO), units >> 63, units)
+        put(row, at + T_HI, hi)
+        put(row, at + T_LO, lo)
         if length == TOTALS_WITH_SQUARES_WORDS:
             hi, lo = multiply_128(units, units)
-            fixed[at + T_SQUARES_HI], fixed[at + T_SQUARES_LO] = add_128(
-                fixed[at + T_SQUARES_HI], fixed[at + T_SQUARES_LO], hi, lo
-            )
+            hi, lo = add_128(get(row, at + T_SQUARES_HI), get(row, at + T_SQUARES_LO), hi, lo)
+            put(row, at + T_SQUARES_HI, hi)
+            put(row, at + T_SQUARES_LO, lo)
     if length == TOTALS_WITH_SQUARES_WORDS:
-        doubles[at + T_DOUBLES], doubles[at + T_DOUBLES_LOW] = add_double(
-            doubles[at + T_DOUBLES], doubles[at + T_DOUBLES_LOW], x
-        )
+        add_to_pair(row, at + T_DOUBLES, x)
         square, square_low = multiply_doubles(x, x)
-        high, low = add_double(doubles[at + T_DOUBLE_SQUARES], doubles[at + T_DOUBLE_SQUARES_LOW], square)
-        doubles[at + T_DOUBLE_SQUARES], doubles[at + T_DOUBLE_SQUARES_LOW] = add_double(high, low, square_low)
+        add_to_pair(row, at + T_DOUBLE_SQUARES, square)
+        add_to_pair(row, at + T_DOUBLE_SQUARES, square_low)
+
+
+@compiled
+def add_to_pair(row: int, at: int, x: float) -> None:
+    """Add to a sum that is two doubles in a row's words."""
+    high, low = add_double(get_double(row, at), get_double(row, at + 1), x)
+    put_double(row, at, high)
+    put_double(row, at + 1, low)

@@ -1,0 +1,89 @@
+"""Values that are no scalar words (texts, odd numbers, lists), numbered; one table for all rows of a process."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from state.calendar import date_ordinal
+from state.cells import address
+from state.log import Words
+from state.words import KIND_BITS, KIND_MASK, OBJECT, encode_one
+
+_KEYED = (str, int, float)
+
+
+class ObjectTable:
+    """Gives values numbers, equal ones (of the same type) the same.
+
+    Attributes
+    ----------
+    values
+        The values by number.
+    addresses
+        Of what the kernels know of them by number: the value of a number in two parts, else NaN (float64 each), whether
+        it is an integer (bool), and the ordinal of a date, else 0 (int64).
+    """
+
+    def __init__(self) -> None:
+        self.values: list[Any] = []
+        self._numbers: dict[tuple[type, Any], int] = {}
+        self._highs, self._lows = np.full(16, math.nan), np.zeros(16)
+        self._whole, self._dates = np.zeros(16, np.bool_), np.zeros(16, np.int64)
+        self._known: tuple[Sequence[Any], Words] = ((), np.empty(0, np.int64))
+        self._refresh()
+
+    def _refresh(self) -> None:
+        self.addresses = tuple(map(address, (self._highs, self._lows, self._whole, self._dates)))
+
+    def number(self, value: Any) -> int:
+        """The number of a value."""
+        key = (type(value), value) if isinstance(value, _KEYED) else None
+        if key is not None and key in self._numbers:
+            return self._numbers[key]
+        number = len(self.values)
+        self.values.append(value)
+        if key is not None:
+            self._numbers[key] = number
+        if number >= len(self._dates):
+            self._highs, self._lows, self._whole, self._dates = (
+                np.concatenate([array, np.zeros_like(array)])
+                for array in (self._highs, self._lows, self._whole, self._dates)
+            )
+            self._refresh()
+        self._highs[number], self._lows[number], self._whole[number] = _in_parts(value)
+        self._dates[number] = date_ordinal(value)
+        return number
+
+    def word(self, value: Any) -> int:
+        """The scalar word of a value."""
+        objects: list[Any] = []
+        word = encode_one(value, objects)
+        return self.number(value) << KIND_BITS | OBJECT if objects else word
+
+    def adopt(self, words: Words, objects: Sequence[Any]) -> Words:
+        """The scalars of a batch, whose table is ``objects``, with the numbers of this table."""
+        if not objects:
+            return words
+        if self._known[0] is not objects:  # slices of one batch come one after the other
+            self._known = objects, np.array([self.number(value) for value in objects], np.int64)
+        is_object = (words & KIND_MASK) == OBJECT
+        if not is_object.any():
+            return words
+        adopted = words.copy()
+        adopted[is_object] = self._known[1][words[is_object] >> KIND_BITS] << KIND_BITS | OBJECT
+        return adopted
+
+
+def _in_parts(value: Any) -> tuple[float, float, bool]:
+    """A number as two doubles, and whether it is an integer; not a number for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return math.nan, 0.0, False
+    try:
+        high = float(value)
+    except OverflowError:
+        return math.copysign(math.inf, value), 0.0, True
+    return high, float(value - int(high)) if isinstance(value, int) else 0.0, isinstance(value, int)
