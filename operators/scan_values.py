@@ -13,7 +13,7 @@ from state.load64 import load8, load64
 from state.words import BOOL, DECIMAL, KIND_BITS, WHOLE
 
 ABSENT, TEXT, NUMBER, TRUTH, NULL, UNUSUAL = 0, 1, 2, 3, 4, 5
-"""Kinds of values; UNUSUAL is a number that is no word, or an array or object."""
+"""Kinds of values; UNUSUAL is a number that is no word, a text with escapes, an array or an object."""
 
 QUOTE, COLON, COMMA, OPEN, CLOSE, OPEN_LIST, CLOSE_LIST = map(ord, '":,{}[]')
 

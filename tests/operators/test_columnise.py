@@ -53,12 +53,14 @@ click[hour(ts) < 9]
 click[hour(ts) >= 21 or weekday(ts) == 2 and hour(ts) < 15]
 click[page in ["a text of more than 16 bytes", "a text of more tban 16 bytes"]]
 click["more than 16" in page]
+click[endswith(page, "x")]
 click["16 byte" in page and endswith(page, "s")]
 click[startswith(page, "a text of mo")]
 click[startswith(page, "") and not endswith(page, "页")]
 click["" in page]
 click[not is_null(extra)]
 txn[is_null(balance)]
+click[the_name_of_a_long_field == "x"]
 txn[amount >= 12.5]
 txn[amount > 12.5 and currency == "USD"]
 txn[currency == "CNY" and kind in ["fee", "txn"] and amount <= 1000]
@@ -82,7 +84,12 @@ NEVER = 4
 """So many of the selectors hold for no event."""
 
 TEXTS = ["首页", "in", "x", "txn", "", "k3", "fee", "USD", "gold", "x" * 300, None]
-TEXTS += ["a text of more than 16 bytes", "a text of more tban 16 bytes", "a text of more than 17 bytes!"]
+TEXTS += [
+    "a text of more than 16 bytes",
+    "a text of more tban 16 bytes",
+    "a text of more than 17 bytes!",
+    "a text of more tcan 16 bytes",
+]
 NUMBERS = [0, 1, 1.0, 12, 12.5, -1.5, 4, 1e20, 2**53, 2**53 + 1, 1e-7, 10**400, 7.5e11, None]
 OTHERS = [True, False, 1, 1.0, "x", ["a", "x"], ["a"], {"a": 1}, None]
 
@@ -125,9 +132,17 @@ def make_event(chance):
     event |= {name: chance.choice(NUMBERS) for name in ("duration_ms", "balance", "aum", "score", "satisfaction")}
     event |= {name: chance.choice(TEXTS) for name in ("page", "currency", "kind", "tier", "source", "text")}
     event |= {"extra": chance.choice(OTHERS), "direction": "in", "ticket_id": "t", "stage": chance.choice(STAGES)}
+    event |= {
+        "the_name_of_a_long_field": chance.choice(TEXTS),
+        "the_name_of_b_long_field": "y",
+        "the_name_of_c_long_field": "x",
+    }
     event |= {"label": chance.random() < 0.5, "subject_event_id": "e", "sentiment": chance.choice([0.5, -1, None])}
     event |= {"opt_out": chance.choice(["survey", ["survey", "risk"], None]), "topics": chance.choice([["mine"], None])}
-    return json.dumps({name: x for name, x in event.items() if chance.random() < 0.9 or name in REQUIRED}).encode()
+    if chance.random() < 0.5:  # what the scanner takes
+        event |= {"duration_ms": 12, "extra": chance.choice([True, 1, "x", None]), "balance": 3, "text": "字"}
+    kept = {name: x for name, x in event.items() if chance.random() < 0.9 or name in REQUIRED}
+    return json.dumps(kept, ensure_ascii=chance.random() < 0.5).encode()
 
 
 @pytest.fixture(scope="module")
