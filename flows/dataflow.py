@@ -14,6 +14,7 @@ from bytewax.outputs import Sink
 
 from flows.failures import Report, watched
 from flows.files_source import SourceBatch
+from flows.shard_keys import shard_key
 from operators.batch import EventBatch
 from operators.decider import Outcome, ReadValues
 from operators.delivery import SHARDS, Delivery, EntityAnswer, EntityDelivery
@@ -68,15 +69,11 @@ def build_dataflow(
     return flow
 
 
-def _key(shard: int) -> str:
-    return f"{shard:03d}"
-
-
 def _route(batch: SourceBatch) -> list[tuple[str, tuple[int, Delivery]]]:
     """Split a batch by shard. Every shard gets an item, as every shard needs the watermark."""
     events: list[EventBatch | None] = [part if len(part) else None for part in batch.events] or [None] * SHARDS
     return [
-        (_key(shard), (shard, Delivery(batch.source, batch.watermark_ms, batch.end_ms, part)))
+        (shard_key(shard), (shard, Delivery(batch.source, batch.watermark_ms, batch.end_ms, part)))
         for shard, part in enumerate(events)
     ]
 
@@ -128,9 +125,9 @@ class _OrderLogic(_Logic):
         if ready is None:
             return [], StatefulBatchLogic.RETAIN
         onward, to_entities, duplicates = ready
-        rows = [(_key(i), (i, delivery)) for i, delivery in enumerate(to_entities)]
+        rows = [(shard_key(i), (i, delivery)) for i, delivery in enumerate(to_entities)]
         counts = [("counts", Counter({("duplicates",): duplicates}))] if duplicates else []
-        return [([(_key(shard), (shard, onward))], rows, counts)], StatefulBatchLogic.RETAIN
+        return [([(shard_key(shard), (shard, onward))], rows, counts)], StatefulBatchLogic.RETAIN
 
 
 class _EntityLogic(_Logic):
@@ -146,4 +143,4 @@ class _EntityLogic(_Logic):
         answers: list[EntityAnswer] | None = self._shard.step([delivery for _, delivery in values])
         if answers is None:
             return [], StatefulBatchLogic.RETAIN
-        return [[(_key(i), (i, answer)) for i, answer in enumerate(answers)]], StatefulBatchLogic.RETAIN
+        return [[(shard_key(i), (i, answer)) for i, answer in enumerate(answers)]], StatefulBatchLogic.RETAIN

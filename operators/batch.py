@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from state.objects import ObjectTable
 from state.texts import Texts
 from state.words import restrict
 
@@ -95,6 +96,10 @@ class EventBatch:
             self.hashes[order], self.customer_hash[order], self.event_id.take(order), self.customer_id.take(order),
             self.raw.take(order), self.objects,
         )  # fmt: skip
+
+    def adopted(self, table: ObjectTable) -> EventBatch:
+        """The same events with the objects of a table of the process's, and none of their own."""
+        return replace(self, words=table.adopt(self.words, self.objects), objects=[])
 
     def __reduce__(self) -> tuple[Any, ...]:
         objects: list[Any] = []

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from operators.batch import EventBatch
-from operators.decision import action_id, decision_record
+from operators.decision import action_ids, decision_record
 from operators.json_lines import encode_line
 from operators.policy_gate import PolicyGate
 from operators.tables import PlanTables
@@ -35,6 +35,7 @@ from state.reads import NULL, WHOLE
 from state.store import Events
 from state.tables import MAY_BE_ARMED, MAY_HAVE_TICKETS
 from state.timers import DEADLINE, HELD, TICK, Firing, Timer, TimerQueue
+from state.walk import SURELY
 
 _PROFILE, _TICKET = STREAMS.index("profile"), STREAMS.index("ticket")
 
@@ -59,14 +60,15 @@ class Outcome:
 class _Anchor:
     """An event of a step that Python looks at; its fields are read when they are asked for."""
 
-    __slots__ = ("_events", "_read_values", "_values", "customer_id", "effective_ms", "index", "row", "stream", "ts_ms")
+    __slots__ = ("_events", "_read_values", "_values", "effective_ms", "index", "row", "stream", "ts_ms")
 
-    def __init__(self, events: EventBatch, index: int, row: int, customer_id: str, read_values: ReadValues) -> None:
+    def __init__(
+        self, events: EventBatch, read_values: ReadValues, index: int, row: int, effective_ms: int, ts_ms: int, stream: int
+    ) -> None:
         self._events, self._read_values = events, read_values
         self._values: tuple[Any, ...] | None = None
-        self.index, self.row, self.customer_id = index, row, customer_id
-        self.effective_ms, self.ts_ms = int(events.effective_ms[index]), int(events.ts_ms[index])
-        self.stream = int(events.stream[index])
+        self.index, self.row = index, row
+        self.effective_ms, self.ts_ms, self.stream = effective_ms, ts_ms, stream
 
     @property
     def event_id(self) -> str:
@@ -88,6 +90,7 @@ class Decider:
         self._store = tables.customer.store()
         self._signatures = tables.customer.signatures
         self._records = tables.records
+        self._places = [{feature: place for place, feature in enumerate(rule.features)} for rule in plan.rules]
         self._gate = PolicyGate(policy, plan.profile_column("opt_out"))
         self._holdings_column = plan.profile_column("holdings")
         self._holding_names = [name for name, _ in plan.programs.holding_columns]
@@ -143,7 +146,7 @@ class Decider:
         signatures = self._signatures.signatures(events.masks)
         step = Events(
             events.effective_ms, events.ts_ms, events.stream, signatures, events.masks,
-            self._tables.objects.adopt(events.words, events.objects), events.hashes, rows, entities,
+            events.words, events.hashes, rows, entities,
         )  # fmt: skip
         walk = store.walk(self._signatures, step, self._records)
         at = 0
@@ -168,31 +171,35 @@ class Decider:
 
     def _take_records(self, events: EventBatch, step: Events) -> None:
         records = self._records
-        count, values = records.counters.tolist()
-        indices, rules = records.events[:count].tolist(), records.rules[:count].tolist()
-        starts = records.starts[:count].tolist()
-        captured = list(
-            zip(records.kinds[:values].tolist(), records.integers[:values].tolist(), records.doubles[:values].tolist(),
-                strict=True)
-        )  # fmt: skip
+        at = records.events[: records.counters[0]]
+        columns = (at, step.rows[at], events.effective_ms[at], events.ts_ms[at], events.stream[at])
+        captured = self._captured()
         anchor: _Anchor | None = None
-        for index, number, start in zip(indices, rules, starts, strict=True):
-            if anchor is None or anchor.index != index:
-                row = int(step.rows[index])
-                anchor = _Anchor(events, index, row, self._store.id_of(row), self._read_values)
+        for place, number, start in zip(
+            zip(*(column.tolist() for column in columns), strict=True), records.rules[: len(at)].tolist(),
+            records.starts[: len(at)].tolist(), strict=True,
+        ):  # fmt: skip
+            if anchor is None or anchor.index != place[0]:
+                anchor = _Anchor(events, self._read_values, *place)
                 self._fire_timers(anchor.effective_ms)
             if number < 0:
-                self._note_event(anchor, int(step.signature[index]))
+                self._note_event(anchor, int(step.signature[anchor.index]))
                 continue
+            surely, number = number >= SURELY, number & (SURELY - 1)
             planned = self._plan.rules[number]
             evaluation = Evaluation(
                 anchor.effective_ms, anchor.stream, anchor, self._profile(anchor.row),
-                self._feature_reader(planned, captured[start : start + len(planned.features)]),
-                self._entity_reader(step, index),
+                self._feature_reader(number, captured, start), self._entity_reader(step, anchor.index),
             )  # fmt: skip
             rose = captured[start + len(planned.features)] if planned.rises and planned.kept_rises else None
-            if self._holds(planned, anchor.row, evaluation, None, rose):
+            if (surely and not planned.rises) or self._holds(planned, anchor.row, evaluation, None, rose):
                 self._anchor(number, anchor, evaluation)
+
+    def _captured(self) -> list[tuple[int, int, float]]:
+        """The values that come with the records: kinds, integers and doubles."""
+        records, count = self._records, self._records.counters[1]
+        columns = records.kinds[:count].tolist(), records.integers[:count].tolist(), records.doubles[:count].tolist()
+        return list(zip(*columns, strict=True))
 
     def _note_event(self, anchor: _Anchor, signature: int) -> None:
         """An event that changes what Python keeps of its customer."""
@@ -219,9 +226,9 @@ class Decider:
                     if armed is not None:
                         armed.firing = None
 
-    def _feature_reader(self, planned: RulePlan, captured: list[tuple[int, int, float]]) -> Callable[[int], Any]:
-        value, features = self._store.value, planned.features
-        return lambda feature: value(*captured[features.index(feature)])
+    def _feature_reader(self, number: int, captured: list[tuple[int, int, float]], start: int) -> Callable[[int], Any]:
+        value, places = self._store.value, self._places[number]
+        return lambda feature: value(*captured[start + places[feature]])
 
     def _entity_reader(self, step: Events, index: int) -> Callable[[tuple[str, int]], Any]:
         numbers, value = self._tables.entity_numbers, self._store.value
@@ -343,16 +350,12 @@ class Decider:
 
     def _take_ticked(self, timer: Timer, planned: RulePlan) -> None:
         records = self._records
-        count, values = records.counters.tolist()
-        captured = list(
-            zip(records.kinds[:values].tolist(), records.integers[:values].tolist(), records.doubles[:values].tolist(),
-                strict=True)
-        )  # fmt: skip
+        captured, count = self._captured(), records.counters[0]
         places = records.rules[:count].tolist()
         for row, place, start in zip(records.events[:count].tolist(), places, records.starts[:count].tolist(), strict=True):
             profile = self._profile(row)
             assert profile is not None
-            reader = self._feature_reader(planned, captured[start : start + len(planned.features)])
+            reader = self._feature_reader(timer.rule, captured, start)
             evaluation = Evaluation(timer.at_ms, -1, None, profile, reader, _no_entity)
             rose = captured[start + len(planned.features)] if planned.rises and planned.kept_rises else None
             for holding_id, holding in self._holdings_at(planned, profile, place):
@@ -391,7 +394,7 @@ class Decider:
         """Decide the entries of a firing (all, or those that were held) and write what is decided."""
         rule = self._plan.rules[number].rule
         customer, customer_id = self._customer(row), self._store.id_of(row)
-        ids = [action_id(rule, customer_id, firing, i) for i in range(len(rule.actions))]
+        ids = action_ids(rule, customer_id, firing)
         wanted = range(len(rule.actions)) if indices is None else indices
         verdicts, held = self._gate.decide(
             customer, customer_id, self._profile(row), rule, firing, ids, wanted, t_ms

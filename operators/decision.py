@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from hashlib import blake2b
+from json.encoder import encode_basestring as _quoted  # a JSON string, non-ASCII as it is
 from typing import Any
 
-from operators.json_lines import canonical_json
 from operators.policy_gate import Verdict
 from rules.model import Rule
 from state.timers import Firing
 
 
-def action_id(rule: Rule, customer_id: str, firing: Firing, index: int) -> str:
-    """The id of entry ``index`` of a firing: a digest of what it is about, so that a replay gives the same."""
-    parts = [
-        rule.id, rule.version, customer_id, firing.anchor_stream, firing.anchor_id, firing.anchor_ms,
-        firing.holding_id, rule.actions[index].kind, index,
-    ]  # fmt: skip
-    return blake2b(canonical_json(parts), digest_size=16).hexdigest()
+def action_ids(rule: Rule, customer_id: str, firing: Firing) -> list[str]:
+    """The ids of the entries of a firing: digests of what they are about, so that a replay gives the same."""
+    about = [customer_id, firing.anchor_stream, firing.anchor_id, firing.anchor_ms, firing.holding_id]
+    texts = [_quoted(x) if isinstance(x, str) else ("null" if x is None else str(x)) for x in about]
+    start = f'["{rule.id}",{rule.version},{",".join(texts)},'
+    return [
+        blake2b(f'{start}"{action.kind}",{index}]'.encode(), digest_size=16).hexdigest()
+        for index, action in enumerate(rule.actions)
+    ]
 
 
 def decision_record(

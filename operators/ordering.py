@@ -11,6 +11,7 @@ from operators.delivery import Delivery
 from operators.split import merge_order
 from state.dedup import Deduplicator
 from state.hashing import Key, sip_hashes
+from state.objects import ObjectTable
 from state.sequencer import BEFORE_ALL_MS, Frontier
 
 MAX_RUNS = 64
@@ -20,12 +21,13 @@ MAX_RUNS = 64
 class OrderedBuffer:
     """Events that wait, as runs in processing order, one for each delivery that brought some."""
 
-    def __init__(self) -> None:
+    def __init__(self, objects: ObjectTable | None = None) -> None:
+        self._objects = objects
         self._runs: list[EventBatch] = []
 
     def add(self, events: EventBatch) -> None:
-        """Take a run of events in processing order."""
-        self._runs.append(events)
+        """Take a run of events in processing order; its objects get the numbers of the process's table, if that is given."""
+        self._runs.append(events if self._objects is None else events.adopted(self._objects))
 
     def take(self, frontier_ms: int) -> EventBatch | None:
         """The events with an effective time below the frontier, in processing order; null if there are none."""
@@ -55,10 +57,10 @@ def in_order(runs: list[EventBatch]) -> EventBatch:
 class Ordering:
     """Events of all partitions up to the frontier, in order and each once."""
 
-    def __init__(self, partitions: int, dedup_ms: int, key: Key) -> None:
+    def __init__(self, partitions: int, dedup_ms: int, key: Key, objects: ObjectTable | None = None) -> None:
         self.frontier = Frontier(partitions)
         self.end_ms = BEFORE_ALL_MS
-        self._buffer = OrderedBuffer()
+        self._buffer = OrderedBuffer(objects)
         self._deduplicator = Deduplicator(dedup_ms)
         self._key = key
 

@@ -13,6 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from rules.model import Rule
+from rules.planner import OPT_OUT_KINDS
 from rules.policy import Policy
 from state.calendar import CYCLE_MS, MAX_LOCAL_MS, first_at_or_after, wall_time
 from state.contacts import UNCAPPED_CLASS, ContactLedger, RuleKey
@@ -22,8 +23,6 @@ from state.timers import Firing
 SHADOW, HOLDOUT, OPT_OUT, COOLDOWN, CAP, QUIET_HOURS, OPEN_TICKET = (
     "shadow", "holdout", "opt_out", "cooldown", "cap", "quiet_hours", "open_ticket",
 )  # fmt: skip
-
-OPT_OUT_KINDS = ("survey", "notify")
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ class Shard:
         self, tables: PlanTables, policy: Policy, read_values: ReadValues, partitions: int, dedup_ms: int,
         until_ms: int, key: Key,
     ) -> None:  # fmt: skip
-        self._ordering = Ordering(partitions, dedup_ms, key)
+        self._ordering = Ordering(partitions, dedup_ms, key, tables.objects)
         self._decider = Decider(tables, policy, read_values)
         self._until_ms = until_ms
 
@@ -141,7 +141,7 @@ class DecidingShard:
 
     def __init__(self, tables: PlanTables, policy: Policy, read_values: ReadValues, until_ms: int) -> None:
         self._frontier = Frontier(1 + ENTITY_SHARDS)
-        self._buffer = OrderedBuffer()
+        self._buffer = OrderedBuffer(tables.objects)
         self._answers: list[EntityValues] = []
         self._numbers = tables.entity_numbers
         self._decider = Decider(tables, policy, read_values)

@@ -140,6 +140,7 @@ class Programs:
     holding_columns: list[tuple[str, str]] = field(default_factory=list)
     rises: int = 0
     rise_counts: list[int] = field(default_factory=list)
+    keeps_profiles: bool = False
 
 
 @dataclass(slots=True)

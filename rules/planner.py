@@ -16,6 +16,9 @@ from rules.walk import expressions, walk
 
 _UNSET = object()
 
+OPT_OUT_KINDS = ("survey", "notify")
+"""Kinds of actions that a customer can opt out of."""
+
 _ALWAYS_READ = {"profile": ("opt_out", "holdings"), "ticket": ("ticket_id", "stage")}
 """Fields that the engine itself looks at."""
 
@@ -37,6 +40,7 @@ def make_plan(rule_set: m.RuleSet) -> Plan:
     rules = [_RulePlanner(features, compiler, number).plan(rule) for number, rule in enumerate(in_order)]
     for condition, parts in features.streaks:
         compiler.streak(condition, parts)
+    compiler.programs.keeps_profiles = any(map(_looks_at_profile, in_order))
     for name in features.entities:
         for stream in _entity_streams(name, features, rules):
             features.hash_slot(stream, name)
@@ -44,6 +48,12 @@ def make_plan(rule_set: m.RuleSet) -> Plan:
     return Plan(
         fields, features.matchers, features.customer, features.entities, rules, compiler.programs, features.layout()
     )
+
+
+def _looks_at_profile(rule: m.Rule) -> bool:
+    """Whether a rule needs profiles where it fires: its expressions do, or customers may opt out of its actions."""
+    reads = any(isinstance(node, m.ProfileField) for expr in expressions(rule) for node in walk(expr))
+    return reads or rule.daily is not None or any(action.kind in OPT_OUT_KINDS for action in rule.actions)
 
 
 def entity_features(entities: Mapping[str, FeatureSet]) -> list[tuple[str, int]]:

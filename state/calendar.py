@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 MAX_LOCAL_MS = 253_402_300_799_999 - 86_400_000
@@ -25,7 +26,12 @@ def wall_time(ts_ms: int, zone: dt.tzinfo) -> dt.datetime:
 
 def date_ordinal(value: object) -> int:
     """The ordinal of a date given as a ``YYYY-MM-DD`` text, 0 for anything else."""
-    if not isinstance(value, str) or not _DATE.fullmatch(value):
+    return _ordinal(value) if isinstance(value, str) and len(value) == 10 else 0
+
+
+@lru_cache(8_192)
+def _ordinal(value: str) -> int:
+    if not _DATE.fullmatch(value):
         return 0
     try:
         return dt.date(int(value[:4]), int(value[5:7]), int(value[8:])).toordinal()

@@ -15,6 +15,8 @@ from state.words import KIND_BITS, KIND_MASK, OBJECT, encode_one
 
 _KEYED = (str, int, float)
 
+_REMEMBERED_TABLES = 16
+
 
 class ObjectTable:
     """Gives values numbers, equal ones (of the same type) the same.
@@ -33,7 +35,7 @@ class ObjectTable:
         self._numbers: dict[tuple[type, Any], int] = {}
         self._highs, self._lows = np.full(16, math.nan), np.zeros(16)
         self._whole, self._dates = np.zeros(16, np.bool_), np.zeros(16, np.int64)
-        self._known: tuple[Sequence[Any], Words] = ((), np.empty(0, np.int64))
+        self._known: dict[int, tuple[Sequence[Any], Words]] = {}
         self._refresh()
 
     def _refresh(self) -> None:
@@ -68,13 +70,16 @@ class ObjectTable:
         """The scalars of a batch, whose table is ``objects``, with the numbers of this table."""
         if not objects:
             return words
-        if self._known[0] is not objects:  # slices of one batch come one after the other
-            self._known = objects, np.array([self.number(value) for value in objects], np.int64)
+        known = self._known.get(id(objects))  # slices of one batch share its table
+        if known is None or known[0] is not objects:
+            if len(self._known) >= _REMEMBERED_TABLES:
+                self._known.clear()
+            known = self._known[id(objects)] = objects, np.array([self.number(value) for value in objects], np.int64)
         is_object = (words & KIND_MASK) == OBJECT
         if not is_object.any():
             return words
         adopted = words.copy()
-        adopted[is_object] = self._known[1][words[is_object] >> KIND_BITS] << KIND_BITS | OBJECT
+        adopted[is_object] = known[1][words[is_object] >> KIND_BITS] << KIND_BITS | OBJECT
         return adopted
 
 

@@ -60,7 +60,7 @@ class ProgramSpec(Protocol):
     ``profile_matchers`` and ``profile_slots``: what a row keeps of its profile event. ``clocks``: kinds of period
     (``hour`` and ``weekday`` among them) with timezones that programs name by their place. ``holding_columns``: fields of
     holdings and whether they are wanted as a ``number`` or a ``date``. ``rises``: the number of ``rises`` calls of all
-    rules; ``rise_counts``: by rule.
+    rules; ``rise_counts``: by rule. ``keeps_profiles``: whether anything outside the programs looks at profiles.
     """
 
     @property
@@ -87,3 +87,5 @@ class ProgramSpec(Protocol):
     def rises(self) -> int: ...
     @property
     def rise_counts(self) -> Sequence[int]: ...
+    @property
+    def keeps_profiles(self) -> bool: ...

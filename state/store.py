@@ -95,6 +95,7 @@ class RowStore:
         self._undone = np.full(layout.updates + 1, -1, np.int64)
         self._cached, self._cached_kind, self._cached_integer = (np.zeros(layout.features + 1, np.int64) for _ in range(3))
         self._cached_double = np.zeros(layout.features + 1)
+        self._holding_words = np.zeros(64, np.int64)
         self._dated = [kind == "date" for _, kind in layout.holding_columns]
         self._stack_kinds, self._stack_numbers = np.zeros(MACHINE_CELLS, np.int64), np.zeros(MACHINE_CELLS)
         self._scratch = tuple(
@@ -195,11 +196,14 @@ class RowStore:
         """Keep a customer's holdings: of each the columns that programs look at."""
         if not self.tables.holding_width:
             return
-        dated, word = self._dated, self.objects.word
-        words = np.array(
-            [date_ordinal(x) if date else word(x) for holding in holdings for date, x in zip(dated, holding, strict=True)]
-            or [0], np.int64,
-        )  # fmt: skip
+        dated, word, words = self._dated, self.objects.word, self._holding_words
+        if len(holdings) * len(dated) > len(words):
+            words = self._holding_words = np.zeros(2 * len(holdings) * len(dated), np.int64)
+        at = 0
+        for holding in holdings:
+            for date, x in zip(dated, holding, strict=True):
+                words[at] = date_ordinal(x) if date else word(x)
+                at += 1
         while not keep_holdings(self.memory, self.tables, row, address(words), len(holdings)):
             self.grow_pool()
 

@@ -58,7 +58,7 @@ class Tables(NamedTuple):
     each. ``profile``: the place in a row of what is kept of the profile event, the numbers of matchers and of scalars,
     then these. ``captures``: by rule, from ``capture_starts``, the features whose values go to Python. ``rise_counts``: by rule, how many ``rises`` a row
     remembers, two bits each from ``rise_offset``. ``holdings_header``: the header of a row's holdings, each
-    ``holding_width`` words.
+    ``holding_width`` words. ``keeps_profiles``: whether Python keeps profiles.
     """
 
     log_words: int
@@ -84,6 +84,7 @@ class Tables(NamedTuple):
     rise_offset: int
     holdings_header: int
     holding_width: int
+    keeps_profiles: int
     profile: int
 
 
@@ -309,4 +310,5 @@ class Layout:
         self.rules = len(programs.captures)
         self.captures = len(arrays["captures"]) + self.rules  # a rule's ``rises`` are one more value
         return Tables(**addresses, log_slot_width=slots, flag_count=len(flags), rise_offset=self._rise_offset,
-                      holdings_header=self._holdings_header, holding_width=len(programs.holding_columns))  # fmt: skip
+                      holdings_header=self._holdings_header, holding_width=len(programs.holding_columns),
+                      keeps_profiles=int(programs.keeps_profiles))  # fmt: skip

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from ctypes import string_at
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from state.cells import address, get_byte, put_byte
 from state.compiled import compiled
 from state.load64 import PADDING
 
@@ -21,19 +23,26 @@ class Texts:
 
     Attributes
     ----------
-    buffer
-        uint8, never written to (one array type for the kernels).
-    starts, lengths
-        int64[n] and int32[n], in bytes.
+    address, starts, lengths
+        String i is the ``lengths[i]`` bytes (int32) from ``address + starts[i]`` (int64).
+    owners
+        The uint8 buffers that hold them; they are never written to. Columns of several buffers have address 0.
     """
 
-    __slots__ = ("buffer", "lengths", "starts")
+    __slots__ = ("address", "lengths", "owners", "starts")
 
     def __init__(self, buffer: Buffer, starts: Starts, lengths: Lengths) -> None:
         buffer.setflags(write=False)
-        self.buffer = buffer
+        self.owners: tuple[Buffer, ...] = (buffer,)
+        self.address = address(buffer)
         self.starts = starts
         self.lengths = lengths
+
+    @property
+    def buffer(self) -> Buffer:
+        """The only buffer."""
+        (buffer,) = self.owners
+        return buffer
 
     @classmethod
     def from_strings(cls, strings: Sequence[str]) -> Texts:
@@ -72,26 +81,16 @@ class Texts:
 
     @classmethod
     def concat(cls, parts: Sequence[Texts]) -> Texts:
-        """All of them, one after the other: in their buffer if they share one, else in a buffer of their own."""
-        if parts and all(part.buffer is parts[0].buffer for part in parts):
-            starts = np.concatenate([part.starts for part in parts])
-            return cls(parts[0].buffer, starts, np.concatenate([part.lengths for part in parts]))
-        return cls._gathered(parts)
-
-    @classmethod
-    def _gathered(cls, parts: Sequence[Texts]) -> Texts:
-        lengths = np.concatenate([part.lengths for part in parts]) if parts else np.empty(0, np.int32)
-        starts, size = _consecutive(lengths)
-        buffer = np.empty(size, np.uint8)
-        at = 0
-        for part in parts:
-            at = _gather(part.buffer, part.starts, part.lengths, buffer, at)
-        return cls(buffer, starts, lengths)
-
-    @property
-    def address(self) -> int:
-        """Where the buffer is, for kernels; keep the column alive meanwhile."""
-        return int(self.buffer.ctypes.data)
+        """At least one column, one after the other; no string is copied."""
+        lengths = np.concatenate([part.lengths for part in parts])
+        if all(part.address == parts[0].address for part in parts):
+            joined = parts[0]._with(np.concatenate([part.starts for part in parts]), lengths)
+        else:
+            joined = parts[0]._with(np.concatenate([part.starts + part.address for part in parts]), lengths)
+            joined.address = 0
+        owners = {address(owner): owner for part in parts for owner in part.owners}
+        joined.owners = tuple(owners.values())
+        return joined
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -102,7 +101,7 @@ class Texts:
 
     def _with(self, starts: Starts, lengths: Lengths) -> Texts:
         texts = Texts.__new__(Texts)
-        texts.buffer, texts.starts, texts.lengths = self.buffer, starts, lengths
+        texts.owners, texts.address, texts.starts, texts.lengths = self.owners, self.address, starts, lengths
         return texts
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -111,8 +110,7 @@ class Texts:
 
     def bytes_at(self, index: int) -> bytes:
         """One string."""
-        start = int(self.starts[index])
-        return self.buffer[start : start + int(self.lengths[index])].tobytes()
+        return string_at(self.address + int(self.starts[index]), int(self.lengths[index]))
 
     def take(self, order: npt.NDArray[np.int64]) -> Texts:
         """The strings in another order, or some of them; the buffer is shared."""
@@ -120,7 +118,10 @@ class Texts:
 
     def compact(self) -> Texts:
         """The same strings, consecutively, in a buffer that holds nothing else."""
-        return Texts._gathered([self])
+        starts, size = _consecutive(self.lengths)
+        buffer = np.empty(size, np.uint8)
+        _gather(self.address, self.starts, self.lengths, address(buffer))
+        return Texts(buffer, starts, self.lengths)
 
 
 def _consecutive(lengths: Lengths) -> tuple[Starts, int]:
@@ -129,11 +130,11 @@ def _consecutive(lengths: Lengths) -> tuple[Starts, int]:
 
 
 @compiled
-def _gather(buffer: Buffer, starts: Starts, lengths: Lengths, target: Buffer, at: int) -> int:
-    """Copy strings to consecutive places of ``target`` from ``at``; where they end."""
+def _gather(source: int, starts: Starts, lengths: Lengths, target: int) -> None:
+    """Copy strings to consecutive places from the address ``target``."""
+    at = 0
     for i in range(len(starts)):
         start = starts[i]
         for k in range(lengths[i]):
-            target[at + k] = buffer[start + k]
+            put_byte(target, at + k, get_byte(source, start + k))
         at += lengths[i]
-    return at

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from state.cells import get, get_byte, get_double, put, put_double
 from state.compiled import compiled
 from state.log import POOL_USED, TIME_SHIFT, Memory, allocate, bounds, make_room, open_place, release, size_class
-from state.machine import ASKED, FALSE, HOLDING_AT, RISE_BEFORE, advance_run, holds, read
+from state.machine import ASKED, FALSE, HOLDING_AT, MAYBE, RISE_BEFORE, advance_run, holds, read
 from state.numbers import REST_SCALE, add_128, add_double, multiply_128, multiply_doubles
 from state.reads import (
     DECIMAL_WORD, OBJECT_WORD, Step, is_less, is_number, matches, number_of, rest_of, row_address,
@@ -28,6 +28,9 @@ PROFILE, TICKET = 0, 1
 
 RULE_ARMS, RULE_OPENS_TICKETS = 1, 2
 """Flags of rules."""
+
+SURELY = 1 << 32
+"""Beside the rule of a record: its condition holds, and Python need not evaluate it again."""
 
 NO_ROOM = -2
 _RECORDS, _CAPTURED = 0, 1
@@ -75,6 +78,7 @@ def walk(memory: Memory, tables: Tables, dispatch: Dispatch, step: Step, records
 
     ``most_records``, ``most_values``: of any one event.
     """
+    kept_profiles = PROFILE if tables.keeps_profiles else -1
     for i in range(start, stop):
         if (
             get(records.counters, _RECORDS) + most_records > records.most_records
@@ -94,7 +98,7 @@ def walk(memory: Memory, tables: Tables, dispatch: Dispatch, step: Step, records
         if stream == PROFILE:
             keep_profile(memory, tables, step, i, row)
         if (
-            stream == PROFILE
+            stream == kept_profiles
             or (stream == TICKET and flags & MAY_HAVE_TICKETS)
             or (flags & MAY_BE_ARMED and get_byte(dispatch.disarms, signature))
         ):
@@ -102,8 +106,9 @@ def walk(memory: Memory, tables: Tables, dispatch: Dispatch, step: Step, records
         for a in range(get(dispatch.anchor_starts, signature), get(dispatch.anchor_starts, signature + 1)):
             rule = get(dispatch.anchors, a)
             t_ms = get(step.effective_ms, i)
-            if holds(memory, tables, rule, step, i, i, row, t_ms, own_record) != FALSE:
-                note(records, i, rule)
+            truth = holds(memory, tables, rule, step, i, i, row, t_ms, own_record)
+            if truth != FALSE:
+                note(records, i, rule if truth == MAYBE else rule | SURELY)
                 capture(memory, tables, rule, step, i, i, row, t_ms, own_record, records)
                 put(row, R_FLAGS, get(row, R_FLAGS) | get(tables.rule_flags, rule) << 1)
     return stop
