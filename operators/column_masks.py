@@ -64,7 +64,7 @@ class StreamMasks:
         for index, matcher in enumerate(matchers):
             if matcher.stream != stream:
                 continue
-            parts = _parts(matcher)
+            parts = matcher.parts
             if not all(part.test(()) for part in parts if not part.columns):
                 continue  # it says of no event that it matches
             bits |= 1 << index
@@ -249,13 +249,6 @@ _HOLDS: dict[str, Callable[[int, int], bool]] = {
     ">": lambda x, literal: x > literal,
     ">=": lambda x, literal: x >= literal,
 }
-
-
-def _parts(matcher: Matcher) -> tuple[Part, ...]:
-    if matcher.parts:
-        return matcher.parts
-    both = (matcher.guard, matcher)
-    return tuple(Part(one.test, one.columns, one.texts) for one in both if one is not None and one.test is not None)
 
 
 def mask_row(mask: int, words: int) -> npt.NDArray[np.uint64]:

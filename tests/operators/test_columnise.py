@@ -1,4 +1,4 @@
-"""Columns of events against the lists of the row way: masks, words, hashes, times and texts."""
+"""Columns of events against plain rows: masks, words, hashes, times and texts."""
 
 import json
 import random
@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from decoded_rows import plain_mask, rows_of
 from test_decode_random import STAGES, annotate, make_line
 
 from operators import column_masks
 from operators.column_masks import ColumnMasks
 from operators.columnise import Columniser, hash_column
 from operators.decode import Decoder, PartitionClock
-from operators.match import MaskBuilder
 from operators.read_columns import ColumnReader
 from operators.scan_values import NUMBER
 from operators.span_asks import Asked
@@ -192,16 +192,20 @@ def check(batch, events, layout, masks):
         assert not any(row[len(hashes) :])
 
 
+def without_data(matcher):
+    """The same, to be asked of every event."""
+    return replace(matcher, parts=tuple(Part(part.test, part.columns, part.texts) for part in matcher.parts))
+
+
 @pytest.mark.parametrize("limit", [2, 20_000])
-@pytest.mark.parametrize("as_parts", [True, False])
-def test_columns_are_what_the_lists_are(plan, monkeypatch, limit, as_parts):
+@pytest.mark.parametrize("as_data", [True, False])
+def test_columns_are_what_the_lists_are(plan, monkeypatch, limit, as_data):
     monkeypatch.setattr(column_masks, "MEMO_LIMIT", limit)
-    matchers = plan.matchers if as_parts else [replace(matcher, parts=()) for matcher in plan.matchers]
+    matchers = plan.matchers if as_data else list(map(without_data, plan.matchers))
     assert len(matchers) > 64
     layout = layout_of(plan)
     chance = random.Random(limit)
     decoder = Decoder(plan.fields, lateness_ms=10_000, max_jump_ms=366 * 86_400_000, annotate=annotate)
-    builder = MaskBuilder(plan.matchers)
     columniser = Columniser(layout, ColumnMasks(matchers), KEY)
     reader = ColumnReader(plan.fields, decoder, columniser)
     clock, other_clock = PartitionClock(), PartitionClock()
@@ -211,8 +215,8 @@ def test_columns_are_what_the_lists_are(plan, monkeypatch, limit, as_parts):
         if chance.random() < 0.3:
             lines = [line for line in lines if b'"click"' in line]
         decoded = decoder.decode(lines, "f", 1, clock)
-        events = decoded.events
-        masks = builder.masks(events.stream, events.values)
+        events = rows_of(decoded)
+        masks = [plain_mask(matchers, *one) for one in zip(events.stream, events.values, strict=True)]
         check(columniser.batch(decoded), events, layout, masks)
         read = reader.read(lines, "f", 1, other_clock)
         check(read.events, events, layout, masks)
