@@ -33,7 +33,7 @@ from state.customer import Armed, Customer
 from state.log import Words
 from state.reads import NULL, WHOLE
 from state.store import Events
-from state.tables import MAY_BE_ARMED, MAY_HAVE_TICKETS
+from state.tables import MAY_HAVE_TICKETS
 from state.timers import DEADLINE, HELD, TICK, Firing, Timer, TimerQueue
 from state.walk import SURELY
 
@@ -90,6 +90,9 @@ class Decider:
         self._store = tables.customer.store()
         self._signatures = tables.customer.signatures
         self._records = tables.records
+        self._armed_bits = {
+            planned.rule.id: bit for planned, bit in zip(plan.rules, plan.programs.armed_bits, strict=True)
+        }
         self._places = [{feature: place for place, feature in enumerate(rule.features)} for rule in plan.rules]
         self._gate = PolicyGate(policy, plan.profile_column("opt_out"))
         self._holdings_column = plan.profile_column("holdings")
@@ -264,7 +267,7 @@ class Decider:
             return
         deadline_ms = anchor.effective_ms + rule.unless.within_ms
         customer.armed[rule.id] = Armed(deadline_ms, firing)
-        self._store.flag(anchor.row, MAY_BE_ARMED, True)
+        self._store.arm(anchor.row, self._plan.programs.armed_bits[number], True)
         if armed is None:
             self._timers.set(deadline_ms, DEADLINE, number, anchor.row)
 
@@ -321,8 +324,9 @@ class Decider:
             self._timers.set(armed.deadline_ms, DEADLINE, timer.rule, timer.row)
             return
         del customer.armed[rule_id]
-        if not customer.armed:
-            self._store.flag(timer.row, MAY_BE_ARMED, False)
+        bit = self._armed_bits[rule_id]
+        if all(self._armed_bits[other] != bit for other in customer.armed):
+            self._store.arm(timer.row, bit, False)
         if armed.firing is not None:
             self._fire(timer.rule, timer.row, armed.firing, timer.at_ms)
 
@@ -405,7 +409,7 @@ class Decider:
             self._out.lines.append(encode_line(record))
             self._out.counts[("decisions", rule.id, verdict.reason or "emitted")] += 1
             if verdict.reason is None and rule.actions[verdict.index].kind == "ticket":
-                self._store.flag(row, MAY_HAVE_TICKETS, True)
+                self._store.flag(row, MAY_HAVE_TICKETS)
         if held:
             self._timers.set(self._gate.release_ms(t_ms), HELD, number, row, firing, tuple(held))
 

@@ -13,8 +13,8 @@ from typing import Any
 from rules.evaluate import Reader
 from rules.model import Rule
 
-RULE_ARMS, RULE_OPENS_TICKETS = 1, 2
-"""Flags of rules, numbered as in ``state.walk``."""
+RULE_OPENS_TICKETS = 2
+"""A flag of rules, as in ``state.tables`` (MAY_HAVE_TICKETS)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +126,7 @@ class Programs:
     matches: list[tuple[int, int, int, int]] = field(default_factory=list)
     captures: list[tuple[int, ...]] = field(default_factory=list)
     rule_flags: list[int] = field(default_factory=list)
+    armed_bits: list[int] = field(default_factory=list)
     profile_matchers: list[int] = field(default_factory=list)
     profile_slots: list[int] = field(default_factory=list)
     clocks: list[tuple[str, str]] = field(default_factory=list)

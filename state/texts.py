@@ -88,7 +88,7 @@ class Texts:
         else:
             joined = parts[0]._with(np.concatenate([part.starts + part.address for part in parts]), lengths)
             joined.address = 0
-        owners = {address(owner): owner for part in parts for owner in part.owners}
+        owners = {id(owner): owner for part in parts for owner in part.owners}
         joined.owners = tuple(owners.values())
         return joined
 
