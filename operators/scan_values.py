@@ -37,6 +37,7 @@ _FOUR_BYTES = np.uint64(0xFFFFFFFF)
 
 @compiled
 def skip_blanks(at: int) -> int:
+    """The first place from ``at`` on without a blank."""
     byte = load8(at)
     while byte <= 32 and (byte == 32 or byte == 9 or byte == 13):
         at += 1

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from operators.column_masks import Masks
+from operators.mask_rows import Masks
 from operators.scan import Identities, Integers, Kinds, Lengths, identity, same_middle
 from operators.scan_values import ABSENT, NULL, TEXT
 from operators.spans import SpanColumn
