@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from state.cells import address, get_byte, put_byte
 from state.compiled import compiled
+from state.load64 import PADDING
 
 Buffer = npt.NDArray[np.uint8]
 Starts = npt.NDArray[np.int64]
@@ -60,6 +61,12 @@ class Texts:
         starts = np.zeros(count, np.int64)
         np.cumsum(lengths[:-1] + 1, out=starts[1:])
         return cls(np.frombuffer(b"\n".join(lines) if joined is None else joined, np.uint8), starts, lengths)
+
+    @classmethod
+    def padded(cls, strings: Sequence[str]) -> Texts:
+        """The strings in UTF-8, so that kernels may read them eight bytes at a time."""
+        encoded = [string.encode() for string in strings]
+        return cls.from_lines(encoded, b"\n".join([*encoded, bytes(PADDING)]))
 
     @classmethod
     def _between(cls, buffer: Buffer, gaps: npt.NDArray[np.int64]) -> Texts:
