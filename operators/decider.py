@@ -13,6 +13,7 @@ import marshal
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -191,7 +192,7 @@ class Decider:
             surely, number = number >= SURELY, number & (SURELY - 1)
             planned = self._plan.rules[number]
             evaluation = Evaluation(
-                anchor.effective_ms, anchor.stream, anchor, self._profile(anchor.row),
+                anchor.effective_ms, anchor.stream, anchor, partial(self._profile, anchor.row),
                 self._feature_reader(number, captured, start), self._entity_reader(step, anchor.index),
             )  # fmt: skip
             rose = captured[start + len(planned.features)] if planned.rises and planned.kept_rises else None
@@ -357,12 +358,10 @@ class Decider:
         captured, count = self._captured(), records.counters[0]
         places = records.rules[:count].tolist()
         for row, place, start in zip(records.events[:count].tolist(), places, records.starts[:count].tolist(), strict=True):
-            profile = self._profile(row)
-            assert profile is not None
             reader = self._feature_reader(timer.rule, captured, start)
-            evaluation = Evaluation(timer.at_ms, -1, None, profile, reader, _no_entity)
+            evaluation = Evaluation(timer.at_ms, -1, None, partial(self._profile, row), reader, _no_entity)
             rose = captured[start + len(planned.features)] if planned.rises and planned.kept_rises else None
-            for holding_id, holding in self._holdings_at(planned, profile, place):
+            for holding_id, holding in self._holdings_at(planned, evaluation.profile or (), place):
                 evaluation.holding = holding
                 if self._holds(planned, row, evaluation, holding_id, rose):
                     firing = self._firing(planned, evaluation, "daily", timer.date, timer.at_ms, False, holding_id)
@@ -401,7 +400,7 @@ class Decider:
         ids = action_ids(rule, customer_id, firing)
         wanted = range(len(rule.actions)) if indices is None else indices
         verdicts, held = self._gate.decide(
-            customer, customer_id, self._profile(row), rule, firing, ids, wanted, t_ms
+            customer, customer_id, partial(self._profile, row), rule, firing, ids, wanted, t_ms
         )
         for verdict in verdicts:
             record = decision_record(rule, customer_id, firing, verdict, ids[verdict.index], t_ms)
