@@ -14,6 +14,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -35,7 +36,7 @@ from state.footprint import sampled_bytes
 from state.log import Words
 from state.reads import NULL, WHOLE
 from state.store import Events
-from state.tables import MAY_BE_ARMED, MAY_HAVE_TICKETS
+from state.tables import MAY_HAVE_TICKETS
 from state.timers import DEADLINE, HELD, TICK, Firing, Timer, TimerQueue
 from state.walk import SURELY
 
@@ -92,6 +93,9 @@ class Decider:
         self._store = tables.customer.store()
         self._signatures = tables.customer.signatures
         self._records = tables.records
+        self._armed_bits = {
+            planned.rule.id: bit for planned, bit in zip(plan.rules, plan.programs.armed_bits, strict=True)
+        }
         self._places = [{feature: place for place, feature in enumerate(rule.features)} for rule in plan.rules]
         self._gate = PolicyGate(policy, plan.profile_column("opt_out"))
         self._holdings_column = plan.profile_column("holdings")
@@ -203,7 +207,7 @@ class Decider:
             surely, number = number >= SURELY, number & (SURELY - 1)
             planned = self._plan.rules[number]
             evaluation = Evaluation(
-                anchor.effective_ms, anchor.stream, anchor, self._profile(anchor.row),
+                anchor.effective_ms, anchor.stream, anchor, partial(self._profile, anchor.row),
                 self._feature_reader(number, captured, start), self._entity_reader(step, anchor.index),
             )  # fmt: skip
             rose = captured[start + len(planned.features)] if planned.rises and planned.kept_rises else None
@@ -279,7 +283,7 @@ class Decider:
             return
         deadline_ms = anchor.effective_ms + rule.unless.within_ms
         customer.armed[rule.id] = Armed(deadline_ms, firing)
-        self._store.flag(anchor.row, MAY_BE_ARMED, True)
+        self._store.arm(anchor.row, self._plan.programs.armed_bits[number], True)
         if armed is None:
             self._timers.set(deadline_ms, DEADLINE, number, anchor.row)
 
@@ -336,8 +340,9 @@ class Decider:
             self._timers.set(armed.deadline_ms, DEADLINE, timer.rule, timer.row)
             return
         del customer.armed[rule_id]
-        if not customer.armed:
-            self._store.flag(timer.row, MAY_BE_ARMED, False)
+        bit = self._armed_bits[rule_id]
+        if all(self._armed_bits[other] != bit for other in customer.armed):
+            self._store.arm(timer.row, bit, False)
         if armed.firing is not None:
             self._fire(timer.rule, timer.row, armed.firing, timer.at_ms)
 
@@ -368,12 +373,10 @@ class Decider:
         captured, count = self._captured(), records.counters[0]
         places = records.rules[:count].tolist()
         for row, place, start in zip(records.events[:count].tolist(), places, records.starts[:count].tolist(), strict=True):
-            profile = self._profile(row)
-            assert profile is not None
             reader = self._feature_reader(timer.rule, captured, start)
-            evaluation = Evaluation(timer.at_ms, -1, None, profile, reader, _no_entity)
+            evaluation = Evaluation(timer.at_ms, -1, None, partial(self._profile, row), reader, _no_entity)
             rose = captured[start + len(planned.features)] if planned.rises and planned.kept_rises else None
-            for holding_id, holding in self._holdings_at(planned, profile, place):
+            for holding_id, holding in self._holdings_at(planned, evaluation.profile or (), place):
                 evaluation.holding = holding
                 if self._holds(planned, row, evaluation, holding_id, rose):
                     firing = self._firing(planned, evaluation, "daily", timer.date, timer.at_ms, False, holding_id)
@@ -412,7 +415,7 @@ class Decider:
         ids = action_ids(rule, customer_id, firing)
         wanted = range(len(rule.actions)) if indices is None else indices
         verdicts, held = self._gate.decide(
-            customer, customer_id, self._profile(row), rule, firing, ids, wanted, t_ms
+            customer, customer_id, partial(self._profile, row), rule, firing, ids, wanted, t_ms
         )
         for verdict in verdicts:
             record = decision_record(rule, customer_id, firing, verdict, ids[verdict.index], t_ms)
@@ -420,7 +423,7 @@ class Decider:
             self._out.lines.append(encode_line(record))
             self._out.counts[("decisions", rule.id, verdict.reason or "emitted")] += 1
             if verdict.reason is None and rule.actions[verdict.index].kind == "ticket":
-                self._store.flag(row, MAY_HAVE_TICKETS, True)
+                self._store.flag(row, MAY_HAVE_TICKETS)
         if held:
             self._timers.set(self._gate.release_ms(t_ms), HELD, number, row, firing, tuple(held))
 

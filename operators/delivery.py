@@ -15,8 +15,8 @@ SHARDS = 16
 """Customers are spread over this many keys, whatever the number of workers. Every batch goes to every shard in a part of
 its own, so more shards are more work: 64 instead of 16 cost half as much again, measured with thirty rules."""
 
-ENTITY_SHARDS = 16
-"""Devices, terminals, … are spread over this many keys."""
+ENTITY_SHARDS = 8
+"""Devices, terminals, … are spread over this many keys. Every customer shard sends a part to every entity shard."""
 
 
 @dataclass(slots=True)

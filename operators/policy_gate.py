@@ -5,7 +5,7 @@ The order of the reasons is the contract's: shadow, holdout, opt_out, cooldown, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
@@ -25,7 +25,7 @@ SHADOW, HOLDOUT, OPT_OUT, COOLDOWN, CAP, QUIET_HOURS, OPEN_TICKET = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Verdict:
     """What becomes of entry ``index`` of a rule's ``then``: emitted where ``reason`` is null."""
 
@@ -46,12 +46,12 @@ class PolicyGate:
         self._in_control_group = lru_cache(maxsize=65_536)(self._draw)
 
     def decide(
-        self, customer: Customer, customer_id: str, profile: Sequence[Any] | None, rule: Rule, firing: Firing, ticket_ids: Sequence[str],
+        self, customer: Customer, customer_id: str, read_profile: Callable[[], Sequence[Any] | None], rule: Rule, firing: Firing, ticket_ids: Sequence[str],
         indices: Sequence[int], t_ms: int,
     ) -> tuple[list[Verdict], list[int]]:  # fmt: skip
         """Verdicts for some entries of one firing at ``t_ms``, and the indices of those to be held.
 
-        ``profile`` are the customer's attributes as they are then. ``ticket_ids`` are the entries' action ids.
+        ``read_profile`` gives the customer's attributes as they are then. ``ticket_ids`` are the entries' action ids.
         """
         key = (rule.id, firing.holding_id)
         shadow = rule.status == SHADOW
@@ -66,7 +66,7 @@ class PolicyGate:
             kind = rule.actions[index].kind
             reason = (
                 (HOLDOUT if held_out else None)
-                or (OPT_OUT if self._is_opted_out(profile, rule.rule_class, kind, firing.payloads[index]) else None)
+                or (OPT_OUT if self._is_opted_out(read_profile, rule.rule_class, kind, firing.payloads[index]) else None)
                 or (COOLDOWN if cooling else None)
                 or (CAP if self._is_capped(customer, ledger if shadow else None, rule.rule_class, t_ms) else None)
                 or (QUIET_HOURS if quiet else None)
@@ -120,9 +120,10 @@ class PolicyGate:
         digest = blake2b(f"{holdout.salt}|{customer_id}".encode(), digest_size=8).digest()
         return int.from_bytes(digest, "big") % 10_000 < holdout.percent_hundredths
 
-    def _is_opted_out(self, profile: Sequence[Any] | None, rule_class: str, kind: str, payload: dict[str, object]) -> bool:
+    def _is_opted_out(self, read_profile: Callable[[], Sequence[Any] | None], rule_class: str, kind: str, payload: dict[str, object]) -> bool:
         if kind not in OPT_OUT_KINDS or rule_class == UNCAPPED_CLASS:
             return False
+        profile = read_profile()
         if profile is None or self._opt_out_column is None:
             return False
         refused = profile[self._opt_out_column] or ()

@@ -19,7 +19,7 @@ class RowTables:
 
     def __init__(
         self, plan: Plan, features: FeatureSet, programs: Programs, *, updates: Callable[[int], Sequence[int]] | None,
-        anchors: Sequence[int], disarms: int, objects: ObjectTable,
+        anchors: Sequence[int], disarms: Callable[[int], int], objects: ObjectTable,
     ) -> None:  # fmt: skip
         self._objects = objects
         words, hashes = (
@@ -44,7 +44,7 @@ class RowTables:
 
         self.signatures = SignatureTable(
             max(1, -(-len(streams) // 64)), self.layout.record_bits, updates or fed_by, anchored_by,
-            lambda mask: bool(mask & disarms),
+            disarms,
         )  # fmt: skip
 
     def store(self) -> RowStore:
@@ -61,12 +61,16 @@ class PlanTables:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.objects = ObjectTable()
-        unless = 0
-        for rule in plan.rules:
-            unless |= rule.unless_mask
+
+        def disarms(mask: int) -> int:
+            bits = 0
+            for rule, bit in zip(plan.rules, plan.programs.armed_bits, strict=True):
+                bits |= bit if rule.unless_mask & mask else 0
+            return bits
+
         triggers = [rule.trigger_mask for rule in plan.rules]
         self.customer = RowTables(
-            plan, plan.customer, plan.programs, updates=None, anchors=triggers, disarms=unless, objects=self.objects
+            plan, plan.customer, plan.programs, updates=None, anchors=triggers, disarms=disarms, objects=self.objects
         )
         self.entities = {name: self._entity(name, features) for name, features in plan.entities.items()}
         self.entity_numbers = {key: number for number, key in enumerate(entity_features(plan.entities))}
@@ -81,4 +85,4 @@ class PlanTables:
         def read_by(mask: int) -> list[int]:
             return sorted({index for triggers, indices in readers if triggers & mask for index in indices})
 
-        return RowTables(self.plan, features, Programs(), updates=read_by, anchors=(), disarms=0, objects=self.objects)
+        return RowTables(self.plan, features, Programs(), updates=read_by, anchors=(), disarms=lambda mask: 0, objects=self.objects)

@@ -18,7 +18,7 @@ from state.machine import MACHINE_CELLS
 from state.objects import ObjectTable
 from state.periods import PeriodTable
 from state.reads import BIG_WHOLE, BOOLEAN, NULL, NUMBER, OBJECT, WHOLE, Step
-from state.tables import R_FLAGS, Layout, Tables
+from state.tables import R_ARMED, R_FLAGS, Layout, Tables
 from state.texts import Texts
 from state.walk import Records, answer, keep_holdings, tick, walk
 
@@ -234,12 +234,16 @@ class RowStore:
         assert kind == OBJECT
         return self.objects.values[integer]
 
-    def flag(self, row: int, bits: int, on: bool) -> None:
-        """Set or clear flags of a row."""
+    def flag(self, row: int, bits: int) -> None:
+        """Set flags of a row."""
+        self._fixed[row, R_FLAGS] |= bits
+
+    def arm(self, row: int, bit: int, on: bool) -> None:
+        """Note that a rule waits for its deadline, or no longer does."""
         if on:
-            self._fixed[row, R_FLAGS] |= bits
+            self._fixed[row, R_ARMED] |= bit
         else:
-            self._fixed[row, R_FLAGS] &= ~bits
+            self._fixed[row, R_ARMED] &= ~bit
 
     @property
     def memory(self) -> Memory:

@@ -43,9 +43,9 @@ TOTALS_WORDS, TOTALS_WITH_SQUARES_WORDS = 9, 15
 NEVER_MS = -(1 << 62)
 
 # --- words at the front of every row ---
-R_FLAGS = 0
-FRONT_WORDS = 1
-HAS_PROFILE, MAY_BE_ARMED, MAY_HAVE_TICKETS = 1, 2, 4
+R_FLAGS, R_ARMED = 0, 1
+FRONT_WORDS = 2
+HAS_PROFILE, MAY_HAVE_TICKETS = 1, 2
 
 
 class Tables(NamedTuple):
@@ -80,6 +80,7 @@ class Tables(NamedTuple):
     captures: int
     capture_starts: int
     rule_flags: int
+    armed_bits: int
     rise_counts: int
     rise_offset: int
     holdings_header: int
@@ -296,6 +297,7 @@ class Layout:
             "captures": [feature for own in programs.captures for feature in own],
             "capture_starts": np.cumsum([0, *map(len, programs.captures)]),
             "rule_flags": programs.rule_flags,
+            "armed_bits": programs.armed_bits,
             "rise_counts": programs.rise_counts,
             "profile": [
                 self._profile_offset, len(programs.profile_matchers), len(programs.profile_slots),

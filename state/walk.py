@@ -17,7 +17,7 @@ from state.reads import (
     DECIMAL_WORD, OBJECT_WORD, Step, is_less, is_number, matches, number_of, rest_of, row_address,
 )  # fmt: skip
 from state.tables import (
-    ADD_CONDITION, ADD_TOTALS, COUNT_RUN, HAS_PROFILE, MAY_BE_ARMED, MAY_HAVE_TICKETS, R_FLAGS, SET_LATEST,
+    ADD_CONDITION, ADD_TOTALS, COUNT_RUN, HAS_PROFILE, MAY_HAVE_TICKETS, R_ARMED, R_FLAGS, SET_LATEST,
     STEP_SEQUENCE, T_DOUBLE_SQUARES, T_DOUBLES, T_FLOATS, T_HI, T_HIGHEST, T_LO,
     T_LOWEST, T_MATCHES, T_NUMBERS, T_REST, T_SQUARES_HI, T_SQUARES_LO, TOTALS_WITH_SQUARES_WORDS,
     TOTALS_WORDS, U_ARGUMENTS, U_COUNT, U_KIND, U_LENGTH, U_OFFSET, U_PERIOD, U_SLOT, UPDATE_COLUMNS, Tables,
@@ -26,8 +26,8 @@ from state.tables import (
 PROFILE, TICKET = 0, 1
 """Codes of the streams that change what Python keeps of a customer."""
 
-RULE_ARMS, RULE_OPENS_TICKETS = 1, 2
-"""Flags of rules."""
+SHARED_BIT = 1 << 61
+"""The bit of all rules beyond the 61st that wait: it stays until the last deadline."""
 
 SURELY = 1 << 32
 """Beside the rule of a record: its condition holds, and Python need not evaluate it again."""
@@ -39,8 +39,8 @@ _RECORDS, _CAPTURED = 0, 1
 class Dispatch(NamedTuple):
     """What an event of some signature (a combination of matchers that match) sets off; addresses.
 
-    ``bits``: ``bit_width`` words of bits of its record; ``logged``, ``disarms``: bytes, 0 or 1; the updates and the rules of
-    signature s are ``updates[update_starts[s]:update_starts[s + 1]]`` and likewise ``anchors``.
+    ``bits``: ``bit_width`` words of bits of its record; ``logged``: bytes, 0 or 1; ``disarms``: the bits of the rules that it
+    disarms; the updates and the rules of signature s are ``updates[update_starts[s]:update_starts[s + 1]]`` and likewise ``anchors``.
     """
 
     bits: int
@@ -100,9 +100,10 @@ def walk(memory: Memory, tables: Tables, dispatch: Dispatch, step: Step, records
         if (
             stream == kept_profiles
             or (stream == TICKET and flags & MAY_HAVE_TICKETS)
-            or (flags & MAY_BE_ARMED and get_byte(dispatch.disarms, signature))
+            or get(row, R_ARMED) & get(dispatch.disarms, signature)
         ):
             note(records, i, -1)
+            put(row, R_ARMED, get(row, R_ARMED) & ~(get(dispatch.disarms, signature) & ~SHARED_BIT))
         for a in range(get(dispatch.anchor_starts, signature), get(dispatch.anchor_starts, signature + 1)):
             rule = get(dispatch.anchors, a)
             t_ms = get(step.effective_ms, i)
@@ -110,7 +111,8 @@ def walk(memory: Memory, tables: Tables, dispatch: Dispatch, step: Step, records
             if truth != FALSE:
                 note(records, i, rule if truth == MAYBE else rule | SURELY)
                 capture(memory, tables, rule, step, i, i, row, t_ms, own_record, records)
-                put(row, R_FLAGS, get(row, R_FLAGS) | get(tables.rule_flags, rule) << 1)
+                put(row, R_FLAGS, get(row, R_FLAGS) | get(tables.rule_flags, rule))
+                put(row, R_ARMED, get(row, R_ARMED) | get(tables.armed_bits, rule))
     return stop
 
 
