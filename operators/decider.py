@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 import marshal
+import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ from rules.plan import RulePlan
 from rules.policy import Policy
 from state.calendar import first_at_or_after, next_day
 from state.customer import Armed, Customer
+from state.footprint import sampled_bytes
 from state.log import Words
 from state.reads import NULL, NUMBER, WHOLE
 from state.store import Events
@@ -121,6 +123,19 @@ class Decider:
     def armed(self) -> int:
         """Number of rules that wait for their deadline, over all customers."""
         return sum(a.firing is not None for customer in self._customers.values() for a in customer.armed.values())
+
+    @property
+    def customers(self) -> int:
+        """Number of customers of whom something is remembered."""
+        return len(self._store)
+
+    @property
+    def used_bytes(self) -> int:
+        """Bytes of all that is remembered of customers, and of what no shard has told of the table of objects."""
+        customers, profiles = self._customers, self._profiles
+        python = sampled_bytes(customers.items(), len(customers), [planned.rule.id for planned in self._plan.rules])
+        python += sys.getsizeof(customers) + sys.getsizeof(profiles) + sum(map(sys.getsizeof, filter(None, profiles)))
+        return self._store.used_bytes + python + self._timers.used_bytes + self._tables.objects.bytes_to_report()
 
     def entities_over_nothing(self, count: int) -> Entities:
         """What aggregates over no entity's events give, for ``count`` events."""

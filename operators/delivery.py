@@ -106,9 +106,13 @@ class EntityValues:
 
 @dataclass(slots=True)
 class EntityAnswer:
-    """What one entity shard has to say to one customer shard."""
+    """What one entity shard has to say to one customer shard.
+
+    ``used_bytes``: of what it remembers of the entities; at the end it tells one of the customer shards.
+    """
 
     source: int
     watermark_ms: int
     end_ms: int
     values: list[EntityValues]
+    used_bytes: int = 0
