@@ -127,7 +127,7 @@ class Decider:
     @property
     def customers(self) -> int:
         """Number of customers of whom something is remembered."""
-        return len(self._store)
+        return self._store.filled
 
     @property
     def used_bytes(self) -> int:
@@ -154,6 +154,8 @@ class Decider:
         if events is not None:
             self._apply(events, entities or self.entities_over_nothing(len(events)))
         self._fire_timers(until_ms + 1 if inclusive else until_ms)
+        if not inclusive:
+            self._store.compact_when_due(until_ms, self._remembered)
         return self._out
 
     # --- events ----------------------------------------------------------------------------------
@@ -175,6 +177,10 @@ class Decider:
             while at < stop:
                 at = walk.take(at, stop)
                 self._take_records(events, step)
+
+    def _remembered(self) -> list[int]:
+        """Rows of customers of whom Python remembers something."""
+        return [*self._customers, *self._timers.rows()]
 
     def _segment_end(self, events: EventBatch, at: int) -> int:
         """Where the kernels have to stop: date rules look at all customers as they are at the tick."""
