@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from state.cells import get, get_byte, put
+from state.cells import get, put
 from state.compiled import compiled
 from state.log import POOL_FREE, POOL_USED, Memory, Words, bounds, size_class, stale_end
 from state.machine import advance_run, condition_holds
 from state.reads import Step, row_address
 from state.tables import (
-    ADD_CONDITION, COUNT_RUN, F_SIZE_MS, F_UPDATE, HAS_PROFILE, R_ARMED, R_FLAGS, STEP_SEQUENCE, STREAMS,
+    ADD_CONDITION, COUNT_RUN, F_SIZE_MS, F_UPDATE, FRONT_WORDS, HAS_PROFILE, R_FLAGS, STEP_SEQUENCE, STREAMS,
     U_KIND, U_LENGTH, U_OFFSET, U_PERIOD, UPDATE_COLUMNS, Tables,
 )  # fmt: skip
 
@@ -95,21 +95,16 @@ def move_block(memory: Memory, row: int, header: int, offset: int, length: int, 
 
 @compiled
 def find_idle(memory: Memory, tables: Tables, step: Step, rows: int, updates: int, reach: int, now_ms: int,
-              places: int, kept: int, idle: int, found: int) -> int:  # fmt: skip
-    """Empty the rows that will read as new ones do; their numbers go to ``idle`` from ``found`` on.
+              places: int, found: int) -> int:  # fmt: skip
+    """The rows that read as new ones do, but for flags about what Python remembers; returns their number.
 
-    ``step``: one event at ``now_ms``. ``reach``: by update, of sequences. ``places``: by row, below 0 for one that is empty
-    already. ``kept``: a byte by row, other than 0 where Python remembers something. Returns the number of those found,
-    with those from before.
+    ``step``: one event at ``now_ms``. ``reach``: by update, of sequences. ``places``: by row, below 0 for one that is free.
     """
+    count = 0
     for number in range(rows):
-        if get(places, number) < 0 or get_byte(kept, number):
-            continue
         row = row_address(memory, number)
-        if get(row, R_FLAGS) & HAS_PROFILE or has_logs(tables, row):
+        if get(places, number) < 0 or get(row, R_FLAGS) & HAS_PROFILE or has_logs(tables, row):
             continue
-        put(row, R_FLAGS, 0)  # what else they say is about what Python remembers
-        put(row, R_ARMED, 0)
         for update in range(updates):
             at = tables.updates + 8 * UPDATE_COLUMNS * update
             forget_update(step, at, row, now_ms - get(reach, update))
@@ -120,10 +115,9 @@ def find_idle(memory: Memory, tables: Tables, step: Step, rows: int, updates: in
                     forget_condition(memory, tables, step, at, row)
             if not is_zero(row, memory.row_words):
                 continue
-        put(places, number, -1)
-        put(idle, found, number)
-        found += 1
-    return found
+        put(found, count, number)
+        count += 1
+    return count
 
 
 @compiled
@@ -137,8 +131,8 @@ def has_logs(tables: Tables, row: int) -> bool:
 
 @compiled
 def is_zero(row: int, words: int) -> bool:
-    """Whether all words of a row are zero."""
-    for word in range(words):
+    """Whether all words of a row but those at the front are zero."""
+    for word in range(FRONT_WORDS, words):
         if get(row, word):
             return False
     return True

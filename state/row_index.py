@@ -29,14 +29,12 @@ class RowIndex:
     ----------
     places
         int64[capacity]: by row, where its id is; −1 if the row is free.
-    idle
-        int64[capacity]: in its first ``free`` cells the rows that are free.
     """
 
     def __init__(self) -> None:
         self._slots = np.full(2 * FIRST_ROWS, -1, np.int32)
         self._hashes = np.zeros(FIRST_ROWS, np.uint64)
-        self.places, self.idle = np.zeros(FIRST_ROWS, np.int64), np.zeros(FIRST_ROWS, np.int64)
+        self.places, self._idle = np.zeros(FIRST_ROWS, np.int64), np.zeros(FIRST_ROWS, np.int64)
         self._ids = np.empty(FIRST_ROWS * _ID_BYTES, np.uint8)
         self._counters = np.zeros(3, np.int64)
 
@@ -53,14 +51,14 @@ class RowIndex:
     def used_bytes(self) -> int:
         """Bytes of what is in use."""
         by_row = self._hashes.itemsize + self.places.itemsize
-        return int(len(self) * by_row + self.free * self.idle.itemsize + self._counters[_BYTES] + self._slots.nbytes)
+        return int(len(self) * by_row + self.free * self._idle.itemsize + self._counters[_BYTES] + self._slots.nbytes)
 
     def rows(self, hashes: NDArray[np.uint64], ids: Texts) -> Words:
         """The rows of some ids, made where they are new."""
         self._make_room(len(ids), int(ids.lengths.sum()))
         found = np.empty(len(ids), np.int64)
         _find_rows(
-            hashes, ids.address, ids.starts, ids.lengths, self._slots, self._hashes, self.places, self.idle,
+            hashes, ids.address, ids.starts, ids.lengths, self._slots, self._hashes, self.places, self._idle,
             address(self._ids), self._counters, found,
         )  # fmt: skip
         return found
@@ -71,11 +69,14 @@ class RowIndex:
         start = place >> _LENGTH_BITS
         return self._ids[start : start + (place & 0xFFFF)].tobytes().decode()
 
-    def removed(self, free: int) -> None:
-        """Take note that there are so many free rows now, all in ``idle`` and without a place."""
-        if free == self.free:
+    def remove(self, rows: Words) -> None:
+        """Free some rows."""
+        if not len(rows):
             return
-        self._counters[_FREE] = free
+        free = self.free
+        self.places[rows] = -1
+        self._idle[free : free + len(rows)] = rows
+        self._counters[_FREE] = free = free + len(rows)
         ids = np.empty(len(self._ids), np.uint8)
         self._counters[_BYTES] = _move_ids(self.places, len(self), address(self._ids), address(ids))
         self._ids = ids[: max(_ID_BYTES, int(self._counters[_BYTES]))].copy()
@@ -85,8 +86,8 @@ class RowIndex:
         needed = len(self) + max(0, rows - self.free)
         if needed > len(self._hashes):
             capacity = max(needed, int(len(self._hashes) * _GROWTH))
-            self._hashes, self.places, self.idle = (
-                grown(array, capacity) for array in (self._hashes, self.places, self.idle)
+            self._hashes, self.places, self._idle = (
+                grown(array, capacity) for array in (self._hashes, self.places, self._idle)
             )
         if int(self._counters[_BYTES]) + id_bytes > len(self._ids):
             self._ids = grown(

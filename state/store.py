@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -142,9 +142,10 @@ class RowStore:
         """Bytes of what is in use: rows with their ids, and logs with their freed blocks."""
         return 8 * (len(self) * self._fixed.shape[1] + int(self.pool_counters[POOL_USED])) + self._index.used_bytes
 
-    def compact_when_due(self, now_ms: int, kept: Callable[[], Iterable[int]] = tuple) -> bool:
-        """Compact if it is time: give back what nothing at or after ``now_ms`` can see. ``kept``: rows of which Python
-        remembers something.
+    def compact_when_due(self, now_ms: int, remembered: Callable[[list[int]], Collection[int]] | None = None) -> bool:
+        """Give back what nothing at or after ``now_ms`` can see, if it is time; whether it was.
+
+        ``remembered``: those of some rows of which Python remembers something.
         """
         if not self._clock.is_due(now_ms, self.pool_counters):
             return False
@@ -155,18 +156,18 @@ class RowStore:
         self.pool_counters[POOL_USED], self.pool_counters[POOL_FREE] = used, 0
         self._free.fill(0)
         self._refresh()
-        self._remove_idle(now_ms, kept())
-        return True
-
-    def _remove_idle(self, now_ms: int, kept: Iterable[int]) -> None:
-        index, kept_rows = self._index, np.zeros(len(self) + 1, np.bool_)
-        kept_rows[np.fromiter(kept, np.int64)] = True
         step, _kept = self._step(_moment(now_ms))
-        free = find_idle(
+        found = np.empty(len(self) + 1, np.int64)
+        count = find_idle(
             self.memory, self.tables, step, len(self), self._layout.updates, address(self._reach), now_ms,
-            address(index.places), address(kept_rows), address(index.idle), index.free,
+            address(self._index.places), address(found),
         )  # fmt: skip
-        index.removed(free)
+        if count:
+            kept = () if remembered is None else remembered(found[:count].tolist())
+            idle = np.setdiff1d(found[:count], np.fromiter(kept, np.int64))
+            self._fixed[idle] = 0
+            self._index.remove(idle)
+        return True
 
     # --- events ----------------------------------------------------------------------------------
 

@@ -72,9 +72,9 @@ class TimerQueue:
         if kind == TICK:
             heapq.heappush(self._ticks, at_ms)
 
-    def rows(self) -> set[int]:
+    def rows(self) -> list[int]:
         """The rows of customers for whom something is to happen."""
-        return {entry[4].row for entry in self._heap if entry[4].row >= 0}
+        return [entry[4].row for entry in self._heap if entry[4].row >= 0]
 
     def next_ms(self) -> int | None:
         """The time of the earliest timer."""
