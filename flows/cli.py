@@ -116,6 +116,7 @@ def replay(
 ) -> None:
     """Run rules over event files: every decision is written, emitted or suppressed with its reason."""
     from flows.failures import failure_message
+    from flows.kernels import warm_up
     from flows.progress import show_progress
     from flows.replay import ReplayJob
     from flows.replay import replay as run
@@ -126,11 +127,10 @@ def replay(
         rule_set, tuple(events), out, contact_policy, lateness, dedup, until, max_jump, workers, compact_after,
     )  # fmt: skip
     try:
-        with (
-            stopped_by_signals(f"cem replay: stopped; what is in {out} is not complete"),
-            show_progress(events, "replay") as progress,
-        ):
-            summary = run(job, progress)
+        with stopped_by_signals(f"cem replay: stopped; what is in {out} is not complete"):
+            warm_up()
+            with show_progress(events, "replay") as progress:
+                summary = run(job, progress)
     except (SystemExit, KeyboardInterrupt):
         raise
     except BaseException as error:  # a panic of the runtime is no Exception
@@ -263,6 +263,15 @@ def demo(
         if known is None:
             raise
         _fail(f"cem demo: {known}", FAILED)
+
+
+@app.command(name="warm-up")
+def warm_up_kernels() -> None:
+    """Compile what the engine compiles at its first start, for example while an image is built."""
+    from flows.kernels import warm_up
+
+    warm_up()
+    print("the kernels are compiled", file=sys.stderr)
 
 
 def _day_progress(days: int) -> AbstractContextManager[Callable[[int], None]]:

@@ -24,6 +24,7 @@ from flows.cluster import run_cluster
 from flows.dataflow import build_dataflow
 from flows.failures import Report, watched
 from flows.files_source import FilesSource
+from flows.kernels import warm_up
 from flows.lines import LineReader
 from operators.annotate import default_annotator
 from operators.column_masks import ColumnMasks
@@ -73,6 +74,7 @@ def replay(job: ReplayJob, progress: Callable[[Board], Any] | None = None) -> di
     ``progress`` is called once, with the board that shows how far the partitions are, before the flow starts.
     """
     _prepare(job)
+    warm_up()
     with tempfile.TemporaryDirectory(prefix="cem-replay-") as folder:
         scratch = Path(folder)
         board = Board(scratch / "board", len(job.events), job.workers, create=True)
@@ -90,6 +92,14 @@ def replay(job: ReplayJob, progress: Callable[[Board], Any] | None = None) -> di
         summary = _summary(counts, seconds, board.rss_bytes) | {"warnings": _warnings(job, counts)}
     write_file(job.out / SUMMARY, json.dumps(summary, ensure_ascii=False, indent=2).encode() + b"\n")
     return summary
+
+
+def run_alone(job: ReplayJob) -> None:
+    """Run a replay in this process, without a summary."""
+    _prepare(job)
+    with tempfile.TemporaryDirectory(prefix="cem-replay-") as folder:
+        Board(Path(folder) / "board", len(job.events), 1, create=True)
+        run_worker(job, Path(folder), [], 0)
 
 
 def _prepare(job: ReplayJob) -> None:

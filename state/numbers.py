@@ -41,12 +41,6 @@ def negate_128(hi: int, lo: int) -> tuple[int, int]:
 
 
 @compiled
-def widen(x: int) -> tuple[int, int]:
-    """A word as a 128-bit integer."""
-    return x >> 63, x
-
-
-@compiled
 def multiply_128(a: int, b: int) -> tuple[int, int]:
     """The product of two words, each below 2**62 in size."""
     negative = (a < 0) != (b < 0)

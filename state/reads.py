@@ -22,8 +22,6 @@ from state.numbers import (
     multiply_128,
     multiply_doubles,
     sum_value,
-    units_to_double,
-    widen,
 )
 from state.tables import (
     COUNT, DISTINCT, FEATURE_COLUMNS, F_BIT, F_FLAG_BIT, F_FLAG_WORD, F_HEADER, F_MATCH_BIT, F_MATCH_WORD, F_OP, F_PERIOD, F_SIZE_MS,
