@@ -136,6 +136,7 @@ class Layout:
         for index, one in enumerate(series):
             self._add_update(index, one, index in squares)
         self._features = [self._feature(feature, series[feature.series]) for feature in features]
+        self.feature_rows, self.update_rows = np.array(self._features), np.array(self._updates)
 
     def _take(self, words: int) -> int:
         offset = self.row_words
