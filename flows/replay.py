@@ -179,6 +179,8 @@ def _warnings(job: ReplayJob, counts: dict[str, Any]) -> list[str]:
 
 def _summary(counts: dict[str, Any], seconds: float, rss_bytes: int) -> dict[str, Any]:
     events = {stream: counts.get("events", {}).get(stream, 0) for stream in STREAMS}
+    memory = counts.get("memory", {})
+    customers = memory.get("customers", 0)
     return {
         "events": {stream: n for stream, n in events.items() if n},
         "dead_letters": counts.get("dead_letters", {}),
@@ -189,4 +191,6 @@ def _summary(counts: dict[str, Any], seconds: float, rss_bytes: int) -> dict[str
         "armed": counts.get("armed", 0),
         "events_per_second": round(sum(events.values()) / seconds) if seconds else 0,
         "peak_rss_bytes": rss_bytes,
+        "customers": customers,
+        "bytes_per_customer": round(memory.get("bytes", 0) / customers) if customers else 0,
     }

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 import marshal
+import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -31,12 +32,13 @@ from rules.plan import RulePlan
 from rules.policy import Policy
 from state.calendar import first_at_or_after, next_day
 from state.customer import Armed, Customer
+from state.footprint import sampled_bytes
 from state.log import Words
-from state.reads import NULL, WHOLE
+from state.reads import NULL, NUMBER, WHOLE
 from state.store import Events
 from state.tables import MAY_HAVE_TICKETS
 from state.timers import DEADLINE, HELD, TICK, Firing, Timer, TimerQueue
-from state.walk import SURELY
+from state.walk import ASKED_BIT, SURELY
 
 _PROFILE, _TICKET = STREAMS.index("profile"), STREAMS.index("ticket")
 
@@ -122,6 +124,19 @@ class Decider:
         """Number of rules that wait for their deadline, over all customers."""
         return sum(a.firing is not None for customer in self._customers.values() for a in customer.armed.values())
 
+    @property
+    def customers(self) -> int:
+        """Number of customers of whom something is remembered."""
+        return len(self._store)
+
+    @property
+    def used_bytes(self) -> int:
+        """Bytes of all that is remembered of customers, and of what no shard has told of the table of objects."""
+        customers, profiles = self._customers, self._profiles
+        python = sampled_bytes(customers.items(), len(customers), [planned.rule.id for planned in self._plan.rules])
+        python += sys.getsizeof(customers) + sys.getsizeof(profiles) + sum(map(sys.getsizeof, filter(None, profiles)))
+        return self._store.used_bytes + python + self._timers.used_bytes + self._tables.objects.bytes_to_report()
+
     def entities_over_nothing(self, count: int) -> Entities:
         """What aggregates over no entity's events give, for ``count`` events."""
         shape = count, len(self._nothing)
@@ -199,11 +214,14 @@ class Decider:
             if (surely and not planned.rises) or self._holds(planned, anchor.row, evaluation, None, rose):
                 self._anchor(number, anchor, evaluation)
 
-    def _captured(self) -> list[tuple[int, int, float]]:
-        """The values that come with the records: kinds, integers and doubles."""
-        records, count = self._records, self._records.counters[1]
+    def _captured(self) -> list[Any]:
+        """The values that come with the records."""
+        records, count, value = self._records, self._records.counters[1], self._store.value
         columns = records.kinds[:count].tolist(), records.integers[:count].tolist(), records.doubles[:count].tolist()
-        return list(zip(*columns, strict=True))
+        return [
+            integer if kind == WHOLE else double if kind == NUMBER else value(kind, integer, double)
+            for kind, integer, double in zip(*columns, strict=True)
+        ]
 
     def _note_event(self, anchor: _Anchor, signature: int) -> None:
         """An event that changes what Python keeps of its customer."""
@@ -230,9 +248,9 @@ class Decider:
                     if armed is not None:
                         armed.firing = None
 
-    def _feature_reader(self, number: int, captured: list[tuple[int, int, float]], start: int) -> Callable[[int], Any]:
-        value, places = self._store.value, self._places[number]
-        return lambda feature: value(*captured[start + places[feature]])
+    def _feature_reader(self, number: int, captured: list[Any], start: int) -> Callable[[int], Any]:
+        places = self._places[number]
+        return lambda feature: captured[start + places[feature]]
 
     def _entity_reader(self, step: Events, index: int) -> Callable[[tuple[str, int]], Any]:
         numbers, value = self._tables.entity_numbers, self._store.value
@@ -275,7 +293,7 @@ class Decider:
     # --- evaluation ------------------------------------------------------------------------------
 
     def _holds(self, planned: RulePlan, row: int, evaluation: Evaluation, holding_id: str | None,
-               rose: tuple[int, int, float] | None = None) -> bool:  # fmt: skip
+               rose: int | None = None) -> bool:  # fmt: skip
         """Evaluate one rule's condition, for one holding where it has ``each``.
 
         ``rose``: whether the row leaves it to us to remember the ``rises``, and what it remembers of them.
@@ -285,12 +303,12 @@ class Decider:
             return planned.when is None or bool(planned.when(evaluation))
         key = (planned.rule.id, holding_id)
         remembered = self._customers[row].rose if row in self._customers else {}
-        evaluation.rose_before = remembered.get(key) if rose is None else _rose(rose[1], remembered.get(key), planned.rises)
+        evaluation.rose_before = remembered.get(key) if rose is None else _rose(rose, remembered.get(key), planned.rises)
         evaluation.rises_now = [False] * planned.rises
         for _, read in planned.lets:
             read(evaluation)  # `rises` remembers at every evaluation, whatever `when` looks at
         holds = planned.when is None or bool(planned.when(evaluation))
-        if rose is None or rose[0]:
+        if rose is None or rose & ASKED_BIT:
             self._customer(row).rose[key] = tuple(evaluation.rises_now)
         return holds
 

@@ -43,6 +43,7 @@ class PolicyGate:
         self._opt_out_column = opt_out_column
         self._zone = ZoneInfo(policy.timezone)
         self._cap_horizon_ms = max((cap.per_ms for cap in policy.caps), default=0)
+        self._minute_of_day = lru_cache(maxsize=65_536)(self._read_clock)
         self._in_control_group = lru_cache(maxsize=65_536)(self._draw)
 
     def decide(
@@ -150,12 +151,15 @@ class PolicyGate:
         quiet = self._policy.quiet_hours
         return quiet is not None and quiet.defer
 
+    def _read_clock(self, half_minute: int) -> int:
+        wall = wall_time(half_minute * 30_000, self._zone)  # some offsets from UTC were no whole minutes
+        return wall.hour * 60 + wall.minute
+
     def _is_quiet(self, t_ms: int) -> bool:
         quiet = self._policy.quiet_hours
         if quiet is None:
             return False
-        wall = wall_time(t_ms, self._zone)
-        minute = wall.hour * 60 + wall.minute
+        minute = self._minute_of_day(t_ms // 30_000)
         if quiet.from_minute <= quiet.to_minute:
             return quiet.from_minute <= minute < quiet.to_minute
         return minute >= quiet.from_minute or minute < quiet.to_minute

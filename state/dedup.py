@@ -26,6 +26,11 @@ class Deduplicator:
         self._table = _table(_FIRST_SLOTS)
         self._entries = np.zeros(1, np.int64)
 
+    @property
+    def used_bytes(self) -> int:
+        """Bytes of the table."""
+        return sum(column.nbytes for column in self._table)
+
     def new(
         self, effective_ms: Words, stream: NDArray[np.uint8], customers: NDArray[np.uint64], ids: NDArray[np.uint64]
     ) -> NDArray[np.bool_]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from state.calendar import date_ordinal
 from state.cells import address
+from state.footprint import sampled_bytes
 from state.log import Words
 from state.words import KIND_BITS, KIND_MASK, OBJECT, encode_one
 
@@ -36,10 +38,24 @@ class ObjectTable:
         self._highs, self._lows = np.full(16, math.nan), np.zeros(16)
         self._whole, self._dates = np.zeros(16, np.bool_), np.zeros(16, np.int64)
         self._known: dict[int, tuple[Sequence[Any], Words]] = {}
+        self._reported = 0
         self._refresh()
 
     def _refresh(self) -> None:
         self.addresses = tuple(map(address, (self._highs, self._lows, self._whole, self._dates)))
+
+    @property
+    def used_bytes(self) -> int:
+        """Bytes of the table with its values."""
+        arrays = self._highs, self._lows, self._whole, self._dates
+        key_bytes = sys.getsizeof((str, "")) * len(self._numbers) + sys.getsizeof(self._numbers)
+        values_bytes = sampled_bytes(self.values, len(self.values)) + sys.getsizeof(self.values)
+        return sum(array.nbytes for array in arrays) + key_bytes + values_bytes
+
+    def bytes_to_report(self) -> int:
+        """What ``used_bytes`` has grown by since it was asked last, so that of all shards one tells of the table."""
+        reported, self._reported = self._reported, self.used_bytes
+        return max(0, self._reported - reported)
 
     def number(self, value: Any) -> int:
         """The number of a value."""

@@ -116,6 +116,13 @@ class RowStore:
     def __len__(self) -> int:
         return int(self._counters[0])
 
+    @property
+    def used_bytes(self) -> int:
+        """Bytes of what is in use: rows with their ids, the table that finds them, and logs with their freed blocks."""
+        rows, id_bytes = self._counters.tolist()
+        by_row = self._fixed.shape[1] * 8 + self._hashes.itemsize + self._places.itemsize
+        return int(rows * by_row + id_bytes + self._slots.nbytes + 8 * self.pool_counters[POOL_USED])
+
     # --- rows ------------------------------------------------------------------------------------
 
     def rows(self, hashes: NDArray[np.uint64], ids: Texts) -> Words:

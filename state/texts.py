@@ -104,6 +104,11 @@ class Texts:
         texts.owners, texts.address, texts.starts, texts.lengths = self.owners, self.address, starts, lengths
         return texts
 
+    @classmethod
+    def consecutive(cls, buffer: Buffer, lengths: Lengths) -> Texts:
+        """Strings that fill a buffer."""
+        return cls(buffer, _consecutive(lengths)[0], lengths)
+
     def __reduce__(self) -> tuple[Any, ...]:
         own = self.compact()
         return Texts, (own.buffer, own.starts, own.lengths)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import heapq
+import sys
 from dataclasses import dataclass
 from typing import Any
+
+from state.footprint import sampled_bytes
 
 DEADLINE, HELD, TICK = 0, 1, 2
 """Kinds of timers, in the order in which those of one time and one rule happen."""
@@ -53,6 +56,11 @@ class TimerQueue:
         self._ticks: list[int] = []
         self._sequence = 0
         self.held_decisions = 0
+
+    @property
+    def used_bytes(self) -> int:
+        """Bytes of all timers with what they hold, roughly."""
+        return sampled_bytes(self._heap, len(self._heap)) + sys.getsizeof(self._heap)
 
     def set(self, at_ms: int, kind: int, rule: int, row: int = -1, firing: Firing | None = None,
             indices: tuple[int, ...] = (), date: str = "") -> None:  # fmt: skip

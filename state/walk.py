@@ -14,7 +14,7 @@ from state.log import POOL_USED, TIME_SHIFT, Memory, allocate, bounds, make_room
 from state.machine import ASKED, FALSE, HOLDING_AT, MAYBE, RISE_BEFORE, advance_run, holds, read
 from state.numbers import REST_SCALE, add_128, add_double, multiply_128, multiply_doubles
 from state.reads import (
-    DECIMAL_WORD, OBJECT_WORD, Step, is_less, is_number, matches, number_of, rest_of, row_address,
+    DECIMAL_WORD, OBJECT_WORD, WHOLE, Step, is_less, is_number, matches, number_of, rest_of, row_address,
 )  # fmt: skip
 from state.tables import (
     ADD_CONDITION, ADD_TOTALS, COUNT_RUN, HAS_PROFILE, MAY_HAVE_TICKETS, R_ARMED, R_FLAGS, SET_LATEST,
@@ -28,6 +28,9 @@ PROFILE, TICKET = 0, 1
 
 SHARED_BIT = 1 << 61
 """The bit of all rules beyond the 61st that wait: it stays until the last deadline."""
+
+ASKED_BIT = 1 << 62
+"""Beside what the ``rises`` of a rule were before: Python has to remember what they are now."""
 
 SURELY = 1 << 32
 """Beside the rule of a record: its condition holds, and Python need not evaluate it again."""
@@ -217,8 +220,9 @@ def capture(memory: Memory, tables: Tables, rule: int, step: Step, i: int, stamp
         put_double(records.doubles, at, double)
         at += 1
     if get(tables.rise_counts, rule):
-        put(records.kinds, at, get(step.stack_kinds, ASKED))
-        put(records.integers, at, get(step.stack_kinds, RISE_BEFORE))
+        asked = ASKED_BIT if get(step.stack_kinds, ASKED) else 0
+        put(records.kinds, at, WHOLE)
+        put(records.integers, at, get(step.stack_kinds, RISE_BEFORE) | asked)
         put_double(records.doubles, at, 0.0)
         at += 1
     put(records.counters, _CAPTURED, at)
