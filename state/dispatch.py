@@ -77,7 +77,7 @@ class SignatureTable:
 
     def _made(self) -> Dispatch:
         bits = np.array(self._bits or [[0]], np.int64)
-        self._kept = (
+        self._kept: tuple[NDArray[Any], ...] = (
             bits, bits.any(axis=1), np.array(self._disarming or [0], np.int64),
             *(np.array(values or [0], np.int64)
               for values in (self._update_starts, self._updates, self._anchor_starts, self._anchors)),
