@@ -10,7 +10,7 @@ import numpy as np
 
 from state.cells import get, put
 from state.compiled import compiled
-from state.log import POOL_FREE, POOL_USED, Memory, Words, bounds, size_class, stale_end
+from state.log import POOL_FREE, POOL_USED, Memory, Words, bounds, log_of, size_class, stale_end
 from state.machine import advance_run, condition_holds
 from state.reads import Step, row_address
 from state.tables import (
@@ -69,10 +69,10 @@ def compact(memory: Memory, tables: Tables, rows: int, now_ms: int, to: int) -> 
             width, header = get(tables.log_words, stream), get(tables.log_header, stream)
             if width == 0 or get(row, header) == 0:
                 continue
-            offset, first, end = bounds(memory, row, header)
-            first = stale_end(memory.pool, offset, first, end, width, now_ms - get(tables.retention_ms, stream))
+            offset, _, end = bounds(memory, row, header)
+            first = stale_end(log_of(memory, row, header, width), now_ms - get(tables.retention_ms, stream))
             used = move_block(memory, row, header, offset + first * width, (end - first) * width, to, used)
-            put(row, header + 1, end - first)
+            put(row, header + 1, end - first)  # without its index, which the next insertion makes anew
         if tables.holding_width and get(row, tables.holdings_header):
             header = tables.holdings_header
             length = get(row, header + 1) * tables.holding_width
