@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gc
 import hashlib
-import json
-import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -88,9 +86,6 @@ def engine(task: Figures) -> Figures:
         seconds = perf_counter() - started
         peak_bytes = memory_bytes("VmHWM") if workers == 1 else summary["peak_rss_bytes"]
         result_hash, decisions = hash_of_lines(out / ACTIONS) if task.get("hash", True) else (None, None)
-        decision_set = hash_of_decisions(out / ACTIONS) if task.get("decision_set") else None
-        if task.get("keep"):
-            shutil.copyfile(out / ACTIONS, task["keep"])
     events = sum(summary["events"].values())
     return {
         "steady_rate": (events - small[0]) / (seconds - small[1]) if 0 < small[1] < seconds / 2 else None,
@@ -98,7 +93,6 @@ def engine(task: Figures) -> Figures:
         "events": events,
         "decisions": decisions,
         "result_hash": result_hash,
-        "decision_set": decision_set,
         "peak_rss_bytes": peak_bytes,
         "base_rss_bytes": base_bytes,
         "summary": {key: value for key, value in summary.items() if key != "decisions"},
@@ -145,13 +139,3 @@ def hash_of_lines(path: Path) -> tuple[str, int]:
     for line in lines:
         digest.update(line + b"\n")
     return digest.hexdigest(), len(lines)
-
-
-def hash_of_decisions(path: Path) -> str:
-    """A digest of who was decided about, for which rule and which event: what all alternatives can say."""
-    triples = set()
-    with path.open("rb") as file:
-        for line in file:
-            decision = json.loads(line)
-            triples.add(f"{decision['rule_id']}|{decision['customer_id']}|{decision['anchor_event_id']}")
-    return hashlib.blake2b("\n".join(sorted(triples)).encode(), digest_size=8).hexdigest()
