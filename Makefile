@@ -30,6 +30,7 @@ demo: setup  ## run the demonstration
 	@$(BIN)/cem demo
 
 test: setup  ## run the tests
+	@$(BIN)/cem warm-up
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) -m "not slow"
 
 lint: setup  ## check style and types

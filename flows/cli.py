@@ -105,9 +105,18 @@ def replay(
         ),
     ] = "366d",  # type: ignore[assignment]
     workers: Annotated[int, typer.Option(min=1, max=64, help="Number of processes.")] = 1,
+    compact_after: Annotated[
+        int,
+        typer.Option(
+            parser=_duration_ms,
+            metavar="DURATION",
+            help="Clear out what no rule can see any more whenever event time has gone on by this; saves memory.",
+        ),
+    ] = "1d",  # type: ignore[assignment]
 ) -> None:
     """Run rules over event files: every decision is written, emitted or suppressed with its reason."""
     from flows.failures import failure_message
+    from flows.kernels import warm_up
     from flows.progress import show_progress
     from flows.replay import ReplayJob
     from flows.replay import replay as run
@@ -115,14 +124,13 @@ def replay(
 
     rule_set, contact_policy = _load(rules, policy)
     job = ReplayJob(
-        rule_set, tuple(events), out, contact_policy, lateness, dedup, until, max_jump, workers,
+        rule_set, tuple(events), out, contact_policy, lateness, dedup, until, max_jump, workers, compact_after,
     )  # fmt: skip
     try:
-        with (
-            stopped_by_signals(f"cem replay: stopped; what is in {out} is not complete"),
-            show_progress(events, "replay") as progress,
-        ):
-            summary = run(job, progress)
+        with stopped_by_signals(f"cem replay: stopped; what is in {out} is not complete"):
+            warm_up()
+            with show_progress(events, "replay") as progress:
+                summary = run(job, progress)
     except (SystemExit, KeyboardInterrupt):
         raise
     except BaseException as error:  # a panic of the runtime is no Exception
@@ -255,6 +263,15 @@ def demo(
         if known is None:
             raise
         _fail(f"cem demo: {known}", FAILED)
+
+
+@app.command(name="warm-up")
+def warm_up_kernels() -> None:
+    """Compile what the engine compiles at its first start, for example while an image is built."""
+    from flows.kernels import warm_up
+
+    warm_up()
+    print("the kernels are compiled", file=sys.stderr)
 
 
 def _day_progress(days: int) -> AbstractContextManager[Callable[[int], None]]:

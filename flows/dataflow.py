@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -124,9 +123,9 @@ class _OrderLogic(_Logic):
         ready = self._shard.step([delivery for _, delivery in values])
         if ready is None:
             return [], StatefulBatchLogic.RETAIN
-        onward, to_entities, duplicates = ready
+        onward, to_entities, counted = ready
         rows = [(shard_key(i), (i, delivery)) for i, delivery in enumerate(to_entities)]
-        counts = [("counts", Counter({("duplicates",): duplicates}))] if duplicates else []
+        counts = [("counts", counted)] if counted else []
         return [([(shard_key(shard), (shard, onward))], rows, counts)], StatefulBatchLogic.RETAIN
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,11 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from flows.board import Board
 
 _INTERVAL_SECONDS = 0.2
+
+
+def say(text: str) -> None:
+    """A line on stderr, now."""
+    print(text, file=sys.stderr, flush=True)
 
 
 @contextmanager

@@ -24,10 +24,11 @@ from flows.cluster import run_cluster
 from flows.dataflow import build_dataflow
 from flows.failures import Report, watched
 from flows.files_source import FilesSource
+from flows.kernels import warm_up
 from flows.lines import LineReader
 from operators.annotate import default_annotator
-from operators.columnise import Columniser
 from operators.column_masks import ColumnMasks
+from operators.columnise import Columniser
 from operators.decode import Decoder
 from operators.read_columns import ColumnReader
 from operators.tables import PlanTables
@@ -48,7 +49,11 @@ ACTIONS, DEAD_LETTERS, SUMMARY = "actions.ndjson", "dead_letters.ndjson", "summa
 
 @dataclass(frozen=True, slots=True)
 class ReplayJob:
-    """What to replay. ``until_ms``: go on to this time if the events end earlier; ``key``: of the hashes of ids."""
+    """What to replay.
+
+    ``until_ms``: go on to this time if the events end earlier; ``compact_after_ms``: give back memory whenever event time
+    has gone on by this, if not before; ``key``: of the hashes of ids.
+    """
 
     rules: RuleSet
     events: tuple[Path, ...]
@@ -59,6 +64,7 @@ class ReplayJob:
     until_ms: int | None = None
     max_jump_ms: int = 366 * DAY_MS
     workers: int = 1
+    compact_after_ms: int = DAY_MS
     key: Key = field(default_factory=lambda: (secrets.randbits(64), secrets.randbits(64)))
 
 
@@ -68,6 +74,7 @@ def replay(job: ReplayJob, progress: Callable[[Board], Any] | None = None) -> di
     ``progress`` is called once, with the board that shows how far the partitions are, before the flow starts.
     """
     _prepare(job)
+    warm_up()
     with tempfile.TemporaryDirectory(prefix="cem-replay-") as folder:
         scratch = Path(folder)
         board = Board(scratch / "board", len(job.events), job.workers, create=True)
@@ -85,6 +92,14 @@ def replay(job: ReplayJob, progress: Callable[[Board], Any] | None = None) -> di
         summary = _summary(counts, seconds, board.rss_bytes) | {"warnings": _warnings(job, counts)}
     write_file(job.out / SUMMARY, json.dumps(summary, ensure_ascii=False, indent=2).encode() + b"\n")
     return summary
+
+
+def run_alone(job: ReplayJob) -> None:
+    """Run a replay in this process, without a summary."""
+    _prepare(job)
+    with tempfile.TemporaryDirectory(prefix="cem-replay-") as folder:
+        Board(Path(folder) / "board", len(job.events), 1, create=True)
+        run_worker(job, Path(folder), [], 0)
 
 
 def _prepare(job: ReplayJob) -> None:
@@ -123,7 +138,7 @@ def run_worker(
 
     flow = build_dataflow(
         watched(source, report, "build_part", "next_batch"),
-        PlanTables(plan),
+        PlanTables(plan, job.compact_after_ms),
         job.policy,
         decoder.values,
         partitions=len(job.events),
@@ -169,6 +184,8 @@ def _warnings(job: ReplayJob, counts: dict[str, Any]) -> list[str]:
 
 def _summary(counts: dict[str, Any], seconds: float, rss_bytes: int) -> dict[str, Any]:
     events = {stream: counts.get("events", {}).get(stream, 0) for stream in STREAMS}
+    memory = counts.get("memory", {})
+    customers = memory.get("customers", 0)
     return {
         "events": {stream: n for stream, n in events.items() if n},
         "dead_letters": counts.get("dead_letters", {}),
@@ -179,4 +196,6 @@ def _summary(counts: dict[str, Any], seconds: float, rss_bytes: int) -> dict[str
         "armed": counts.get("armed", 0),
         "events_per_second": round(sum(events.values()) / seconds) if seconds else 0,
         "peak_rss_bytes": rss_bytes,
+        "customers": customers,
+        "bytes_per_customer": round(memory.get("bytes", 0) / customers) if customers else 0,
     }

@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from flows.cluster import report_path
 from flows.failures import failure_message, known_failure
+from flows.kernels import warm_up
 from flows.replay import ReplayJob, run_worker
 
 FAILED = 3
@@ -30,6 +31,7 @@ def main() -> int:
         os._exit(FAILED)
 
     try:
+        warm_up()
         job: ReplayJob = pickle.loads((scratch / "job.pickle").read_bytes())
         run_worker(job, scratch, sys.argv[3:], index, report)
     except Exception as error:  # a panic of the runtime is none: it follows the failure of another process

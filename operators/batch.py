@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from state.words import restrict
 
 _ARRAYS = ("effective_ms", "ts_ms", "stream", "masks", "words", "hashes", "customer_hash")
 _TEXTS = ("event_id", "customer_id", "raw")
+_NO_BYTES = np.empty(0, np.uint8)
 
 
 @dataclass(slots=True)
@@ -97,6 +98,11 @@ class EventBatch:
             self.raw.take(order), self.objects,
         )  # fmt: skip
 
+    def without_messages(self) -> EventBatch:
+        """The same events, each with an empty message."""
+        count = len(self)
+        return replace(self, raw=Texts(_NO_BYTES, np.zeros(count, np.int64), np.zeros(count, np.int32)))
+
     def adopted(self, table: ObjectTable) -> EventBatch:
         """The same events with the objects of a table of the process's, and none of their own."""
         return replace(self, words=table.adopt(self.words, self.objects), objects=[])
@@ -104,5 +110,35 @@ class EventBatch:
     def __reduce__(self) -> tuple[Any, ...]:
         objects: list[Any] = []
         words = restrict(self.words, self.objects, objects)
-        columns = {item.name: getattr(self, item.name) for item in fields(self)}
-        return EventBatch, tuple((columns | {"words": words, "objects": objects}).values())
+        texts = [getattr(self, name).compact() for name in _TEXTS]
+        arrays = (
+            self.effective_ms, self.ts_ms, self.masks, words, self.hashes, self.customer_hash,
+            *(text.lengths for text in texts), self.stream, *(text.buffer for text in texts),
+        )  # fmt: skip
+        widths = len(self), self.masks.shape[1], words.shape[1], self.hashes.shape[1]
+        # one piece of bytes: pickling an array takes longer than copying a small one
+        packed = b"".join([array.tobytes() for array in arrays])
+        return _unpack, (widths, [len(text.buffer) for text in texts], packed, objects)
+
+
+def _unpack(widths: tuple[int, int, int, int], text_bytes: list[int], packed: bytes, objects: list[Any]) -> EventBatch:
+    count, masks, words, hashes = widths
+    memory = bytearray(packed)  # arrays over it are writable, as all others are: kernels know one type
+    at = 0
+
+    def column(kind: Any, length: int, width: int = 0) -> Any:
+        nonlocal at
+        array = np.frombuffer(memory, kind, length * (width if width else 1), at)
+        at += array.nbytes
+        return array.reshape(length, width) if width else array
+
+    times = column(np.int64, count), column(np.int64, count)
+    tables = [
+        column(kind, count, width) if width else np.empty((count, 0), kind)
+        for kind, width in ((np.uint64, masks), (np.int64, words), (np.uint64, hashes))
+    ]
+    customer_hash = column(np.uint64, count)
+    lengths = [column(np.int32, count) for _ in _TEXTS]
+    stream = column(np.uint8, count)
+    texts = [Texts.consecutive(column(np.uint8, size), length) for size, length in zip(text_bytes, lengths, strict=True)]
+    return EventBatch(*times, stream, *tables, customer_hash, *texts, objects)

@@ -15,11 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from operators.mask_rows import WORD_BITS, Masks, and_regions, and_rows, bit_of, mask_row
 from rules.model import STREAMS
 from rules.plan import Matcher, Part
-from state.compiled import compiled
 
-Masks = npt.NDArray[np.uint64]
 Column = Sequence[Any]
 
 MEMO_LIMIT = 20_000
@@ -28,7 +27,6 @@ MEMO_LIMIT = 20_000
 MEMO_TEXT_CODE_POINTS = 200
 """Combinations with a longer text are not remembered: they rarely come again, and could fill the memory."""
 
-_WORD_BITS = 64
 _EXACT = 2.0**53
 """Integers beyond are no exact doubles."""
 
@@ -39,7 +37,7 @@ class ColumnMasks:
     """Gives, for each event, the bits of the matchers that match it, in ``words`` words of 64 bits."""
 
     def __init__(self, matchers: Sequence[Matcher]) -> None:
-        self.words = max(1, -(-len(matchers) // _WORD_BITS))
+        self.words = max(1, -(-len(matchers) // WORD_BITS))
         self.streams = [StreamMasks(code, matchers, self.words) for code in range(len(STREAMS))]
 
     def columns(self, stream: int) -> tuple[int, ...]:
@@ -64,7 +62,7 @@ class StreamMasks:
         for index, matcher in enumerate(matchers):
             if matcher.stream != stream:
                 continue
-            parts = _parts(matcher)
+            parts = matcher.parts
             if not all(part.test(()) for part in parts if not part.columns):
                 continue  # it says of no event that it matches
             bits |= 1 << index
@@ -251,24 +249,6 @@ _HOLDS: dict[str, Callable[[int, int], bool]] = {
 }
 
 
-def _parts(matcher: Matcher) -> tuple[Part, ...]:
-    if matcher.parts:
-        return matcher.parts
-    both = (matcher.guard, matcher)
-    return tuple(Part(one.test, one.columns, one.texts) for one in both if one is not None and one.test is not None)
-
-
-def mask_row(mask: int, words: int) -> npt.NDArray[np.uint64]:
-    """A bit set as words of 64 bits."""
-    ones = (1 << _WORD_BITS) - 1
-    return np.array([mask >> _WORD_BITS * word & ones for word in range(words)], np.uint64)
-
-
-def bit_of(index: int) -> tuple[int, np.uint64]:
-    """The word and the bit in it of a matcher."""
-    return index // _WORD_BITS, np.uint64(1 << index % _WORD_BITS)
-
-
 def ask(masks: Masks, index: int, part: Part, columns: Mapping[int, Any]) -> None:
     """Ask the part's test of the events that still have bit ``index``."""
     word, bit = bit_of(index)
@@ -279,34 +259,3 @@ def ask(masks: Masks, index: int, part: Part, columns: Mapping[int, Any]) -> Non
             values[column] = columns[column][i]
         if not part.test(tuple(values)):
             masks[i, word] &= ~bit
-
-
-@compiled
-def and_rows(masks: Masks, table: Masks, rows: npt.NDArray[np.int64]) -> None:
-    """Narrow each event's mask by its row of the table; negative rows count from the end."""
-    for i in range(len(rows)):
-        row = rows[i] if rows[i] >= 0 else rows[i] + len(table)
-        for word in range(masks.shape[1]):
-            masks[i, word] &= table[row, word]
-
-
-@compiled
-def and_regions(
-    masks: Masks, table: Masks, literals: npt.NDArray[np.float64], numbers: npt.NDArray[np.float64]
-) -> None:
-    """Narrow each event's mask by the row of the region in which its number lies."""
-    null = len(table) - 1
-    for i in range(len(numbers)):
-        x = numbers[i]
-        region = null
-        if x == x:
-            low, high = 0, len(literals)  # the first literal that is not below x
-            while low < high:
-                middle = (low + high) // 2
-                if literals[middle] < x:
-                    low = middle + 1
-                else:
-                    high = middle
-            region = 2 * low + (1 if low < len(literals) and literals[low] == x else 0)
-        for word in range(masks.shape[1]):
-            masks[i, word] &= table[region, word]

@@ -46,7 +46,7 @@ class Columniser:
 
     def batch(self, decoded: Decoded) -> EventBatch:
         """The events of ``decoded``, in arrival order."""
-        rows = decoded.rows
+        rows = decoded.events
         count = len(rows)
         if not count:
             return EventBatch.empty(self.masks.words, *self.widths)

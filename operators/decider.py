@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import datetime as dt
 import marshal
+import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -30,12 +32,13 @@ from rules.plan import RulePlan
 from rules.policy import Policy
 from state.calendar import first_at_or_after, next_day
 from state.customer import Armed, Customer
+from state.footprint import sampled_bytes
 from state.log import Words
-from state.reads import NULL, WHOLE
+from state.reads import NULL, NUMBER, WHOLE
 from state.store import Events
-from state.tables import MAY_BE_ARMED, MAY_HAVE_TICKETS
+from state.tables import MAY_HAVE_TICKETS
 from state.timers import DEADLINE, HELD, TICK, Firing, Timer, TimerQueue
-from state.walk import SURELY
+from state.walk import ASKED_BIT, SURELY
 
 _PROFILE, _TICKET = STREAMS.index("profile"), STREAMS.index("ticket")
 
@@ -90,7 +93,11 @@ class Decider:
         self._store = tables.customer.store()
         self._signatures = tables.customer.signatures
         self._records = tables.records
+        self._armed_bits = {
+            planned.rule.id: bit for planned, bit in zip(plan.rules, plan.programs.armed_bits, strict=True)
+        }
         self._places = [{feature: place for place, feature in enumerate(rule.features)} for rule in plan.rules]
+        self._cooldowns_ms = {planned.rule.id: planned.rule.cooldown_ms for planned in plan.rules}
         self._gate = PolicyGate(policy, plan.profile_column("opt_out"))
         self._holdings_column = plan.profile_column("holdings")
         self._holding_names = [name for name, _ in plan.programs.holding_columns]
@@ -118,6 +125,19 @@ class Decider:
         """Number of rules that wait for their deadline, over all customers."""
         return sum(a.firing is not None for customer in self._customers.values() for a in customer.armed.values())
 
+    @property
+    def customers(self) -> int:
+        """Number of customers of whom something is remembered."""
+        return self._store.filled
+
+    @property
+    def used_bytes(self) -> int:
+        """Bytes of all that is remembered of customers, and of what no shard has told of the table of objects."""
+        customers, profiles = self._customers, self._profiles
+        python = sampled_bytes(customers.items(), len(customers), [planned.rule.id for planned in self._plan.rules])
+        python += sys.getsizeof(customers) + sys.getsizeof(profiles) + sum(map(sys.getsizeof, filter(None, profiles)))
+        return self._store.used_bytes + python + self._timers.used_bytes + self._tables.objects.bytes_to_report()
+
     def entities_over_nothing(self, count: int) -> Entities:
         """What aggregates over no entity's events give, for ``count`` events."""
         shape = count, len(self._nothing)
@@ -135,6 +155,8 @@ class Decider:
         if events is not None:
             self._apply(events, entities or self.entities_over_nothing(len(events)))
         self._fire_timers(until_ms + 1 if inclusive else until_ms)
+        if not inclusive:
+            self._store.compact_when_due(until_ms, partial(self._remembered, until_ms))
         return self._out
 
     # --- events ----------------------------------------------------------------------------------
@@ -156,6 +178,19 @@ class Decider:
             while at < stop:
                 at = walk.take(at, stop)
                 self._take_records(events, step)
+
+    def _remembered(self, now_ms: int, rows: list[int]) -> set[int]:
+        """Those of some customers of whom Python remembers something that may matter at or after a time."""
+        remembered = set(self._timers.rows())
+        for row in rows:
+            customer = self._customers.get(row)
+            if customer is None:
+                continue
+            if row in remembered or not customer.forget(now_ms, self._gate.cap_horizon_ms, self._cooldowns_ms):
+                remembered.add(row)
+            else:
+                del self._customers[row]
+        return remembered
 
     def _segment_end(self, events: EventBatch, at: int) -> int:
         """Where the kernels have to stop: date rules look at all customers as they are at the tick."""
@@ -188,18 +223,21 @@ class Decider:
             surely, number = number >= SURELY, number & (SURELY - 1)
             planned = self._plan.rules[number]
             evaluation = Evaluation(
-                anchor.effective_ms, anchor.stream, anchor, self._profile(anchor.row),
+                anchor.effective_ms, anchor.stream, anchor, partial(self._profile, anchor.row),
                 self._feature_reader(number, captured, start), self._entity_reader(step, anchor.index),
             )  # fmt: skip
             rose = captured[start + len(planned.features)] if planned.rises and planned.kept_rises else None
             if (surely and not planned.rises) or self._holds(planned, anchor.row, evaluation, None, rose):
                 self._anchor(number, anchor, evaluation)
 
-    def _captured(self) -> list[tuple[int, int, float]]:
-        """The values that come with the records: kinds, integers and doubles."""
-        records, count = self._records, self._records.counters[1]
+    def _captured(self) -> list[Any]:
+        """The values that come with the records."""
+        records, count, value = self._records, self._records.counters[1], self._store.value
         columns = records.kinds[:count].tolist(), records.integers[:count].tolist(), records.doubles[:count].tolist()
-        return list(zip(*columns, strict=True))
+        return [
+            integer if kind == WHOLE else double if kind == NUMBER else value(kind, integer, double)
+            for kind, integer, double in zip(*columns, strict=True)
+        ]
 
     def _note_event(self, anchor: _Anchor, signature: int) -> None:
         """An event that changes what Python keeps of its customer."""
@@ -226,9 +264,9 @@ class Decider:
                     if armed is not None:
                         armed.firing = None
 
-    def _feature_reader(self, number: int, captured: list[tuple[int, int, float]], start: int) -> Callable[[int], Any]:
-        value, places = self._store.value, self._places[number]
-        return lambda feature: value(*captured[start + places[feature]])
+    def _feature_reader(self, number: int, captured: list[Any], start: int) -> Callable[[int], Any]:
+        places = self._places[number]
+        return lambda feature: captured[start + places[feature]]
 
     def _entity_reader(self, step: Events, index: int) -> Callable[[tuple[str, int]], Any]:
         numbers, value = self._tables.entity_numbers, self._store.value
@@ -263,15 +301,15 @@ class Decider:
             self._fire(number, anchor.row, firing, anchor.effective_ms)
             return
         deadline_ms = anchor.effective_ms + rule.unless.within_ms
-        customer.armed[rule.id] = Armed(deadline_ms, firing)
-        self._store.flag(anchor.row, MAY_BE_ARMED, True)
+        customer.arm(rule.id, Armed(deadline_ms, firing))
+        self._store.arm(anchor.row, self._plan.programs.armed_bits[number], True)
         if armed is None:
             self._timers.set(deadline_ms, DEADLINE, number, anchor.row)
 
     # --- evaluation ------------------------------------------------------------------------------
 
     def _holds(self, planned: RulePlan, row: int, evaluation: Evaluation, holding_id: str | None,
-               rose: tuple[int, int, float] | None = None) -> bool:  # fmt: skip
+               rose: int | None = None) -> bool:  # fmt: skip
         """Evaluate one rule's condition, for one holding where it has ``each``.
 
         ``rose``: whether the row leaves it to us to remember the ``rises``, and what it remembers of them.
@@ -281,13 +319,13 @@ class Decider:
             return planned.when is None or bool(planned.when(evaluation))
         key = (planned.rule.id, holding_id)
         remembered = self._customers[row].rose if row in self._customers else {}
-        evaluation.rose_before = remembered.get(key) if rose is None else _rose(rose[1], remembered.get(key), planned.rises)
+        evaluation.rose_before = remembered.get(key) if rose is None else _rose(rose, remembered.get(key), planned.rises)
         evaluation.rises_now = [False] * planned.rises
         for _, read in planned.lets:
             read(evaluation)  # `rises` remembers at every evaluation, whatever `when` looks at
         holds = planned.when is None or bool(planned.when(evaluation))
-        if rose is None or rose[0]:
-            self._customer(row).rose[key] = tuple(evaluation.rises_now)
+        if rose is None or rose & ASKED_BIT:
+            self._customer(row).set_rose(key, tuple(evaluation.rises_now))
         return holds
 
     @staticmethod
@@ -320,9 +358,10 @@ class Decider:
         if armed.firing is not None and armed.deadline_ms > timer.at_ms:
             self._timers.set(armed.deadline_ms, DEADLINE, timer.rule, timer.row)
             return
-        del customer.armed[rule_id]
-        if not customer.armed:
-            self._store.flag(timer.row, MAY_BE_ARMED, False)
+        customer.disarm(rule_id)
+        bit = self._armed_bits[rule_id]
+        if all(self._armed_bits[other] != bit for other in customer.armed):
+            self._store.arm(timer.row, bit, False)
         if armed.firing is not None:
             self._fire(timer.rule, timer.row, armed.firing, timer.at_ms)
 
@@ -353,12 +392,10 @@ class Decider:
         captured, count = self._captured(), records.counters[0]
         places = records.rules[:count].tolist()
         for row, place, start in zip(records.events[:count].tolist(), places, records.starts[:count].tolist(), strict=True):
-            profile = self._profile(row)
-            assert profile is not None
             reader = self._feature_reader(timer.rule, captured, start)
-            evaluation = Evaluation(timer.at_ms, -1, None, profile, reader, _no_entity)
+            evaluation = Evaluation(timer.at_ms, -1, None, partial(self._profile, row), reader, _no_entity)
             rose = captured[start + len(planned.features)] if planned.rises and planned.kept_rises else None
-            for holding_id, holding in self._holdings_at(planned, profile, place):
+            for holding_id, holding in self._holdings_at(planned, evaluation.profile or (), place):
                 evaluation.holding = holding
                 if self._holds(planned, row, evaluation, holding_id, rose):
                     firing = self._firing(planned, evaluation, "daily", timer.date, timer.at_ms, False, holding_id)
@@ -397,7 +434,7 @@ class Decider:
         ids = action_ids(rule, customer_id, firing)
         wanted = range(len(rule.actions)) if indices is None else indices
         verdicts, held = self._gate.decide(
-            customer, customer_id, self._profile(row), rule, firing, ids, wanted, t_ms
+            customer, customer_id, partial(self._profile, row), rule, firing, ids, wanted, t_ms
         )
         for verdict in verdicts:
             record = decision_record(rule, customer_id, firing, verdict, ids[verdict.index], t_ms)
@@ -405,7 +442,7 @@ class Decider:
             self._out.lines.append(encode_line(record))
             self._out.counts[("decisions", rule.id, verdict.reason or "emitted")] += 1
             if verdict.reason is None and rule.actions[verdict.index].kind == "ticket":
-                self._store.flag(row, MAY_HAVE_TICKETS, True)
+                self._store.flag(row, MAY_HAVE_TICKETS)
         if held:
             self._timers.set(self._gate.release_ms(t_ms), HELD, number, row, firing, tuple(held))
 

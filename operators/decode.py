@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from operators.annotate import Annotation
-from operators.columns import EventColumns
 from operators.dead_letters import FUTURE_TS, NOT_JSON, TOO_LONG, DeadLetter
 from operators.decode_slow import MAX_DEPTH, Fault, check_event, is_too_deep
 from operators.event_layout import StreamLayout
@@ -42,8 +41,8 @@ class Decoded:
     Attributes
     ----------
     layouts
-        The streams, by the type of their rows.
-    rows, raw
+        The streams, by the type of their events.
+    events, raw
         The events in arrival order, and their messages.
     joined
         All of ``raw`` with a newline between two, where that is at hand.
@@ -53,28 +52,13 @@ class Decoded:
     """
 
     layouts: Mapping[type, StreamLayout]
-    rows: list[Any] = field(default_factory=list)
+    events: list[Any] = field(default_factory=list)
     raw: list[bytes] = field(default_factory=list)
     joined: bytes | None = None
     ts_ms: Times = field(default_factory=lambda: np.empty(0, np.int64))
     effective_ms: Times = field(default_factory=lambda: np.empty(0, np.int64))
     dead_letters: list[DeadLetter] = field(default_factory=list)
     blank_lines: int = 0
-
-    @property
-    def events(self) -> EventColumns:
-        """The events as lists."""
-        layouts = [self.layouts[row.__class__] for row in self.rows]
-        return EventColumns(
-            stream=[layout.code for layout in layouts],
-            event_id=[row.event_id for row in self.rows],
-            customer_id=[row.customer_id for row in self.rows],
-            ts_ms=self.ts_ms.tolist(),
-            effective_ms=self.effective_ms.tolist(),
-            late=(self.ts_ms < self.effective_ms).tolist(),
-            raw=self.raw,
-            values=[layout.values(row) for layout, row in zip(layouts, self.rows, strict=True)],
-        )
 
 
 class Decoder:
@@ -198,7 +182,7 @@ class Decoder:
             if row.__class__ is Fault:
                 decoded.dead_letters.append(DeadLetter(line, f"{place}{first_line + offset}", row.reason, row.field))
                 continue
-            decoded.rows.append(row)
+            decoded.events.append(row)
             decoded.raw.append(line)
             ts.append(ts_ms)
             effective.append(effective_ms)

@@ -15,8 +15,8 @@ SHARDS = 16
 """Customers are spread over this many keys, whatever the number of workers. Every batch goes to every shard in a part of
 its own, so more shards are more work: 64 instead of 16 cost half as much again, measured with thirty rules."""
 
-ENTITY_SHARDS = 16
-"""Devices, terminals, … are spread over this many keys."""
+ENTITY_SHARDS = 4
+"""Devices, terminals, … are spread over this many keys. Every customer shard sends a part to every entity shard."""
 
 
 @dataclass(slots=True)
@@ -38,22 +38,27 @@ class Delivery:
 class EntityRows:
     """Events in processing order on their way to the entities of one ``per=`` field, in one entity shard.
 
-    ``keys``: uint64[n], the hashes of the field's values; ``shards``, ``sequences``: int64[n], whom to answer.
+    ``keys``: uint64[n], the hashes of the field's values; ``sequences``, ``shards``: int64[n], whom to answer (the shards
+    are known to the receiver from the sender). The events come without their messages: two of one time and id are one
+    customer's, so their order is the sender's.
     """
 
     events: EventBatch
     keys: NDArray[np.uint64]
-    shards: Words
     sequences: Words
+    shards: Words
 
     def take(self, order: Any) -> EntityRows:
         """The rows in another order, or some of them."""
-        return EntityRows(self.events.take(order), self.keys[order], self.shards[order], self.sequences[order])
+        return EntityRows(self.events.take(order), self.keys[order], self.sequences[order], self.shards[order])
 
     def slice(self, start: int, end: int) -> EntityRows:
         """Some consecutive rows, as views."""
         part = slice(start, end)
-        return EntityRows(self.events.slice(start, end), self.keys[part], self.shards[part], self.sequences[part])
+        return EntityRows(self.events.slice(start, end), self.keys[part], self.sequences[part], self.shards[part])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _received, (self.events, self.keys.tobytes(), self.sequences.tobytes(), self.shards[:1].tobytes())
 
     @classmethod
     def concat(cls, parts: list[EntityRows]) -> EntityRows:
@@ -62,8 +67,17 @@ class EntityRows:
             return parts[0]
         return cls(
             EventBatch.concat([part.events for part in parts]), np.concatenate([part.keys for part in parts]),
-            np.concatenate([part.shards for part in parts]), np.concatenate([part.sequences for part in parts]),
+            np.concatenate([part.sequences for part in parts]), np.concatenate([part.shards for part in parts]),
         )  # fmt: skip
+
+
+def _received(events: EventBatch, keys: bytes, sequences: bytes, shard: bytes) -> EntityRows:
+    """Rows of one sender."""
+    count = len(events)
+    shards = np.full(count, np.frombuffer(shard, np.int64)[0] if count else 0)
+    return EntityRows(
+        events, np.frombuffer(bytearray(keys), np.uint64), np.frombuffer(bytearray(sequences), np.int64), shards
+    )
 
 
 @dataclass(slots=True)
@@ -92,9 +106,13 @@ class EntityValues:
 
 @dataclass(slots=True)
 class EntityAnswer:
-    """What one entity shard has to say to one customer shard."""
+    """What one entity shard has to say to one customer shard.
+
+    ``used_bytes``: of what it remembers of the entities; at the end it tells one of the customer shards.
+    """
 
     source: int
     watermark_ms: int
     end_ms: int
     values: list[EntityValues]
+    used_bytes: int = 0

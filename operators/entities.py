@@ -10,7 +10,7 @@ from operators.delivery import SHARDS, EntityAnswer, EntityDelivery, EntityRows,
 from operators.split import merge_order
 from operators.tables import PlanTables, RowTables
 from state.reads import BIG_WHOLE, NUMBER, OBJECT, WHOLE
-from state.sequencer import BEFORE_ALL_MS, Frontier
+from state.sequencer import AFTER_ALL_MS, BEFORE_ALL_MS, Frontier
 from state.store import Events, RowStore
 from state.texts import Texts
 
@@ -37,6 +37,8 @@ class EntityShard:
         answers = [EntityAnswer(self._source, self._frontier.ms, self._end_ms, []) for _ in range(SHARDS)]
         for entity_field in self._fields.values():
             entity_field.answer(self._frontier.ms, answers)
+        if self._frontier.ms == AFTER_ALL_MS:
+            answers[0].used_bytes = sum(entity_field.used_bytes for entity_field in self._fields.values())
         return answers
 
 
@@ -48,6 +50,11 @@ class _EntityField:
         self._tables = tables
         self._store: RowStore = tables.store()
         self._runs: list[EntityRows] = []
+
+    @property
+    def used_bytes(self) -> int:
+        """Bytes of what is remembered of the entities."""
+        return self._store.used_bytes
 
     def add(self, rows: EntityRows) -> None:
         """Take events of one customer shard, in processing order."""
@@ -64,6 +71,11 @@ class _EntityField:
             if count < len(run.keys):
                 waiting.append(run.slice(count, len(run.keys)))
         self._runs = waiting
+        self._answer(ready, answers)
+        if frontier_ms < AFTER_ALL_MS:
+            self._store.compact_when_due(frontier_ms)
+
+    def _answer(self, ready: list[EntityRows], answers: list[EntityAnswer]) -> None:
         if not ready:
             return
         rows = EntityRows.concat(ready)

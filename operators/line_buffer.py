@@ -10,12 +10,14 @@ import numpy as np
 from operators.event_schema import DEFAULT_CURRENCY
 from state.compiled import compiled
 from state.load64 import PADDING, load64
-from state.texts import Buffer, Lengths, Starts, Texts
+from state.texts import Lengths, Starts, Texts
 
 TAIL = DEFAULT_CURRENCY.encode() + bytes(PADDING)
 """Follows the last line's newline: the text that stands for a missing currency, and what kernels may read beyond."""
 
-_NEWLINE = ord("\n")
+_USUAL_BYTES = 100
+"""Lines are seldom shorter on average; where they are, they are looked for twice."""
+
 _NEWLINES = np.uint64(0x0A0A0A0A0A0A0A0A)
 _LOW_BITS = np.uint64(0x7F7F7F7F7F7F7F7F)
 _ZERO, _ONE, _7 = (np.uint64(n) for n in (0, 1, 7))
@@ -44,10 +46,13 @@ class LineBuffer(Sequence[bytes]):
     def of_joined(cls, joined: bytes) -> LineBuffer:
         """The lines of ``joined``, where each ends with a newline and ``TAIL`` follows the last."""
         buffer = np.frombuffer(joined, np.uint8)
-        count = _count_lines(buffer)
-        texts = Texts(buffer, np.empty(count, np.int64), np.empty(count, np.int32))
-        _find_lines(texts.address, texts.starts, texts.lengths)
-        return cls(texts)
+        size, room = len(joined) - len(TAIL), len(joined) // _USUAL_BYTES + 1
+        while True:
+            texts = Texts(buffer, np.empty(room, np.int64), np.empty(room, np.int32))
+            count = _find_lines(texts.address, size, texts.starts, texts.lengths)
+            if count <= room:
+                return cls(texts[:count])
+            room = count
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -73,18 +78,11 @@ class LineBuffer(Sequence[bytes]):
 
 
 @compiled
-def _count_lines(buffer: Buffer) -> int:
-    count = 0
-    for byte in buffer:
-        count += byte == _NEWLINE
-    return count
-
-
-@compiled
-def _find_lines(base: int, starts: Starts, lengths: Lengths) -> None:
-    """Find as many lines as there is room for."""
+def _find_lines(base: int, size: int, starts: Starts, lengths: Lengths) -> int:
+    """The number of lines in ``size`` bytes; as many of them as there is room for are noted."""
     start = at = base
-    for i in range(len(starts)):
+    count, end, room = 0, base + size, len(starts)
+    while start < end:
         found = _ZERO
         while found == _ZERO:
             word = load64(at) ^ _NEWLINES
@@ -92,6 +90,9 @@ def _find_lines(base: int, starts: Starts, lengths: Lengths) -> None:
             at += 8
         found &= ~found + _ONE
         at += np.int64(((found >> _7) * _INDEX) >> _56) - 8  # type: ignore[assignment]
-        starts[i], lengths[i] = start - base, at - start
+        if count < room:
+            starts[count], lengths[count] = start - base, at - start
+        count += 1
         at += 1
         start = at
+    return count

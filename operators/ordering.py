@@ -64,6 +64,11 @@ class Ordering:
         self._deduplicator = Deduplicator(dedup_ms)
         self._key = key
 
+    @property
+    def used_bytes(self) -> int:
+        """Bytes of what is remembered of events, to know them if they come again."""
+        return self._deduplicator.used_bytes
+
     def step(self, deliveries: Sequence[Delivery]) -> tuple[EventBatch | None, int] | None:
         """Events that are ready and the number of duplicates dropped; none if the frontier did not move."""
         before_ms = self.frontier.ms

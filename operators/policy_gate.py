@@ -5,7 +5,7 @@ The order of the reasons is the contract's: shadow, holdout, opt_out, cooldown, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
@@ -25,7 +25,7 @@ SHADOW, HOLDOUT, OPT_OUT, COOLDOWN, CAP, QUIET_HOURS, OPEN_TICKET = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Verdict:
     """What becomes of entry ``index`` of a rule's ``then``: emitted where ``reason`` is null."""
 
@@ -43,19 +43,20 @@ class PolicyGate:
         self._opt_out_column = opt_out_column
         self._zone = ZoneInfo(policy.timezone)
         self._cap_horizon_ms = max((cap.per_ms for cap in policy.caps), default=0)
+        self._minute_of_day = lru_cache(maxsize=65_536)(self._read_clock)
         self._in_control_group = lru_cache(maxsize=65_536)(self._draw)
 
     def decide(
-        self, customer: Customer, customer_id: str, profile: Sequence[Any] | None, rule: Rule, firing: Firing, ticket_ids: Sequence[str],
+        self, customer: Customer, customer_id: str, read_profile: Callable[[], Sequence[Any] | None], rule: Rule, firing: Firing, ticket_ids: Sequence[str],
         indices: Sequence[int], t_ms: int,
     ) -> tuple[list[Verdict], list[int]]:  # fmt: skip
         """Verdicts for some entries of one firing at ``t_ms``, and the indices of those to be held.
 
-        ``profile`` are the customer's attributes as they are then. ``ticket_ids`` are the entries' action ids.
+        ``read_profile`` gives the customer's attributes as they are then. ``ticket_ids`` are the entries' action ids.
         """
         key = (rule.id, firing.holding_id)
         shadow = rule.status == SHADOW
-        ledger = customer.shadows.setdefault(rule.id, ContactLedger()) if shadow else customer.contacts
+        ledger = customer.shadow(rule.id) if shadow else customer.contacts
         held_out = self._is_held_out(rule.rule_class, customer_id)
         last_ms = ledger.last_ms(key)  # as it was before this firing, for all its entries
         cooling = last_ms is not None and t_ms - last_ms < rule.cooldown_ms
@@ -66,7 +67,7 @@ class PolicyGate:
             kind = rule.actions[index].kind
             reason = (
                 (HOLDOUT if held_out else None)
-                or (OPT_OUT if self._is_opted_out(profile, rule.rule_class, kind, firing.payloads[index]) else None)
+                or (OPT_OUT if self._is_opted_out(read_profile, rule.rule_class, kind, firing.payloads[index]) else None)
                 or (COOLDOWN if cooling else None)
                 or (CAP if self._is_capped(customer, ledger if shadow else None, rule.rule_class, t_ms) else None)
                 or (QUIET_HOURS if quiet else None)
@@ -84,6 +85,11 @@ class PolicyGate:
             if reason is None and verdicts[-1].reason in (None, SHADOW):
                 ledger.record(key, rule.rule_class, t_ms, self._cap_horizon_ms)
         return verdicts, held
+
+    @property
+    def cap_horizon_ms(self) -> int:
+        """What was emitted longer ago counts for no cap."""
+        return self._cap_horizon_ms
 
     def release_ms(self, t_ms: int) -> int:
         """When quiet hours end that hold at ``t_ms``."""
@@ -120,9 +126,10 @@ class PolicyGate:
         digest = blake2b(f"{holdout.salt}|{customer_id}".encode(), digest_size=8).digest()
         return int.from_bytes(digest, "big") % 10_000 < holdout.percent_hundredths
 
-    def _is_opted_out(self, profile: Sequence[Any] | None, rule_class: str, kind: str, payload: dict[str, object]) -> bool:
+    def _is_opted_out(self, read_profile: Callable[[], Sequence[Any] | None], rule_class: str, kind: str, payload: dict[str, object]) -> bool:
         if kind not in OPT_OUT_KINDS or rule_class == UNCAPPED_CLASS:
             return False
+        profile = read_profile()
         if profile is None or self._opt_out_column is None:
             return False
         refused = profile[self._opt_out_column] or ()
@@ -149,12 +156,15 @@ class PolicyGate:
         quiet = self._policy.quiet_hours
         return quiet is not None and quiet.defer
 
+    def _read_clock(self, half_minute: int) -> int:
+        wall = wall_time(half_minute * 30_000, self._zone)  # some offsets from UTC were no whole minutes
+        return wall.hour * 60 + wall.minute
+
     def _is_quiet(self, t_ms: int) -> bool:
         quiet = self._policy.quiet_hours
         if quiet is None:
             return False
-        wall = wall_time(t_ms, self._zone)
-        minute = wall.hour * 60 + wall.minute
+        minute = self._minute_of_day(t_ms // 30_000)
         if quiet.from_minute <= quiet.to_minute:
             return quiet.from_minute <= minute < quiet.to_minute
         return minute >= quiet.from_minute or minute < quiet.to_minute

@@ -29,7 +29,10 @@ from state.texts import Texts
 
 @dataclass(slots=True)
 class ReadBatch:
-    """What became of some lines; the events are in the order of the lines."""
+    """What became of some lines.
+
+    The events are first those that the scanner took, then the others, both in the order of the lines.
+    """
 
     events: EventBatch
     dead_letters: list[DeadLetter] = field(default_factory=list)
@@ -92,7 +95,7 @@ class ColumnReader:
         events = self._of_scanned(raw, scanned, np.flatnonzero(scanned.taken & is_event), effective_ms)
         others = [(i, row) for i, row in zip(left, found, strict=True) if is_event[i]]
         if others:
-            events = self._with_others(events, others, raw, scanned, is_event, effective_ms)
+            events = self._with_others(events, others, raw, scanned, effective_ms)
         return ReadBatch(events, letters, sum(row is None for row in found))
 
     def _of_scanned(self, raw: Texts, scanned: _Scanned, rows: Any, effective_ms: Any) -> EventBatch:
@@ -126,9 +129,8 @@ class ColumnReader:
         )  # fmt: skip
 
     def _with_others(
-        self, events: EventBatch, others: list[tuple[int, Any]], raw: Texts, scanned: _Scanned, is_event: Any,
-        effective_ms: Any,
-    ) -> EventBatch:  # fmt: skip
+        self, events: EventBatch, others: list[tuple[int, Any]], raw: Texts, scanned: _Scanned, effective_ms: Any
+    ) -> EventBatch:
         places = np.array([i for i, _ in others], np.int64)
         decoded = Decoded(
             self._decoder.layouts, [row for _, row in others], [],
@@ -136,10 +138,7 @@ class ColumnReader:
         )  # fmt: skip
         batch = self._columniser.batch(decoded)
         batch.raw = raw.take(places)
-        if not len(events):
-            return batch
-        scanned_places = np.flatnonzero(scanned.taken & is_event)
-        return EventBatch.concat([events, batch]).take(np.argsort(np.concatenate([scanned_places, places])))
+        return EventBatch.concat([events, batch]) if len(events) else batch
 
 
 class _Scanned:

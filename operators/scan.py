@@ -1,8 +1,8 @@
 """A compiled scanner of NDJSON: from bytes to where the wanted values are, without an object an event.
 
-It reads the messages that are plain: one JSON object whose wanted fields are scalars without escapes, each at most
-once; what is not wanted is read over (``scan_values``). Whatever else there is, faults included, it leaves to the
-decoders, so it decides nothing: a message that it takes is JSON, with just these values.
+It reads the messages that are plain: one JSON object whose fields that its stream wants are scalars without escapes,
+each at most once; other fields are read over (``scan_values``). Whatever else there is, faults included, it leaves to
+the decoders, so it decides nothing: a message that it takes is JSON, with just these values.
 """
 
 from __future__ import annotations
@@ -59,6 +59,15 @@ def identity(address: int, size: int) -> tuple[np.uint64, np.uint64]:
 
 
 @compiled
+def same_middle(one: int, other: int, size: int) -> bool:
+    """Whether two texts of a size, by their addresses, are the same if their identities are."""
+    same = True
+    for k in range(IDENTITY_BYTES // 2, size - IDENTITY_BYTES // 2):
+        same = same and load8(one + k) == load8(other + k)
+    return same
+
+
+@compiled
 def slot_of(first: np.uint64, last: np.uint64, seed: np.uint64) -> int:
     """The slot of a name among ``SLOTS``."""
     return np.int64((((first * _MIX_1) ^ (last * _MIX_2) ^ seed) * _MIX_3) >> _52)  # type: ignore[return-value]
@@ -66,7 +75,7 @@ def slot_of(first: np.uint64, last: np.uint64, seed: np.uint64) -> int:
 
 @compiled
 def scan(
-    base: int, starts: Integers, lengths: Lengths, names: Identities, name_sizes: Integers,
+    base: int, starts: Integers, lengths: Lengths, name_addresses: Integers, names: Identities, name_sizes: Lengths,
     slots: npt.NDArray[np.int16], seed: np.uint64, taken: Kinds, kinds: Kinds, values: Integers, sizes: Lengths,
 ) -> None:  # fmt: skip
     """Look for the wanted values of every line.
@@ -77,13 +86,13 @@ def scan(
         The buffer's address.
     starts, lengths
         The lines. The byte after each of them, the last one included, is a newline; ``PADDING`` bytes follow.
-    names, name_sizes, slots, seed
-        The wanted names, of at most ``IDENTITY_BYTES``, and their numbers by ``slot_of``.
+    name_addresses, names, name_sizes, slots, seed
+        The wanted names, and their numbers by ``slot_of``.
     taken
         n: set to 1 for a plain message, else 0.
     kinds, values, sizes
-        (names, n): the kind; where a text begins, or the word of anything else; a text's length in bytes. ``kinds``
-        must be zero.
+        (names, n): the kind, UNUSUAL for what comes twice; where a text begins, or the word of anything else; a text's
+        length in bytes. ``kinds`` must be zero.
     """
     for i in range(len(starts)):
         taken[i] = 0
@@ -101,7 +110,12 @@ def scan(
             size = key_end - at - 1
             first, last = identity(at + 1, size)
             key = np.int64(slots[slot_of(first, last, seed)])
-            if key >= 0 and (names[key, 0] != first or names[key, 1] != last or name_sizes[key] != size):
+            if key >= 0 and (
+                names[key, 0] != first
+                or names[key, 1] != last
+                or name_sizes[key] != size
+                or not same_middle(at + 1, name_addresses[key], size)
+            ):
                 key = np.int64(-1)
             at = skip_blanks(key_end + 1)
             if load8(at) != COLON:
@@ -109,9 +123,12 @@ def scan(
             at = skip_blanks(at + 1)
             kind, value, byte = TEXT, at + 1 - base, load8(at)
             if byte == QUOTE:
-                at = (string_end(at + 1) if key >= 0 else skip_string(at + 1)) + 1
-                if at <= 0:
-                    break
+                text_end = string_end(at + 1)
+                if text_end < 0:
+                    text_end, kind = skip_string(at + 1), UNUSUAL
+                    if text_end < 0:
+                        break
+                at = text_end + 1
             elif byte in (OPEN, OPEN_LIST):
                 at, kind = skip_nested(at), UNUSUAL
                 if at < 0:
@@ -121,8 +138,8 @@ def scan(
             if kind == ABSENT:
                 break
             if key >= 0:
-                if kind == UNUSUAL or kinds[key, i] != ABSENT:
-                    break
+                if kinds[key, i] != ABSENT:
+                    kind = UNUSUAL
                 kinds[key, i], values[key, i] = kind, value
                 sizes[key, i] = at - base - value - 1 if kind == TEXT else 0
             at = skip_blanks(at)

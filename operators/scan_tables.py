@@ -8,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from operators import event_schema as schema
-from operators.scan import IDENTITY_BYTES, SLOTS, Identities, slot_of
+from operators.scan import SLOTS, Identities, slot_of
 from operators.scan_values import ABSENT, NULL, NUMBER, TEXT, TRUTH
 from rules.model import STREAMS
 from state.exact import SCALE
+from state.texts import Texts
 
 _FIRST_NAMES = ("stream", "ts", "event_id", "customer_id")
 """``check`` knows them by their places."""
@@ -47,26 +48,27 @@ class ScanTables:
         ]
         required = [item.name for stream in STREAMS for item in schema.REQUIRED[stream]]
         every = [*_FIRST_NAMES, *required, *(name for names in wanted for name in names.values())]
-        names = [name for name in dict.fromkeys(every) if _is_short(name)]
+        names = list(dict.fromkeys(every))
         numbers = {name: number for number, name in enumerate(names)}
         self.names = len(names)
         self._wanted = wanted
-        self.name_of = [{c: numbers[name] for c, name in one.items() if name in numbers} for one in wanted]
-        # a stream with texts to be annotated, or with a name too long for the scanner, is for the decoders
+        self.name_of = [{c: numbers[name] for c, name in one.items()} for one in wanted]
+        # a stream with texts to be annotated is for the decoders
         scannable = [
-            all(map(_is_short, one.values())) and not (stream == "feedback" and {*one.values()} & {*schema.ANNOTATED})
+            not (stream == "feedback" and {*one.values()} & {*schema.ANNOTATED})
             for stream, one in zip(STREAMS, wanted, strict=True)
         ]
         slots, seed = _make_slots(names)
-        self.for_scan = (identities(names), _sizes(names), slots, np.uint64(seed))
+        self._names = Texts.padded(names)
+        addresses = self._names.address + self._names.starts
+        self.for_scan = (addresses, identities(names), self._names.lengths, slots, np.uint64(seed))
         allowed = np.full((len(STREAMS), self.names), _ANY, np.uint8)
         ranges = np.full((len(STREAMS), 3), -1, np.int64)
         choice_keys = np.full(len(STREAMS), -1, np.int64)
         choices: list[tuple[int, str]] = []
         for code, stream in enumerate(STREAMS):
             for name in wanted[code].values():
-                if name in numbers:
-                    allowed[code, numbers[name]] = _OPTIONAL.get(schema.OPTIONAL[stream].get(name), _NOTHING)
+                allowed[code, numbers[name]] = _OPTIONAL.get(schema.OPTIONAL[stream].get(name), _NOTHING)
             for item in schema.REQUIRED[stream]:
                 allowed[code, numbers[item.name]] = _REQUIRED[item.kind]
                 if item.least is not None and item.most is not None:
@@ -89,12 +91,8 @@ class ScanTables:
         return STREAMS[code] == "txn" and self._wanted[code][column] == "currency"
 
 
-def _is_short(name: str) -> bool:
-    return len(name.encode()) <= IDENTITY_BYTES
-
-
 def identities(texts: Sequence[str]) -> Identities:
-    """As ``scan.identity``, of short texts."""
+    """As ``scan.identity``."""
     encoded = [text.encode() for text in texts]
     words = [(int.from_bytes(text[:8], "little"), int.from_bytes(text[-8:], "little")) for text in encoded]
     return np.array(words, np.uint64).reshape(-1, 2)

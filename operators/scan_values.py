@@ -13,7 +13,7 @@ from state.load64 import load8, load64
 from state.words import BOOL, DECIMAL, KIND_BITS, WHOLE
 
 ABSENT, TEXT, NUMBER, TRUTH, NULL, UNUSUAL = 0, 1, 2, 3, 4, 5
-"""Kinds of values; UNUSUAL is a number that is no word, or an array or object."""
+"""Kinds of values; UNUSUAL is a number that is no word, a text with escapes, an array or an object."""
 
 QUOTE, COLON, COMMA, OPEN, CLOSE, OPEN_LIST, CLOSE_LIST = map(ord, '":,{}[]')
 
@@ -37,6 +37,7 @@ _FOUR_BYTES = np.uint64(0xFFFFFFFF)
 
 @compiled
 def skip_blanks(at: int) -> int:
+    """The first place from ``at`` on without a blank."""
     byte = load8(at)
     while byte <= 32 and (byte == 32 or byte == 9 or byte == 13):
         at += 1

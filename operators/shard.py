@@ -7,12 +7,13 @@ entity counts them, and whether an event is one is known by its customer only.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
 from operators.batch import EventBatch
-from operators.decider import Decider, Entities, Outcome, ReadValues
+from operators.decider import Counts, Decider, Entities, Outcome, ReadValues
 from operators.delivery import ENTITY_SHARDS, Delivery, EntityAnswer, EntityDelivery, EntityRows, EntityValues
 from operators.ordering import OrderedBuffer, Ordering
 from operators.tables import PlanTables
@@ -24,13 +25,20 @@ from state.sequencer import AFTER_ALL_MS, Frontier
 
 
 def _finish_or_go_on(
-    decider: Decider, events: EventBatch | None, entities: Entities | None, frontier_ms: int, end_ms: int
+    decider: Decider,
+    events: EventBatch | None,
+    entities: Entities | None,
+    frontier_ms: int,
+    end_ms: int,
+    other_bytes: int,
 ) -> Outcome:
     if frontier_ms < AFTER_ALL_MS:
         return decider.run(events, entities, frontier_ms)
     outcome = decider.run(events, entities, end_ms, inclusive=True)
     outcome.counts[("pending",)] += decider.pending
     outcome.counts[("armed",)] += decider.armed
+    outcome.counts[("memory", "customers")] += decider.customers
+    outcome.counts[("memory", "bytes")] += decider.used_bytes + other_bytes
     return outcome
 
 
@@ -55,7 +63,9 @@ class Shard:
             return None
         events, duplicates = ready
         end_ms = max(self._ordering.end_ms, self._until_ms)
-        outcome = _finish_or_go_on(self._decider, events, None, self._ordering.frontier.ms, end_ms)
+        outcome = _finish_or_go_on(
+            self._decider, events, None, self._ordering.frontier.ms, end_ms, self._ordering.used_bytes
+        )
         if duplicates:
             outcome.counts[("duplicates",)] += duplicates
         return outcome
@@ -71,24 +81,25 @@ class OrderingShard:
         self._slots = _hash_slots(plan)
         self._sequence = 0
 
-    def step(self, deliveries: Sequence[Delivery]) -> tuple[Delivery, list[EntityDelivery], int] | None:
-        """What is ready: for the deciding stage, for each entity shard, and the number of duplicates dropped."""
+    def step(self, deliveries: Sequence[Delivery]) -> tuple[Delivery, list[EntityDelivery], Counts] | None:
+        """What is ready: for the deciding stage, for each entity shard, and counts for the summary."""
         ready = self._ordering.step(deliveries)
         if ready is None:
             return None
         events, duplicates = ready
         watermark_ms, end_ms = self._ordering.frontier.ms, self._ordering.end_ms
+        counts: Counts = Counter({("duplicates",): duplicates} if duplicates else {})
+        if watermark_ms == AFTER_ALL_MS:
+            counts["memory", "bytes"] = self._ordering.used_bytes
         first_sequence = self._sequence
         to_entities = [EntityDelivery(self._shard, watermark_ms, end_ms, {}) for _ in range(ENTITY_SHARDS)]
         if events is not None:
             self._sequence += len(events)
             for name in self._relevant:
                 self._split(name, events, first_sequence, to_entities)
-        return Delivery(0, watermark_ms, end_ms, events, first_sequence), to_entities, duplicates
+        return Delivery(0, watermark_ms, end_ms, events, first_sequence), to_entities, counts
 
-    def _split(
-        self, name: str, events: EventBatch, first_sequence: int, to_entities: list[EntityDelivery]
-    ) -> None:
+    def _split(self, name: str, events: EventBatch, first_sequence: int, to_entities: list[EntityDelivery]) -> None:
         slots = self._slots[name][events.stream]
         keys = events.hashes[np.arange(len(events)), np.maximum(slots, 0)]
         concerned = (slots >= 0) & (keys != 0) & (events.masks & self._relevant[name]).any(axis=1)
@@ -99,7 +110,8 @@ class OrderingShard:
         bounds = np.searchsorted(shards[order], np.arange(ENTITY_SHARDS + 1))
         chosen, keys = chosen[order], keys[order]
         rows = EntityRows(
-            events.take(chosen), keys, np.full(len(chosen), self._shard, np.int64), chosen + first_sequence
+            events.take(chosen).without_messages(), keys, chosen + first_sequence,
+            np.full(len(chosen), self._shard, np.int64),
         )
         for shard, delivery in enumerate(to_entities):
             if bounds[shard] < bounds[shard + 1]:
@@ -143,6 +155,7 @@ class DecidingShard:
         self._frontier = Frontier(1 + ENTITY_SHARDS)
         self._buffer = OrderedBuffer(tables.objects)
         self._answers: list[EntityValues] = []
+        self._entity_bytes = 0
         self._numbers = tables.entity_numbers
         self._decider = Decider(tables, policy, read_values)
         self._sequence = 0
@@ -157,13 +170,14 @@ class DecidingShard:
                     self._buffer.add(item.events)
             else:
                 self._answers += item.values
+                self._entity_bytes += item.used_bytes
             self._frontier.advance(item.source, item.watermark_ms)
             self._end_ms = max(self._end_ms, item.end_ms)
         if self._frontier.ms == before_ms:
             return None
         events = self._buffer.take(self._frontier.ms)
         entities = None if events is None else self._entities(len(events))
-        return _finish_or_go_on(self._decider, events, entities, self._frontier.ms, self._end_ms)
+        return _finish_or_go_on(self._decider, events, entities, self._frontier.ms, self._end_ms, self._entity_bytes)
 
     def _entities(self, count: int) -> Entities:
         """The entities' values at the next ``count`` events; those that no entity gave are aggregates over nothing."""

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from operators.column_masks import Masks, ask, bit_of
+from operators.column_masks import ask
+from operators.mask_rows import Masks, bit_of
 from operators.spans import SpanColumn
 from rules.plan import Part
 from state.exact import SCALE

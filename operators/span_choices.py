@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from operators.column_masks import Masks
-from operators.scan import IDENTITY_BYTES, Identities, Integers, Kinds, Lengths, identity
+from operators.mask_rows import Masks
+from operators.scan import Identities, Integers, Kinds, Lengths, identity, same_middle
 from operators.scan_values import ABSENT, NULL, TEXT
 from operators.spans import SpanColumn
 from state.compiled import compiled
-from state.load64 import PADDING, load8, load64
+from state.load64 import load8, load64
 from state.texts import Texts
 
 STARTS, ENDS, HOLDS = 0, 1, 2
@@ -38,7 +38,7 @@ class ChoiceRows:
         choices: Sequence[tuple[str, npt.NDArray[np.uint64]]],
     ) -> None:  # fmt: skip
         self._rows = np.array([of_null, of_others, *(row for _, row in choices)])
-        self._texts = texts_of([text for text, _ in choices])
+        self._texts = Texts.padded([text for text, _ in choices])
         size = 4
         while size < 2 * len(choices):
             size *= 2
@@ -60,18 +60,12 @@ class PieceRow:
 
     def __init__(self, op: str, piece: str, row: npt.NDArray[np.uint64]) -> None:
         self._op = _OPS[op]
-        self._piece = texts_of([piece])
+        self._piece = Texts.padded([piece])
         self._row = row
 
     def narrow(self, masks: Masks, column: SpanColumn) -> None:
         """Take away the bits where there is no text, or none with the piece."""
         _and_piece(masks, self._row, *column.spans(), self._piece.address, int(self._piece.lengths[0]), self._op)
-
-
-def texts_of(strings: Sequence[str]) -> Texts:
-    """The strings, as kernels read them eight bytes at a time."""
-    encoded = [string.encode() for string in strings]
-    return Texts.from_lines(encoded, b"\n".join([*encoded, bytes(PADDING)]))
 
 
 @compiled
@@ -89,15 +83,6 @@ def _fill_slots(base: int, starts: Integers, lengths: Lengths, identities: Ident
         while slots[slot] >= 0:
             slot = (slot + np.uint64(1)) & np.uint64(len(slots) - 1)
         slots[slot] = i
-
-
-@compiled
-def same_middle(one: int, other: int, size: int) -> bool:
-    """Whether two texts of a size are the same, if their identities are."""
-    same = True
-    for k in range(IDENTITY_BYTES // 2, size - IDENTITY_BYTES // 2):
-        same = same and load8(one + k) == load8(other + k)
-    return same
 
 
 @compiled

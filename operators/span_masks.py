@@ -14,16 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from operators import column_masks
-from operators.column_masks import (
-    ColumnMasks,
-    Masks,
-    StreamMasks,
-    TextParts,
-    and_regions,
-    and_rows,
-    bit_of,
-    mask_row,
-)
+from operators.column_masks import ColumnMasks, StreamMasks, TextParts
+from operators.mask_rows import Masks, and_regions, and_rows, bit_of, mask_row
 from operators.span_asks import Asked
 from operators.span_choices import ChoiceRows, PieceRow, and_present
 from operators.spans import SpanColumn

@@ -82,7 +82,10 @@ class SpanColumn:
         words = np.empty(len(self), np.int64)
         firsts = np.empty(len(self), np.int64)
         count = _make_words(self._kinds, self._values, self._text_hashes(), len(objects), words, firsts)
-        objects.extend([self[i] for i in firsts[:count].tolist()])
+        new = firsts[:count]
+        view = self._buffer.data
+        places = zip(self._values[new].tolist(), self._sizes[new].tolist(), strict=True)
+        objects.extend([str(view[start : start + size], "utf-8") for start, size in places])
         return words
 
 

@@ -18,7 +18,7 @@ class Evaluation:
     """One evaluation of rules for one customer at one time.
 
     ``stream`` is the anchor's (−1 at a tick, which has no ``anchor``). ``profile`` are the values of the profile
-    stream's fields that the plan reads, null if the customer has none. ``feature`` gives the value of a customer's
+    stream's fields that the plan reads, null if the customer has none; ``read_profile`` is called when they are asked for. ``feature`` gives the value of a customer's
     feature by its number, ``entity`` that of an entity's by its ``per=`` field and number. ``lets``, ``holding`` and
     the two lists of ``rises`` belong to the rule being evaluated: ``rose_before`` is what the conditions were at its
     previous evaluation, null at the first.
@@ -30,7 +30,7 @@ class Evaluation:
         "feature",
         "holding",
         "lets",
-        "profile",
+        "_profile",
         "rises_now",
         "rose_before",
         "stream",
@@ -42,17 +42,25 @@ class Evaluation:
         t_ms: int,
         stream: int,
         anchor: Anchor | None,
-        profile: tuple[Any, ...] | None,
+        read_profile: Callable[[], tuple[Any, ...] | None],
         feature: Callable[[int], Any],
         entity: Callable[[tuple[str, int]], Any],
     ) -> None:
         self.t_ms = t_ms
         self.stream = stream
         self.anchor = anchor
-        self.profile = profile
+        self._profile: Any = read_profile
         self.feature = feature
         self.entity = entity
         self.holding: dict[str, Any] | None = None
         self.lets: dict[str, Any] = {}
         self.rises_now: list[bool] = []
         self.rose_before: tuple[bool, ...] | None = None
+
+    @property
+    def profile(self) -> tuple[Any, ...] | None:
+        """The customer's attributes."""
+        if callable(self._profile):
+            self._profile = self._profile()
+        profile: tuple[Any, ...] | None = self._profile
+        return profile

@@ -13,19 +13,21 @@ from typing import Any
 from rules.evaluate import Reader
 from rules.model import Rule
 
-RULE_ARMS, RULE_OPENS_TICKETS = 1, 2
-"""Flags of rules, numbered as in ``state.walk``."""
+RULE_OPENS_TICKETS = 2
+"""A flag of rules, as in ``state.tables`` (MAY_HAVE_TICKETS)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
     """One of the conditions of a selector that must all hold.
 
-    ``test``, ``columns`` and ``texts`` are as in ``Matcher``. Where it can be said as data it is: ``choices`` are the
-    texts of which the (text) column must have one, ``compare`` the operator and the number with which the (number)
-    column is compared, ``present`` whether the column must be other than null, or null, ``piece`` what the (text)
-    column must hold (``in``), begin with (``startswith``) or end with (``endswith``). ``clock``: the column is a time,
-    and only its hour and weekday matter. The number and every integer up to 2**53 are exact as doubles.
+    ``test`` takes the event's values, ``columns`` are the indices of those that it looks at; ``texts``: all of them are
+    texts or null in every event, so that results can be remembered by them. Where the condition can be said as data it
+    is: ``choices`` are the texts of which the (text) column must have one, ``compare`` the operator and the number with
+    which the (number) column is compared, ``present`` whether the column must be other than null, or null, ``piece``
+    what the (text) column must hold (``in``), begin with (``startswith``) or end with (``endswith``). ``clock``: the
+    column is a time, and only its hour and weekday matter. The number and every integer up to 2**53 are exact as
+    doubles.
     """
 
     test: Callable[[tuple[Any, ...]], Any]
@@ -40,20 +42,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Matcher:
-    """A selector, ready to use: ``test`` takes the event's values (none: every event of the stream matches).
-
-    ``columns`` are the indices of the values it looks at; ``texts``: all of them are texts or null in every event, so
-    that results can be remembered by them. Where a ``guard`` is given, both must match: it tests texts that come again
-    and again and spares most events the other test. ``parts`` are the same conditions, each by itself; where they are
-    not given, ``test`` and ``guard`` are all there is.
-    """
+    """A selector: it matches the events of a stream (its code) of which all ``parts`` hold."""
 
     stream: int
-    test: Callable[[tuple[Any, ...]], Any] | None
-    columns: tuple[int, ...]
-    texts: bool = False
-    guard: Matcher | None = None
-    parts: tuple[Part, ...] = ()
+    parts: tuple[Part, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +126,7 @@ class Programs:
     matches: list[tuple[int, int, int, int]] = field(default_factory=list)
     captures: list[tuple[int, ...]] = field(default_factory=list)
     rule_flags: list[int] = field(default_factory=list)
+    armed_bits: list[int] = field(default_factory=list)
     profile_matchers: list[int] = field(default_factory=list)
     profile_slots: list[int] = field(default_factory=list)
     clocks: list[tuple[str, str]] = field(default_factory=list)

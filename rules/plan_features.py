@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
 
 from rules import model as m
-from rules.evaluate import Reader, compile_expr
-from rules.fields import FIELDS
 from rules.plan import ColumnLayout, Feature, FeatureSet, Matcher, Series
 from rules.plan_parts import split_parts
 from rules.walk import walk
@@ -84,27 +81,9 @@ class FeaturePlanner:
         if known is not None:
             return known
         index = self._matcher_numbers[selector] = len(self.matchers)
-        guards, others = _split(selector)
-        guard = self._test(selector.stream, guards) if guards and others else None
-        matcher = self._test(selector.stream, others or guards)
         parts = split_parts(selector, lambda name: self.column(selector.stream, name))
-        self.matchers.append(replace(matcher, guard=guard, parts=parts))
+        self.matchers.append(Matcher(m.STREAMS.index(selector.stream), parts))
         return index
-
-    def _test(self, stream: str, conditions: Sequence[m.Expr]) -> Matcher:
-        used: dict[str, int] = {}
-
-        def leaf(node: m.Expr) -> Reader:
-            assert isinstance(node, m.Field)
-            column = used[node.name] = self.column(stream, node.name)
-            return lambda values: values[column]
-
-        if not conditions:
-            return Matcher(m.STREAMS.index(stream), None, ())
-        condition = conditions[0] if len(conditions) == 1 else m.Logic("and", tuple(conditions))
-        test = compile_expr(condition, leaf)
-        texts = all(FIELDS[stream].get(name) == "string" for name in used)
-        return Matcher(m.STREAMS.index(stream), test, tuple(used.values()), texts)
 
     def mask(self, selectors: Sequence[m.Selector]) -> int:
         """The bits of some selectors' matchers."""
@@ -197,20 +176,3 @@ class FeaturePlanner:
             period=node.period, timezone=node.timezone, ops=tuple(p.op for p in parts),
             program=self.streaks.index(streak),
         )  # fmt: skip
-
-
-def _split(selector: m.Selector) -> tuple[list[m.Expr], list[m.Expr]]:
-    """The conditions that must hold together: those that compare a text field with given texts, and the others."""
-    predicate = selector.predicate
-    if predicate is None:
-        return [], []
-    conditions = predicate.operands if isinstance(predicate, m.Logic) and predicate.op == "and" else (predicate,)
-    guards = [condition for condition in conditions if _is_choice(condition, FIELDS[selector.stream])]
-    return guards, [condition for condition in conditions if condition not in guards]
-
-
-def _is_choice(condition: m.Expr, types: Mapping[str, str]) -> bool:
-    match condition:
-        case m.Compare((("==" | "in"),), (m.Field(name), m.Literal() | m.ListExpr())):
-            return types.get(name) == "string"
-    return False

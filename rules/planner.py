@@ -8,7 +8,7 @@ from typing import Any
 from rules import model as m
 from rules.context import Evaluation
 from rules.evaluate import Reader, compile_expr
-from rules.plan import RULE_ARMS, RULE_OPENS_TICKETS, FeatureSet, Plan, RulePlan
+from rules.plan import RULE_OPENS_TICKETS, FeatureSet, Plan, RulePlan
 from rules.plan_features import AGGREGATES, FeaturePlanner
 from rules.program import Compiler
 from rules.render import compile_payload
@@ -96,7 +96,8 @@ class _RulePlanner:
         programs.rise_counts.append(rises if compiled else 0)
         programs.captures.append(tuple(sorted(self._read)))
         opens_tickets = any(action.kind == "ticket" for action in rule.actions)
-        programs.rule_flags.append((rule.unless is not None) * RULE_ARMS | opens_tickets * RULE_OPENS_TICKETS)
+        programs.rule_flags.append(RULE_OPENS_TICKETS if opens_tickets else 0)
+        programs.armed_bits.append(self._armed_bit() if rule.unless else 0)
         return RulePlan(
             rule=rule,
             trigger_mask=self._features.mask(rule.triggers),
@@ -110,6 +111,11 @@ class _RulePlanner:
             when=when,
             payloads=payloads,
         )
+
+    def _armed_bit(self) -> int:
+        """The rule's bit among those that wait; rules beyond the 61st share the last."""
+        bits = self._compiler.programs.armed_bits
+        return 1 << min(61, sum(bit != 0 for bit in bits))
 
     def _leaf(self, node: m.Expr) -> Reader:
         match node:

@@ -26,6 +26,11 @@ class Deduplicator:
         self._table = _table(_FIRST_SLOTS)
         self._entries = np.zeros(1, np.int64)
 
+    @property
+    def used_bytes(self) -> int:
+        """Bytes of the table."""
+        return sum(column.nbytes for column in self._table)
+
     def new(
         self, effective_ms: Words, stream: NDArray[np.uint8], customers: NDArray[np.uint64], ids: NDArray[np.uint64]
     ) -> NDArray[np.bool_]:
@@ -52,7 +57,7 @@ def _table(slots: int) -> _Table:
 
 
 @compiled
-def _place(first: NDArray[np.uint64], second: NDArray[np.uint64], times: Words, a: np.uint64, b: np.uint64) -> int:
+def _place(first: NDArray[np.uint64], second: NDArray[np.uint64], times: Words, a: np.uint64, b: np.uint64) -> np.int64:
     """The slot of a key, or the empty one where it belongs."""
     last = np.uint64(len(times) - 1)
     at = np.int64((a ^ b) & last)

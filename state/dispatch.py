@@ -25,12 +25,12 @@ class SignatureTable:
         Words of an event's mask.
     record_bits, updates_of, anchors_of, disarms
         What an event of some mask sets off: the words of bits of its record, updates and rules by number in order, and
-        whether it disarms a rule.
+        the bits of the rules that it disarms.
     """
 
     def __init__(
         self, mask_words: int, record_bits: Callable[[int], list[int]], updates_of: Callable[[int], Sequence[int]],
-        anchors_of: Callable[[int], Sequence[int]], disarms: Callable[[int], bool],
+        anchors_of: Callable[[int], Sequence[int]], disarms: Callable[[int], int],
     ) -> None:  # fmt: skip
         self._mask_words = mask_words
         self._record_bits, self._updates_of = record_bits, updates_of
@@ -42,7 +42,7 @@ class SignatureTable:
         self._known = np.zeros((512, self._mask_words), np.uint64)
         self._count = np.zeros(1, np.int64)
         self._bits: list[list[int]] = []
-        self._disarming: list[bool] = []
+        self._disarming: list[int] = []
         self._updates: list[int] = []
         self._anchors: list[int] = []
         self._update_starts, self._anchor_starts = [0], [0]
@@ -77,8 +77,8 @@ class SignatureTable:
 
     def _made(self) -> Dispatch:
         bits = np.array(self._bits or [[0]], np.int64)
-        self._kept = (
-            bits, bits.any(axis=1), np.array(self._disarming or [False], np.bool_),
+        self._kept: tuple[NDArray[Any], ...] = (
+            bits, bits.any(axis=1), np.array(self._disarming or [0], np.int64),
             *(np.array(values or [0], np.int64)
               for values in (self._update_starts, self._updates, self._anchor_starts, self._anchors)),
         )  # fmt: skip

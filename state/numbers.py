@@ -41,12 +41,6 @@ def negate_128(hi: int, lo: int) -> tuple[int, int]:
 
 
 @compiled
-def widen(x: int) -> tuple[int, int]:
-    """A word as a 128-bit integer."""
-    return x >> 63, x
-
-
-@compiled
 def multiply_128(a: int, b: int) -> tuple[int, int]:
     """The product of two words, each below 2**62 in size."""
     negative = (a < 0) != (b < 0)
@@ -220,15 +214,9 @@ def square_128(x: int) -> tuple[int, int]:
     """The square of a word of up to 63 bits; it must stay below 2**126."""
     x1, x0 = x >> 32, x & _LOW
     low_product = np.uint64(x0) * np.uint64(x0)
-    low = np.int64(low_product)
+    low = int(np.int64(low_product))
     cross = np.uint64(x1) * np.uint64(x0)
     # 2 * cross * 2**32: its low 31 bits go into the low word
-    cross_low = np.int64((cross & np.uint64(0x7FFFFFFF)) << np.uint64(33))
-    cross_high = np.int64(cross >> np.uint64(31))
-    return add_128(x1 * x1 + cross_high, 0, 0, low) if cross_low == 0 else add_both(x1 * x1 + cross_high, low, cross_low)
-
-
-@compiled
-def add_both(hi: int, low: int, other: int) -> tuple[int, int]:
-    """``hi * 2**64`` plus two unsigned words."""
-    return add_128(hi, low, 0, other)
+    cross_low = int(np.int64((cross & np.uint64(0x7FFFFFFF)) << np.uint64(33)))
+    cross_high = int(cross >> np.uint64(31))
+    return add_128(x1 * x1 + cross_high, low, 0, cross_low)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from state.calendar import date_ordinal
 from state.cells import address
+from state.exact import SCALE, to_units
+from state.footprint import sampled_bytes
 from state.log import Words
 from state.words import KIND_BITS, KIND_MASK, OBJECT, encode_one
 
@@ -36,10 +40,24 @@ class ObjectTable:
         self._highs, self._lows = np.full(16, math.nan), np.zeros(16)
         self._whole, self._dates = np.zeros(16, np.bool_), np.zeros(16, np.int64)
         self._known: dict[int, tuple[Sequence[Any], Words]] = {}
+        self._reported = 0
         self._refresh()
 
     def _refresh(self) -> None:
         self.addresses = tuple(map(address, (self._highs, self._lows, self._whole, self._dates)))
+
+    @property
+    def used_bytes(self) -> int:
+        """Bytes of the table with its values."""
+        arrays = self._highs, self._lows, self._whole, self._dates
+        key_bytes = sys.getsizeof((str, "")) * len(self._numbers) + sys.getsizeof(self._numbers)
+        values_bytes = sampled_bytes(self.values, len(self.values)) + sys.getsizeof(self.values)
+        return sum(array.nbytes for array in arrays) + key_bytes + values_bytes
+
+    def bytes_to_report(self) -> int:
+        """What ``used_bytes`` has grown by since it was asked last, so that of all shards one tells of the table."""
+        reported, self._reported = self._reported, self.used_bytes
+        return max(0, self._reported - reported)
 
     def number(self, value: Any) -> int:
         """The number of a value."""
@@ -84,11 +102,17 @@ class ObjectTable:
 
 
 def _in_parts(value: Any) -> tuple[float, float, bool]:
-    """A number as two doubles, and whether it is an integer; not a number for anything else."""
+    """A number as two doubles, and whether it is an integer; not a number for anything else.
+
+    As in ``state.exact``, what prints with up to four decimals is that decimal.
+    """
     if isinstance(value, bool) or not isinstance(value, int | float):
         return math.nan, 0.0, False
+    if isinstance(value, float):
+        units = to_units(value)
+        return value, float(Fraction(units, SCALE) - Fraction(value)) if isinstance(units, int) else 0.0, False
     try:
         high = float(value)
     except OverflowError:
         return math.copysign(math.inf, value), 0.0, True
-    return high, float(value - int(high)) if isinstance(value, int) else 0.0, isinstance(value, int)
+    return high, float(value - int(high)), True

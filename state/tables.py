@@ -54,9 +54,9 @@ V_STREAM, V_FLAG_WORD, V_FLAG_BIT, V_WORD, V_BIT, V_VALUE, V_LATEST = range(7)
 VALUES_COLUMNS = 7
 
 # --- words at the front of every row ---
-R_FLAGS = 0
-FRONT_WORDS = 1
-HAS_PROFILE, MAY_BE_ARMED, MAY_HAVE_TICKETS = 1, 2, 4
+R_FLAGS, R_ARMED = 0, 1
+FRONT_WORDS = 2
+HAS_PROFILE, MAY_HAVE_TICKETS = 1, 2
 
 
 class Tables(NamedTuple):
@@ -97,6 +97,7 @@ class Tables(NamedTuple):
     captures: int
     capture_starts: int
     rule_flags: int
+    armed_bits: int
     rise_counts: int
     rise_offset: int
     holdings_header: int
@@ -155,6 +156,7 @@ class Layout:
         for index, one in enumerate(series):
             self._add_update(index, one, index in squares)
         self._features = [self._feature(number, feature, series[feature.series]) for number, feature in enumerate(features)]
+        self.feature_rows, self.update_rows = np.array(self._features), np.array(self._updates)
 
     def _take(self, words: int) -> int:
         offset = self.row_words
@@ -326,6 +328,7 @@ class Layout:
             "captures": [feature for own in programs.captures for feature in own],
             "capture_starts": np.cumsum([0, *map(len, programs.captures)]),
             "rule_flags": programs.rule_flags,
+            "armed_bits": programs.armed_bits,
             "rise_counts": programs.rise_counts,
             "profile": [
                 self._profile_offset, len(programs.profile_matchers), len(programs.profile_slots),

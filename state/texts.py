@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from state.cells import address, get_byte, put_byte
 from state.compiled import compiled
+from state.load64 import PADDING
 
 Buffer = npt.NDArray[np.uint8]
 Starts = npt.NDArray[np.int64]
@@ -62,6 +63,12 @@ class Texts:
         return cls(np.frombuffer(b"\n".join(lines) if joined is None else joined, np.uint8), starts, lengths)
 
     @classmethod
+    def padded(cls, strings: Sequence[str]) -> Texts:
+        """The strings in UTF-8, so that kernels may read them eight bytes at a time."""
+        encoded = [string.encode() for string in strings]
+        return cls.from_lines(encoded, b"\n".join([*encoded, bytes(PADDING)]))
+
+    @classmethod
     def _between(cls, buffer: Buffer, gaps: npt.NDArray[np.int64]) -> Texts:
         starts = np.zeros(len(gaps) + 1, np.int64)
         lengths = np.empty(len(gaps) + 1, np.int32)
@@ -81,7 +88,7 @@ class Texts:
         else:
             joined = parts[0]._with(np.concatenate([part.starts + part.address for part in parts]), lengths)
             joined.address = 0
-        owners = {address(owner): owner for part in parts for owner in part.owners}
+        owners = {id(owner): owner for part in parts for owner in part.owners}
         joined.owners = tuple(owners.values())
         return joined
 
@@ -96,6 +103,11 @@ class Texts:
         texts = Texts.__new__(Texts)
         texts.owners, texts.address, texts.starts, texts.lengths = self.owners, self.address, starts, lengths
         return texts
+
+    @classmethod
+    def consecutive(cls, buffer: Buffer, lengths: Lengths) -> Texts:
+        """Strings that fill a buffer."""
+        return cls(buffer, _consecutive(lengths)[0], lengths)
 
     def __reduce__(self) -> tuple[Any, ...]:
         own = self.compact()

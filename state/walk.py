@@ -17,9 +17,9 @@ from state.log import (
 from state.long_log import cut, drop_index, make_index, note_insertion, prepare, settle
 from state.machine import ASKED, FALSE, HOLDING_AT, MAYBE, RISE_BEFORE, advance_run, holds, read
 from state.numbers import REST_SCALE, add_128, add_double, multiply_128, multiply_doubles
-from state.reads import Step, matches, row_address
+from state.reads import WHOLE, Step, matches, row_address
 from state.tables import (
-    ADD_CONDITION, ADD_TOTALS, COUNT_RUN, HAS_PROFILE, MAY_BE_ARMED, MAY_HAVE_TICKETS, R_FLAGS, SET_LATEST,
+    ADD_CONDITION, ADD_TOTALS, COUNT_RUN, HAS_PROFILE, MAY_HAVE_TICKETS, R_ARMED, R_FLAGS, SET_LATEST,
     STEP_SEQUENCE, T_DOUBLE_SQUARES, T_DOUBLES, T_FLOATS, T_HI, T_HIGHEST, T_LO,
     T_LOWEST, T_MATCHES, T_NUMBERS, T_REST, T_SQUARES_HI, T_SQUARES_LO, TOTALS_WITH_SQUARES_WORDS,
     TOTALS_WORDS, U_ARGUMENTS, U_COUNT, U_KIND, U_LENGTH, U_OFFSET, U_PERIOD, U_SLOT, UPDATE_COLUMNS, V_BIT, V_FLAG_BIT,
@@ -30,8 +30,11 @@ from state.values import DECIMAL_WORD, OBJECT_WORD, is_less, is_number, number_o
 PROFILE, TICKET = 0, 1
 """Codes of the streams that change what Python keeps of a customer."""
 
-RULE_ARMS, RULE_OPENS_TICKETS = 1, 2
-"""Flags of rules."""
+SHARED_BIT = 1 << 61
+"""The bit of all rules beyond the 61st that wait: it stays until the last deadline."""
+
+ASKED_BIT = 1 << 62
+"""Beside what the ``rises`` of a rule were before: Python has to remember what they are now."""
 
 SURELY = 1 << 32
 """Beside the rule of a record: its condition holds, and Python need not evaluate it again."""
@@ -43,8 +46,8 @@ _RECORDS, _CAPTURED = 0, 1
 class Dispatch(NamedTuple):
     """What an event of some signature (a combination of matchers that match) sets off; addresses.
 
-    ``bits``: ``bit_width`` words of bits of its record; ``logged``, ``disarms``: bytes, 0 or 1; the updates and the rules of
-    signature s are ``updates[update_starts[s]:update_starts[s + 1]]`` and likewise ``anchors``.
+    ``bits``: ``bit_width`` words of bits of its record; ``logged``: bytes, 0 or 1; ``disarms``: the bits of the rules that it
+    disarms; the updates and the rules of signature s are ``updates[update_starts[s]:update_starts[s + 1]]`` and likewise ``anchors``.
     """
 
     bits: int
@@ -104,9 +107,10 @@ def walk(memory: Memory, tables: Tables, dispatch: Dispatch, step: Step, records
         if (
             stream == kept_profiles
             or (stream == TICKET and flags & MAY_HAVE_TICKETS)
-            or (flags & MAY_BE_ARMED and get_byte(dispatch.disarms, signature))
+            or get(row, R_ARMED) & get(dispatch.disarms, signature)
         ):
             note(records, i, -1)
+            put(row, R_ARMED, get(row, R_ARMED) & ~(get(dispatch.disarms, signature) & ~SHARED_BIT))
         for a in range(get(dispatch.anchor_starts, signature), get(dispatch.anchor_starts, signature + 1)):
             rule = get(dispatch.anchors, a)
             t_ms = get(step.effective_ms, i)
@@ -114,7 +118,8 @@ def walk(memory: Memory, tables: Tables, dispatch: Dispatch, step: Step, records
             if truth != FALSE:
                 note(records, i, rule if truth == MAYBE else rule | SURELY)
                 capture(memory, tables, rule, step, i, i, row, t_ms, own_record, records)
-                put(row, R_FLAGS, get(row, R_FLAGS) | get(tables.rule_flags, rule) << 1)
+                put(row, R_FLAGS, get(row, R_FLAGS) | get(tables.rule_flags, rule))
+                put(row, R_ARMED, get(row, R_ARMED) | get(tables.armed_bits, rule))
     return stop
 
 
@@ -219,8 +224,9 @@ def capture(memory: Memory, tables: Tables, rule: int, step: Step, i: int, stamp
         put_double(records.doubles, at, double)
         at += 1
     if get(tables.rise_counts, rule):
-        put(records.kinds, at, get(step.stack_kinds, ASKED))
-        put(records.integers, at, get(step.stack_kinds, RISE_BEFORE))
+        asked = ASKED_BIT if get(step.stack_kinds, ASKED) else 0
+        put(records.kinds, at, WHOLE)
+        put(records.integers, at, get(step.stack_kinds, RISE_BEFORE) | asked)
         put_double(records.doubles, at, 0.0)
         at += 1
     put(records.counters, _CAPTURED, at)

@@ -21,6 +21,7 @@ from flows.demo.lock import locked
 from flows.demo.score import STORY_RULES, score
 from flows.demo.show import Show, make_console
 from flows.demo.spoil import spoil
+from flows.kernels import warm_up
 from flows.progress import show_days, show_progress
 from flows.replay import ACTIONS, ReplayJob, replay
 from flows.simulate import simulate
@@ -77,6 +78,7 @@ def run_demo(job: DemoJob, console: Console | None = None) -> dict[str, Any]:
 def _run(job: DemoJob, show: Show) -> dict[str, Any]:
     began = perf_counter()
     rules, policy = demo_rules()
+    warm_up()
     paths, truth_path = _simulate(job, show)
     with _timed(show) as say:
         replay_job = ReplayJob(

@@ -5,8 +5,11 @@ import pytest
 from flows import files_source
 from flows.board import Board
 from flows.files_source import MAX_BATCHES_AHEAD, FilesSource
+from operators.column_masks import ColumnMasks
+from operators.columnise import Columniser
 from operators.decode import Decoder
-from operators.match import MaskBuilder
+from operators.read_columns import ColumnReader
+from rules.plan import ColumnLayout
 from state.sequencer import AFTER_ALL_MS
 
 LATENESS_MS = 10
@@ -27,7 +30,8 @@ def partitions(tmp_path, monkeypatch):
             paths[-1].write_text("".join(lines), encoding="utf-8")
         board = Board(tmp_path / "board", len(files), 1, create=True)
         decoder = Decoder({}, lateness_ms=LATENESS_MS, max_jump_ms=0, annotate=None)
-        source = FilesSource(paths, decoder, MaskBuilder([]), LATENESS_MS, board)
+        reader = ColumnReader({}, decoder, Columniser(ColumnLayout(), ColumnMasks([]), (1, 2)))
+        source = FilesSource(paths, reader, LATENESS_MS, board)
         return [source.build_part("read", part, None) for part in source.list_parts()]
 
     return make
@@ -69,6 +73,6 @@ def test_one_of_several_can_always_go_on(partitions):
                 left.remove(part)
                 got = [None]
             moved |= bool(got)
-            events += sum(len(batch.events) for batch in got if batch)
+            events += sum(len(part) for batch in got if batch for part in batch.events)
         assert moved
     assert events == 250

@@ -2,13 +2,15 @@
 
 import pytest
 
+from operators.column_masks import ColumnMasks
+from operators.columnise import Columniser
 from operators.decider import Decider
-from operators.match import MaskBuilder
+from operators.decode import Decoder, PartitionClock
+from operators.read_columns import ColumnReader
+from operators.tables import PlanTables
 from rules.load import load_rules
-from rules.model import STREAMS
 from rules.planner import make_plan
 from rules.policy import Policy
-from state.event import Event
 from state.sequencer import AFTER_ALL_MS
 
 RULE = """
@@ -28,16 +30,21 @@ def test_a_rule_has_one_deadline_in_memory_however_often_it_is_armed(tmp_path, r
     rules, problems = load_rules([path])
     assert rules is not None, problems
     plan = make_plan(rules)
-    decider, masks = Decider(plan, Policy.default()), MaskBuilder(plan.matchers)
+    decoder = Decoder(plan.fields, lateness_ms=0, max_jump_ms=0, annotate=None)
+    reader = ColumnReader(plan.fields, decoder, Columniser(plan.layout, ColumnMasks(plan.matchers), (1, 2)))
+    decider = Decider(PlanTables(plan), Policy.default(), decoder.values)
+    clock = PartitionClock()
 
     def event(at_ms, stream):
-        code, values = STREAMS.index(stream), (None,) * len(plan.fields[stream])
-        return Event(at_ms, code, f"e{at_ms}", "C", b"", at_ms, False, masks.masks([code], [values])[0], values), None
+        line = (
+            f'{{"stream":"{stream}","event_id":"e{at_ms}","customer_id":"C","ts":{at_ms},"amount":1,"direction":"in"}}'
+        )
+        return reader.read([line.encode()], "f", 1, clock).events
 
     for at_ms in range(1000):
-        assert decider.run([event(at_ms, streams[at_ms % len(streams)])], at_ms + 1).lines == []
+        assert decider.run(event(at_ms, streams[at_ms % len(streams)]), None, at_ms + 1).lines == []
         assert len(decider._timers._heap) == 1
-    (line,) = decider.run([event(1000, "click")], AFTER_ALL_MS).lines
+    (line,) = decider.run(event(1000, "click"), None, AFTER_ALL_MS).lines
     assert f'"ts":{1000 + 90 * 86_400_000}'.encode() in line
     assert b'"anchor_event_id":"e1000"' in line
     assert decider._timers.next_ms() is None

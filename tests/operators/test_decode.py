@@ -5,11 +5,11 @@ import json
 import pickle
 
 import pytest
+from decoded_rows import Rows, rows_of
 
 from config.lexicon import load_lexicon
 from operators import decode as decode_module
 from operators.annotate import TextAnnotator
-from operators.columns import EventColumns
 from operators.dead_letters import DeadLetter
 from operators.decode import Decoder, PartitionClock
 from rules.model import STREAMS
@@ -56,15 +56,15 @@ def value(stream, name, text=None, annotate=annotate, **fields):
     message = with_json(stream, **{name: text}) if text is not None else line(stream, **fields)
     decoded = decode(message, fields={stream: [name]}, annotate=annotate)
     assert decoded.dead_letters == []
-    ((result,),) = decoded.events.values
+    ((result,),) = rows_of(decoded).values
     return result
 
 
 @pytest.mark.parametrize("stream", STREAMS)
 def test_every_stream_is_read(stream):
     fields = {stream: ["customer_id", "zz", "stream", "ts", "event_id", "channel"]}
-    events = decode(line(stream, zz=1, channel="app"), fields=fields).events
-    assert events == EventColumns(
+    events = rows_of(decode(line(stream, zz=1, channel="app"), fields=fields))
+    assert events == Rows(
         stream=[STREAMS.index(stream)],
         event_id=["e1"],
         customer_id=["C1"],
@@ -74,7 +74,7 @@ def test_every_stream_is_read(stream):
         raw=[line(stream, zz=1, channel="app")],
         values=[("C1", 1, stream, T0, "e1", "app")],
     )
-    assert decode(line(stream)).events.values == [()]
+    assert rows_of(decode(line(stream))).values == [()]
 
 
 @pytest.mark.parametrize("stream", STREAMS)
@@ -226,7 +226,7 @@ def test_pairs_of_surrogates_and_escaped_backslashes_are_fine(escape):
     # The second message has a wrong optional field, which sends it through the careful reader.
     for message in (with_json("click", page=f'"{escape}"'), with_json("click", page=f'"{escape}"', city="1")):
         decoded = decode(message, fields={"click": ["page", "city"]})
-        assert decoded.events.values == [(json.loads(f'"{escape}"'), None)]
+        assert rows_of(decoded).values == [(json.loads(f'"{escape}"'), None)]
 
 
 def test_nesting_is_bounded():
@@ -236,7 +236,7 @@ def test_nesting_is_bounded():
     wide = "[" + ",".join(["[]"] * 5000) + "]"
     for text in ("[" * 255 + "]" * 255, brackets_in_a_string, wide):
         assert len(decode(with_json("click", zz=text)).events) == 1
-        events = decode(with_json("click", zz=text, page="1"), fields={"click": ["zz", "page"]}).events
+        events = rows_of(decode(with_json("click", zz=text, page="1"), fields={"click": ["zz", "page"]}))
         assert pickle.loads(pickle.dumps(events)).values == [(json.loads(text), None)]
 
 
@@ -257,7 +257,7 @@ def test_blank_lines():
 )
 def test_of_keys_that_repeat_the_last_counts(first, second, name):
     message = line(first, amount=1, direction="in", zz=1)[:-1] + f', "zz": 2, "stream": "{second}"}}'.encode()
-    events = decode(message, fields={name: ["zz"]}).events
+    events = rows_of(decode(message, fields={name: ["zz"]}))
     assert (events.stream, events.values) == ([STREAMS.index(name)], [(2,)])
     assert fault(message[:-1] + b', "str\\u0065am": "nope"}') == ("unknown_stream", "stream")
 
@@ -330,7 +330,7 @@ def test_feedback_is_annotated_but_keeps_what_it_brings():
     fields = {"feedback": ["keywords", "metric", "sentiment", "text", "topics", "keywords"]}
 
     def values(**extra):
-        (found,) = decode(line("feedback", metric="nps", **extra), fields=fields).events.values
+        (found,) = rows_of(decode(line("feedback", metric="nps", **extra), fields=fields)).values
         return found
 
     assert values(text=text) == (keywords, "nps", made.sentiment, text, topics, keywords)
@@ -339,17 +339,18 @@ def test_feedback_is_annotated_but_keeps_what_it_brings():
     assert values(text=text, sentiment=0, topics=["x"], keywords=[]) == ([], "nps", 0, text, ["x"], [])
     wrong = {"sentiment": "good", "topics": "x", "keywords": ["a", 1]}
     assert values(text=text, **wrong) == values(text=text)
-    assert decode(line("feedback", text=text), fields={"feedback": ["sentiment"]}).events.values == [(made.sentiment,)]
+    (only,) = rows_of(decode(line("feedback", text=text), fields={"feedback": ["sentiment"]})).values
+    assert only == (made.sentiment,)
     assert value("feedback", "sentiment", "0.25") == 0.25
     unannotated = decode(line("feedback", text=text), fields={"feedback": ["sentiment", "topics"]}, annotate=None)
-    assert unannotated.events.values == [(None, [])]
+    assert rows_of(unannotated).values == [(None, [])]
     assert value("click", "sentiment", '"mine"') == "mine"
 
 
 def test_late_events_take_effect_at_the_watermark_of_their_reading():
     clock = PartitionClock()
     times = [0, 90_000, 80_000, 79_999, 5000, 81_000, 95_000, 84_999]
-    events = decode(*[line("click", ts=T0 + time) for time in times], clock=clock).events
+    events = rows_of(decode(*[line("click", ts=T0 + time) for time in times], clock=clock))
     assert events.late == [False, False, False, True, True, False, False, True]
     assert [time - T0 for time in events.effective_ms] == [0, 90_000, 80_000, 80_000, 80_000, 81_000, 95_000, 85_000]
     assert [time - T0 for time in events.ts_ms] == times
@@ -358,12 +359,12 @@ def test_late_events_take_effect_at_the_watermark_of_their_reading():
 
 def test_the_clock_goes_on_from_batch_to_batch():
     clock = PartitionClock()
-    assert decode(clock=clock).events == EventColumns()
+    assert rows_of(decode(clock=clock)) == Rows()
     decode(b"x", line("click", drop=["event_id"]), clock=clock)
     assert clock.high_ms is None
     decode(line("click", ts=T0 + 50_000), clock=clock)
     later = decode(line("click"), line("click", ts=T0 + 400 * DAY_MS), clock=clock)
-    assert later.events.effective_ms == [T0 + 40_000]
+    assert rows_of(later).effective_ms == [T0 + 40_000]
     assert [letter.reason for letter in later.dead_letters] == ["future_ts"]
     assert clock.high_ms == T0 + 50_000
 
@@ -378,7 +379,7 @@ def test_a_jump_into_the_future_moves_nothing():
         line("click", event_id="just", ts=T0 + limit),
         line("click", event_id="from there", ts=T0 + 2 * limit),
     )
-    assert decoded.events.event_id == ["first", "just", "from there"]
+    assert rows_of(decoded).event_id == ["first", "just", "from there"]
     found = [(letter.source[-1], letter.reason, letter.field) for letter in decoded.dead_letters]
     assert found == [("2", "future_ts", "ts"), ("3", "future_ts", "ts"), ("4", "bad_value", "customer_id")]
     assert len(decode(line("click", ts=0), line("click", ts=253402300799999), max_jump_ms=0).events) == 2

@@ -5,6 +5,7 @@ import math
 import random
 
 import pytest
+from decoded_rows import rows_of
 
 from config.lexicon import load_lexicon
 from operators.annotate import TextAnnotator
@@ -219,7 +220,7 @@ def compare(seed, count):
                     row = (STREAMS.index(stream), event_id, customer_id, ts, max(ts, watermark), ts < watermark)
                     events.append(repr((*row, line, values)))
                     high_ms = ts if high_ms is None else max(high_ms, ts)
-            got = decoded.events
+            got = rows_of(decoded)
             columns = (got.stream, got.event_id, got.customer_id, got.ts_ms, got.effective_ms, got.late, got.raw)
             assert [repr(row) for row in zip(*columns, got.values, strict=True)] == events
             assert [(x.raw, x.source, x.reason, x.field) for x in decoded.dead_letters] == letters

@@ -32,8 +32,7 @@ class Gate:
     def __init__(self, holdout=None, caps=(), quiet_hours=None, opt_out=None):
         self.gate = PolicyGate(Policy("Asia/Shanghai", holdout, tuple(caps), quiet_hours), 0)
         self.customer = Customer()
-        if opt_out is not None:
-            self.customer.profile = (opt_out,)
+        self.profile = None if opt_out is None else (opt_out,)
 
     def decide(self, rule, t_ms=NOON_MS, holding=None, payload=None, ids=None, indices=None):
         """Reasons (or `would_be` of a shadow) by entry, and the entries that are held."""
@@ -41,7 +40,7 @@ class Gate:
         firing = Firing("txn", "e", t_ms, False, holding, {}, ({} if payload is None else payload,) * n)
         ids = ids or [f"{t_ms}-{i}" for i in range(n)]
         verdicts, held = self.gate.decide(
-            self.customer, "C1", rule, firing, ids, range(n) if indices is None else indices, t_ms
+            self.customer, "C1", lambda: self.profile, rule, firing, ids, range(n) if indices is None else indices, t_ms
         )
         self.verdicts = verdicts
         return [v.would_be if v.reason == "shadow" else v.reason for v in verdicts], held
@@ -66,10 +65,11 @@ def test_the_first_reason_that_applies_is_given():
         want = next((name for name, does in zip(order, applies, strict=True) if does), None)
         assert gate.reason(rule, NIGHT_MS) == want
         shadow = make_rule(cooldown_ms=HOUR_MS if cooling else 0, status="shadow")
-        gate.customer.shadows.clear()
+        gate.customer._shadows = None
         if cooling:
-            gate.gate.decide(gate.customer, "C1", shadow, Firing("txn", "e", 0, False, None, {}, ({},)), ["x"], [0], 0)
-            gate.customer.shadows["r"].record(("r", None), "survey", NIGHT_MS - 1, DAY_MS)
+            firing = Firing("txn", "e", 0, False, None, {}, ({},))
+            gate.gate.decide(gate.customer, "C1", lambda: None, shadow, firing, ["x"], [0], 0)
+            gate.customer.shadow("r").record(("r", None), "survey", NIGHT_MS - 1, DAY_MS)
         assert gate.reason(shadow, NIGHT_MS) == (want or "emitted")
 
 
@@ -81,7 +81,7 @@ def test_control_group(percent_hundredths):
     firing = Firing("txn", "e", 0, False, None, {}, ({},))
     out = 0
     for customer_id in customers:
-        verdicts, _ = gate.gate.decide(Customer(), customer_id, rule, firing, ["x"], [0], NOON_MS)
+        verdicts, _ = gate.gate.decide(Customer(), customer_id, lambda: None, rule, firing, ["x"], [0], NOON_MS)
         digest = blake2b(f"2026|{customer_id}".encode(), digest_size=8).digest()
         want = int.from_bytes(digest, "big") % 10_000 < percent_hundredths
         assert verdicts[0].reason == ("holdout" if want else None)

@@ -2,25 +2,30 @@
 
 import random
 import statistics
+from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
+from rules import program as p
 from rules.plan import Feature, Series
-from state.book import SeriesBook
 from state.calendar import Periods
-from state.event import Event, value_key
+from state.event import value_key
+from tests.state.rows import Happening, Rows
 
 ZONE = "Asia/Shanghai"
 HOUR_MS = 3_600_000
 WINDOWS = [("last", HOUR_MS), ("last", 24 * HOUR_MS), ("prior", 3 * HOUR_MS), ("prior", 48 * HOUR_MS), ("this", 0)]
 LONGEST_MS = 48 * HOUR_MS
+START_MS = 1_760_000_000_000
 A, B = 0, 1  # matchers; an event may match none, one or both
-VALUES = [0, 1, 1.0, 0.1, 0.2, -2.5, 99.99, 7, None, True, "7", "a", ["a"], {"k": 1}]
+VALUES = [0, 1, 1.0, 0.1, 0.2, -2.5, 99.99, 7, 1e15 + 0.25, 1e-5, None, True, "7", "a", ["a"], {"k": 1}]
 SERIES_KIND = {
     "count": "times", "sum": "sums", "mean": "sums", "std": "sums", "min": "minima", "max": "maxima",
     "distinct": "values",
 }  # fmt: skip
+AMOUNT_AT_LEAST_COUNT = [(p.PART, 1), (p.PART, 0), (p.LESS_EQUAL, 0)]
 
 
 def number(x):
@@ -35,27 +40,31 @@ def plan():
     for op, kind in SERIES_KIND.items():
         for window, size_ms in WINDOWS:
             period = "day" if window == "this" else ""
-            features.append(Feature(kinds.index(kind), op, window, size_ms, period, ZONE, window == "prior"))
-    features.append(Feature(kinds.index("values"), "novel", "prior", 24 * HOUR_MS, before=True))
+            features.append(Feature(kinds.index(kind), op, window, size_ms, period, ZONE))
+    features.append(Feature(kinds.index("values"), "novel", "prior", 24 * HOUR_MS))
     series.append(Series("totals", (A,), (0,)))
     features += [Feature(5, op) for op in ("count", "sum", "mean", "min", "max", "std")]
     series.append(Series("latest", (A,), (0,)))
-    features += [Feature(6, "last"), Feature(6, "prev", before=True)]
+    features += [Feature(6, "last"), Feature(6, "prev")]
     series.append(Series("latest", (B,), (None,)))
-    features.append(Feature(7, "age", before=True))
+    features.append(Feature(7, "age"))
     series.append(Series("sequence", (A, B, A), (None, None, None)))
-    features += [Feature(8, "seq", "last", size, before=True) for size in (HOUR_MS, 24 * HOUR_MS)]
+    features += [Feature(8, "seq", "last", size) for size in (HOUR_MS, 24 * HOUR_MS)]
     series.append(Series("run", (B,), (None,), period="day", timezone=ZONE))
     features.append(Feature(9, "streak"))
     series.append(
-        Series("condition_run", (A, B), (0, None), period="day", timezone=ZONE, ops=("sum", "count"), condition=holds)
-    )  # fmt: skip
+        Series("condition_run", (A, B), (0, None), period="day", timezone=ZONE, ops=("sum", "count"), program=0)
+    )
     features.append(Feature(10, "streak"))
     return series, features
 
 
-def holds(totals):
-    return totals[0] >= totals[1]
+@dataclass(frozen=True)
+class Seen:
+    effective_ms: int
+    ts_ms: int
+    mask: int
+    value: Any
 
 
 class Plain:
@@ -75,22 +84,23 @@ class Plain:
 
     def read(self, feature, t, anchor):
         series = self.series[feature.series]
-        events = self.events[:-1] if feature.before and anchor is not None else self.events
+        before = feature.window == "prior" or feature.op in ("prev", "age", "novel", "seq")
+        events = self.events[:-1] if before and anchor is not None else self.events
         if series.kind in ("sequence", "run", "condition_run"):
             return getattr(self, series.kind)(feature, events, t, anchor)
         mine = self.matched(series.matchers[0], events)
         if feature.op == "age":
             return (t - mine[-1].effective_ms) / 1000 if mine else None
         if feature.op in ("last", "prev"):
-            return mine[-1].values[0] if mine else None
+            return mine[-1].value if mine else None
         inside = self.window(feature, mine, t) if feature.window else mine
-        keys = [value_key(event.values[0]) for event in inside if event.values[0] is not None]
+        keys = [value_key(event.value) for event in inside if event.value is not None]
         if feature.op == "novel":
-            value = None if anchor is None or not anchor.mask >> A & 1 else anchor.values[0]
+            value = None if anchor is None or not anchor.mask >> A & 1 else anchor.value
             return value is not None and value_key(value) not in keys
         if feature.op == "distinct":
             return len(set(keys))
-        return len(inside) if feature.op == "count" else aggregate(feature.op, [event.values[0] for event in inside])
+        return len(inside) if feature.op == "count" else aggregate(feature.op, [event.value for event in inside])
 
     def sequence(self, feature, events, t, anchor):
         if anchor is None or not anchor.mask >> A & 1 or not t - feature.size_ms < anchor.ts_ms:
@@ -113,8 +123,8 @@ class Plain:
         first, length = self.days.number(mine[0].effective_ms), 0
         while (day := self.days.number(t) - length) >= first:
             own = [event for event in mine if self.days.number(event.effective_ms) == day]
-            amounts = aggregate("sum", [event.values[0] for event in self.matched(A, own)])
-            if not holds([amounts, len(self.matched(B, own))]):
+            amounts = aggregate("sum", [event.value for event in self.matched(A, own)])
+            if not amounts >= len(self.matched(B, own)):
                 break
             length += 1
         return length
@@ -124,7 +134,7 @@ def aggregate(op, values):
     numbers = [x for x in values if number(x)]
     if not numbers:
         return 0 if op == "sum" else None
-    exact = [Decimal(str(x)) for x in numbers]
+    exact = [Decimal(str(x)) if Decimal(str(x)) * 10_000 % 1 == 0 else Decimal(x) for x in numbers]
     total = float(sum(exact)) if any(type(x) is float for x in numbers) else sum(numbers)
     match op:
         case "sum":
@@ -132,7 +142,7 @@ def aggregate(op, values):
         case "mean":
             return total / len(numbers)
         case "std":
-            return statistics.pstdev(numbers)
+            return statistics.pstdev(exact)
         case "min":
             return min(numbers)
     return max(numbers)
@@ -140,53 +150,68 @@ def aggregate(op, values):
 
 def same(got, want, op):
     if op in ("std", "mean") and want is not None:
-        return got == pytest.approx(want, rel=1e-9, abs=1e-12)
+        return got == pytest.approx(float(want), rel=1e-9, abs=1e-12)
     return (got, type(got)) == (want, type(want)) or (
         number(got) and number(want) and got == want and op in ("min", "max")
     )
 
 
-@pytest.mark.parametrize(("seed", "late_share"), [(1, 0), (2, 0.3), (3, 0.05)])
-def test_against_plain_definitions(seed, late_share):
+def check(plain, t, anchor, got, where):
+    for feature, value in zip(plain.features, got, strict=True):
+        want = plain.read(feature, t, anchor)
+        assert same(value, want, feature.op), (where, plain.series[feature.series].kind, feature, value, want)
+
+
+@pytest.mark.parametrize(
+    ("seed", "late_share", "most_together"), [(1, 0, 1), (2, 0.3, 1), (3, 0.05, 40), (4, 0.3, 40), (5, 1, 7)]
+)
+def test_against_plain_definitions(seed, late_share, most_together):
+    """Three customers' events, one at a time or many in one step, with ticks in between."""
     rng = random.Random(seed)
     series, features = plan()
-    book, plain, row = SeriesBook(series, features), Plain(series, features), {}
-    now = 1_760_000_000_000
-    for step in range(350):
-        now += rng.choice([0, 1, HOUR_MS // 2, HOUR_MS, 3 * HOUR_MS, 20 * HOUR_MS if step % 25 == 0 else 0])
-        ts = now - rng.choice([HOUR_MS, 5 * HOUR_MS, 47 * HOUR_MS]) if rng.random() < late_share else now
-        mask = rng.choice([0, 1, 1, 2, 3])
-        event = Event(now, 4, f"e{step}", "C", b"", ts, ts < now, mask, (rng.choice(VALUES),))
-        got = {i: book.readers[i](row, now, event) for i, feature in enumerate(features) if feature.before}
-        for add in book.adders(mask):
-            add(row, event)
-        plain.events.append(event)
-        got |= {i: book.readers[i](row, now, event) for i, feature in enumerate(features) if not feature.before}
-        for i, feature in enumerate(features):
-            want = plain.read(feature, now, event)
-            assert same(got[i], want, feature.op), (step, series[feature.series].kind, feature, got[i], want)
-        if step % 7 == 0:  # a tick, which has no anchor
-            tick = now + rng.choice([0, 1, HOUR_MS])
-            now = tick
-            for i, feature in enumerate(features):
-                got_one, want = book.readers[i](row, tick, None), plain.read(feature, tick, None)
-                assert same(got_one, want, feature.op), (step, "tick", feature, got_one, want)
+    rows = Rows(series, features, [AMOUNT_AT_LEAST_COUNT])
+    plains = {row: Plain(series, features) for row in "CDE"}
+    rows.make(plains)
+    now, taken = START_MS, 0
+    while taken < 350:
+        step = []
+        for _ in range(rng.randrange(1, most_together + 1)):
+            now += rng.choice([0, 1, HOUR_MS // 2, HOUR_MS, 3 * HOUR_MS, 20 * HOUR_MS if rng.random() < 0.04 else 0])
+            ts = now - rng.choice([HOUR_MS, 5 * HOUR_MS, 47 * HOUR_MS]) if rng.random() < late_share else now
+            step.append(Happening(ts, rng.choice(VALUES), rng.choice([0, 1, 1, 2, 3]), now, rng.choice("CCCDE")))
+        taken += len(step)
+        for event, got in zip(step, rows.add(step), strict=True):
+            plain, anchor = plains[event.row], Seen(event.at_ms, event.ts_ms, event.mask, event.value)
+            plain.events.append(anchor)
+            check(plain, event.at_ms, anchor, got, event)
+        if rng.random() < 0.15:
+            now += rng.choice([0, 1, HOUR_MS])
+            for row, got in rows.tick(now).items():
+                check(plains[row], now, None, got, "tick")
 
 
 def test_a_row_that_nothing_was_added_to():
     series, features = plan()
-    book = SeriesBook(series, features)
-    for i, feature in enumerate(features):
-        got = book.readers[i]({}, 1_760_000_000_000, None)
-        assert got == Plain(series, features).read(feature, 1_760_000_000_000, None), feature
+    rows = Rows(series, features, [AMOUNT_AT_LEAST_COUNT])
+    rows.make(["C"])
+    check(Plain(series, features), START_MS, None, rows.tick(START_MS)["C"], "nothing")
 
 
-def test_only_the_series_that_a_matcher_feeds_are_touched():
+def test_only_what_a_matcher_feeds_changes_a_row():
     series, features = plan()
-    book = SeriesBook(series, features)
-    event = Event(1_760_000_000_000, 4, "e", "C", b"", 1_760_000_000_000, False, 2, (1,))
-    row = {}
-    for add in book.adders(2):
-        add(row, event)
-    assert set(row) == {7, 8, 9, 10}
-    assert book.adders(0) == ()
+    layout = Rows(series, features, [AMOUNT_AT_LEAST_COUNT]).layout
+    kinds = [one.kind for one in series if one.kind not in ("times", "sums", "minima", "maxima", "values")]
+    fed = dict(zip([(kind, series.index(one)) for kind, one in zip(kinds, series[5:], strict=True)], layout.fed_by, strict=True))
+    assert [key for key, matchers in fed.items() if B in matchers] == [
+        ("latest", 7), ("sequence", 8), ("run", 9), ("condition_run", 10),
+    ]  # fmt: skip
+    assert fed["sequence", 8] == (A, B)  # its last selector is the anchor's
+    assert layout.record_bits(1 << B) == [0]  # no window counts it, so nothing is logged
+    assert layout.record_bits(1 << A) != [0]
+
+
+def test_events_of_a_step_see_those_before_them_and_none_after():
+    rows = Rows([Series("times", (A,), (None,), 10)], [Feature(0, "count", "last", 10), Feature(0, "count", "prior", 10)])
+    assert rows.add([Happening(t, row=row) for t in (1, 1, 5, 11) for row in "CD"]) == [
+        [n, before] for n, before in ((1, 0), (2, 1), (3, 2), (2, 1)) for _ in "CD"
+    ]
