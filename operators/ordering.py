@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from operators.batch import EventBatch
 from operators.delivery import Delivery
 from operators.split import merge_order
 from state.dedup import Deduplicator
 from state.hashing import Key, sip_hashes
+from state.log import Words
 from state.objects import ObjectTable
 from state.sequencer import BEFORE_ALL_MS, Frontier
+from state.words import KIND_BITS, KIND_MASK, OBJECT
 
 MAX_RUNS = 64
 """More waiting runs than this are merged: each step looks into every one."""
@@ -24,6 +27,20 @@ class OrderedBuffer:
     def __init__(self, objects: ObjectTable | None = None) -> None:
         self._objects = objects
         self._runs: list[EventBatch] = []
+        if objects is not None:
+            objects.hold(self)
+
+    def mark_objects(self, used: NDArray[np.bool_]) -> None:
+        """See ``ObjectHolder``."""
+        for run in self._runs:
+            used[run.words[(run.words & KIND_MASK) == OBJECT] >> KIND_BITS] = True
+
+    def renumber_objects(self, numbers: Words) -> None:
+        """See ``ObjectHolder``."""
+        for run in self._runs:
+            is_object = (run.words & KIND_MASK) == OBJECT
+            if is_object.any():  # else the words may be those of the sender
+                run.words[is_object] = numbers[run.words[is_object] >> KIND_BITS] << KIND_BITS | OBJECT
 
     def add(self, events: EventBatch) -> None:
         """Take a run of events in processing order; its objects get the numbers of the process's table, if that is given."""

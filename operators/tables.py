@@ -63,7 +63,7 @@ class PlanTables:
     def __init__(self, plan: Plan, compact_after_ms: int = DAY_MS) -> None:
         self.plan = plan
         self._compact_after_ms = compact_after_ms
-        self.objects = ObjectTable()
+        self.objects = ObjectTable() if compact_after_ms else ObjectTable(least=0)
 
         def disarms(mask: int) -> int:
             bits = 0

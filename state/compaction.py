@@ -6,17 +6,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from state.cells import get, put
+from state.cells import get, get_byte, put, put_byte
 from state.compiled import compiled
 from state.log import POOL_FREE, POOL_USED, Memory, Words, bounds, log_of, size_class, stale_end
 from state.machine import advance_run, condition_holds
 from state.reads import Step, row_address
 from state.tables import (
-    ADD_CONDITION, COUNT_RUN, F_SIZE_MS, F_UPDATE, FRONT_WORDS, HAS_PROFILE, R_FLAGS, STEP_SEQUENCE, STREAMS,
-    U_KIND, U_LENGTH, U_OFFSET, U_PERIOD, UPDATE_COLUMNS, Tables,
+    ADD_CONDITION,
+    ADD_TOTALS,
+    COUNT_RUN,
+    F_SIZE_MS,
+    F_UPDATE,
+    FRONT_WORDS,
+    HAS_PROFILE,
+    R_FLAGS,
+    SET_LATEST,
+    STEP_SEQUENCE,
+    STREAMS,
+    T_HIGHEST,
+    T_LOWEST,
+    TOTALS_WORDS,
+    U_KIND,
+    U_LENGTH,
+    U_OFFSET,
+    U_PERIOD,
+    U_SLOT,
+    UPDATE_COLUMNS,
+    Tables,
 )  # fmt: skip
+from state.words import KIND_BITS, KIND_MASK, OBJECT
 
 DAY_MS = 86_400_000
 _FEW_WORDS = 16_384
@@ -54,6 +76,63 @@ def sequence_reach(features: Words, updates: Words) -> Words:
         if feature[F_UPDATE] >= 0 and updates[feature[F_UPDATE], U_KIND] == STEP_SEQUENCE:
             reach[feature[F_UPDATE]] = max(reach[feature[F_UPDATE]], feature[F_SIZE_MS])
     return reach
+
+
+def scalar_words(updates: Words, profile: Sequence[int]) -> Words:
+    """The fixed words of a row that hold scalars. ``profile``: the table of what is kept of profiles."""
+    places = [profile[0] + (profile[1] + 63 >> 6) + slot for slot in range(profile[2])]
+    for update in updates.tolist():
+        kind, at, length = update[U_KIND], update[U_OFFSET], update[U_LENGTH]
+        if kind == SET_LATEST and update[U_SLOT] >= 0:
+            places.append(at)
+        elif kind == ADD_TOTALS and length > 1:
+            places += [at + T_LOWEST, at + T_HIGHEST]
+        elif kind == ADD_CONDITION:
+            totals = range(at + 2, at + length, TOTALS_WORDS)
+            places += [first + word for first in totals for word in (T_LOWEST, T_HIGHEST)]
+    return np.array([len(places), *places], np.int64)
+
+
+@compiled
+def renumber_objects(memory: Memory, tables: Tables, rows: int, scalars: int, dated: int, numbers: int,
+                     used: int) -> None:  # fmt: skip
+    """Note which objects the scalars of all rows hold, or give them new numbers.
+
+    ``scalars``: their number and the fixed words. ``dated``: a byte by column of holdings, other than 0 for a date.
+    ``numbers``: by object the new number; 0 for none of this, but to set the bytes ``used`` of the objects.
+    """
+    for number in range(rows):
+        row = row_address(memory, number)
+        for scalar in range(1, 1 + get(scalars, 0)):
+            renumber_object(row, get(scalars, scalar), numbers, used)
+        for stream in range(STREAMS):
+            width = get(tables.log_words, stream)
+            if width == 0:
+                continue
+            offset, first, end = bounds(memory, row, get(tables.log_header, stream))
+            for column in range(tables.log_slot_width):
+                if get(tables.log_slots, stream * tables.log_slot_width + column) < 0:
+                    break
+                at = offset + 1 + get(tables.log_extra, stream) + column
+                for record in range(first, end):
+                    renumber_object(memory.pool, at + record * width, numbers, used)
+        if tables.holding_width:
+            at = get(row, tables.holdings_header) >> 8
+            for word in range(get(row, tables.holdings_header + 1) * tables.holding_width):
+                if not get_byte(dated, word % tables.holding_width):
+                    renumber_object(memory.pool, at + word, numbers, used)
+
+
+@compiled
+def renumber_object(base: int, at: int, numbers: int, used: int) -> None:
+    """Note the object of one scalar word, if it is one, or renumber it."""
+    word = get(base, at)
+    if word & KIND_MASK != OBJECT:
+        return
+    if numbers == 0:
+        put_byte(used, word >> KIND_BITS, 1)
+    else:
+        put(base, at, get(numbers, word >> KIND_BITS) << KIND_BITS | OBJECT)
 
 
 @compiled
@@ -98,7 +177,7 @@ def find_idle(memory: Memory, tables: Tables, step: Step, rows: int, updates: in
               places: int, found: int) -> int:  # fmt: skip
     """The rows that read as new ones do, but for flags about what Python remembers; returns their number.
 
-    ``step``: one event at ``now_ms``. ``reach``: by update, of sequences. ``places``: by row, below 0 for one that is free.
+    ``step``: one event at ``now_ms``. ``reach``: by update, of sequences. ``places``: by row, −1 for one that is free.
     """
     count = 0
     for number in range(rows):

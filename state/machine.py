@@ -62,9 +62,9 @@ def read_kept(memory: Memory, tables: Tables, feature: int, step: Step, i: int, 
     """A feature over a row's fixed words: the latest event, a sequence, a streak or totals."""
     op, at = get(feature, F_OP), get(feature, F_OFFSET)
     if op == LAST:
-        return word_value(memory, get(row, at + 1))
+        return word_value(memory, get(row, at))
     if op == PREV:
-        return word_value(memory, before_word(memory, step, i, row, get(feature, F_UPDATE), at + 1))
+        return word_value(memory, before_word(memory, step, i, row, get(feature, F_UPDATE), at))
     if op == AGE:
         latest = before_word(memory, step, i, row, get(feature, F_UPDATE), at)
         return (NULL, 0, 0.0) if latest == 0 else (NUMBER, 0, (t_ms - (latest - 1)) / 1000)

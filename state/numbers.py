@@ -96,7 +96,18 @@ def units_to_double(hi: int, lo: int) -> float:
     a_hi, a_lo = negate_128(hi, lo) if negative else (hi, lo)
     whole_hi, whole, rest = divide_128(a_hi, a_lo)
     if whole_hi != 0 or whole < 0:
-        return to_double(hi, lo) / _SCALE
+        negative = hi < 0
+    if negative:
+        hi, lo = negate_128(hi, lo)
+    # long division by 10,000, 32 bits at a time
+    top, rest = hi // _SCALE, hi % _SCALE
+    part = rest << 32 | (lo >> 32) & _LOW
+    upper, rest = part // _SCALE, part % _SCALE
+    part = rest << 32 | lo & _LOW
+    high, low = add_double(float(upper) * 4294967296.0, 0.0, float(part // _SCALE))
+    high, low = add_double(high, low, float(top) * _TWO_64)
+    value = high + (low + (part % _SCALE) / _SCALE)
+    return -value if negative else value
     if whole < 1 << 55:
         rest <<= 8
         value = float(whole << 8 | rest // _SCALE | (1 if rest % _SCALE else 0)) / 256.0

@@ -6,9 +6,10 @@ import math
 import sys
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from state.calendar import date_ordinal
 from state.cells import address
@@ -22,8 +23,23 @@ _KEYED = (str, int, float)
 _REMEMBERED_TABLES = 16
 
 
+class ObjectHolder(Protocol):
+    """Who keeps scalars whose objects are in the table."""
+
+    def mark_objects(self, used: NDArray[np.bool_]) -> None:
+        """Set the cells of the objects that are held."""
+
+    def renumber_objects(self, numbers: Words) -> None:
+        """Give the objects that are held new numbers, by their old ones."""
+
+
 class ObjectTable:
     """Gives values numbers, equal ones (of the same type) the same.
+
+    Parameters
+    ----------
+    least
+        So many values are kept without asking whether they are in use.
 
     Attributes
     ----------
@@ -34,7 +50,9 @@ class ObjectTable:
         it is an integer (bool), and the ordinal of a date, else 0 (int64).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, least: int = 65_536) -> None:
+        self._least, self._in_use = least, 0
+        self._holders: list[ObjectHolder] = []
         self.values: list[Any] = []
         self._numbers: dict[tuple[type, Any], int] = {}
         self._highs, self._lows = np.full(16, math.nan), np.zeros(16)
@@ -58,6 +76,33 @@ class ObjectTable:
         """What ``used_bytes`` has grown by since it was asked last, so that of all shards one tells of the table."""
         reported, self._reported = self._reported, self.used_bytes
         return max(0, self._reported - reported)
+
+    def hold(self, holder: ObjectHolder) -> None:
+        """Let someone keep scalars of this table from one step to the next."""
+        self._holders.append(holder)
+
+    def collect_when_doubled(self) -> None:
+        """Drop the values that nobody holds any more and number the others anew, if there are twice as many values as
+        were in use last time. Only between steps: who is no holder must have no scalars of this table.
+        """
+        count = len(self.values)
+        if count < max(self._least, 2 * self._in_use):
+            return
+        used = np.zeros(count, np.bool_)
+        for holder in self._holders:
+            holder.mark_objects(used)
+        kept = np.flatnonzero(used)
+        numbers = np.cumsum(used) - 1
+        for holder in self._holders:
+            holder.renumber_objects(numbers)
+        self._in_use = len(kept)
+        self.values = [self.values[number] for number in kept.tolist()]
+        self._numbers = {
+            (type(value), value): number for number, value in enumerate(self.values) if isinstance(value, _KEYED)
+        }
+        for array in (self._highs, self._lows, self._whole, self._dates):
+            array[: len(kept)] = array[kept]
+        self._known.clear()
 
     def number(self, value: Any) -> int:
         """The number of a value."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from state.calendar import date_ordinal
 from state.cells import address
-from state.compaction import DAY_MS, CompactionClock, compact, find_idle, sequence_reach
+from state.compaction import DAY_MS, CompactionClock, compact, find_idle, renumber_objects, scalar_words, sequence_reach
 from state.dispatch import SignatureTable
 from state.log import POOL_FREE, POOL_USED, Memory, Words, block_sizes
 from state.machine import MACHINE_CELLS
@@ -103,7 +103,9 @@ class RowStore:
                 self._stack_kinds, self._stack_numbers,
             ))
         )  # fmt: skip
+        self._scalars = scalar_words(layout.update_rows, layout.profile_row)
         self._refresh()
+        objects.hold(self)
 
     def _refresh(self) -> None:
         """Note where the arrays are now."""
@@ -147,6 +149,7 @@ class RowStore:
 
         ``remembered``: those of some rows of which Python remembers something.
         """
+        self.objects.collect_when_doubled()
         if not self._clock.is_due(now_ms, self.pool_counters):
             return False
         live_words = int(self.pool_counters[POOL_USED] - self.pool_counters[POOL_FREE])
@@ -168,6 +171,20 @@ class RowStore:
             self._fixed[idle] = 0
             self._index.remove(idle)
         return True
+
+    def mark_objects(self, used: NDArray[np.bool_]) -> None:
+        """See ``ObjectHolder``."""
+        self._renumber_objects(0, address(used))
+
+    def renumber_objects(self, numbers: Words) -> None:
+        """See ``ObjectHolder``."""
+        self._renumber_objects(address(numbers), 0)
+
+    def _renumber_objects(self, numbers: int, used: int) -> None:
+        dated = np.array([*self._dated, False])
+        renumber_objects(
+            self.memory, self.tables, len(self), address(self._scalars), address(dated), numbers, used
+        )
 
     # --- events ----------------------------------------------------------------------------------
 

@@ -146,6 +146,10 @@ class Layout:
         """By update: the matchers whose events it takes."""
         bit_words = -(-len(programs.profile_matchers) // 64)
         self._profile_offset = self._take(bit_words + len(programs.profile_slots))
+        self.profile_row = [
+            self._profile_offset, len(programs.profile_matchers), len(programs.profile_slots),
+            *programs.profile_matchers, *programs.profile_slots,
+        ]  # fmt: skip
         self._rise_offset = self._take(-(-programs.rises // 32))
         self._holdings_header = self._take(2 if programs.holding_columns else 0)
         for index, one in enumerate(series):
@@ -228,7 +232,7 @@ class Layout:
         first, program, period = len(self._arguments), -1, -1
         fed_by = one.matchers
         if one.kind == "latest":
-            kind, length = SET_LATEST, 1 if column is None else 2
+            kind, length = SET_LATEST, 1  # the value; the time where none is asked for
         elif one.kind == "totals":
             kind, length = ADD_TOTALS, TOTALS_WITH_SQUARES_WORDS if squares else TOTALS_WORDS
             length = 1 if column is None else length
@@ -330,10 +334,7 @@ class Layout:
             "rule_flags": programs.rule_flags,
             "armed_bits": programs.armed_bits,
             "rise_counts": programs.rise_counts,
-            "profile": [
-                self._profile_offset, len(programs.profile_matchers), len(programs.profile_slots),
-                *programs.profile_matchers, *programs.profile_slots,
-            ],
+            "profile": self.profile_row,
         }  # fmt: skip
         # an empty array may have no address
         self._kept = {name: np.array(values if len(values) else [0], np.int64) for name, values in arrays.items()}

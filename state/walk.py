@@ -352,9 +352,8 @@ def apply_update(memory: Memory, tables: Tables, index: int, step: Step, i: int,
             put(step.undo, word, get(row, word))
         put(step.undone, index, i)
     if kind == SET_LATEST:
-        put(row, at, get(step.effective_ms, i) + 1)
-        if slot >= 0:
-            put(row, at + 1, get(step.words, i * step.word_width + slot))
+        latest = get(step.words, i * step.word_width + slot) if slot >= 0 else get(step.effective_ms, i) + 1
+        put(row, at, latest)
     elif kind == STEP_SEQUENCE:
         # downwards, as one event is used for one step; words hold 1 + the highest possible start, 0 for none
         for j in range(get(update, U_COUNT) - 1, -1, -1):

@@ -178,6 +178,17 @@ def test_memory_is_flat_with_a_fixed_population(tmp_path):
     assert max(used[3000:]) <= 1.1 * max(used[1000:3000])
 
 
+def test_objects_that_no_row_holds_any_more_are_dropped(tmp_path):
+    compacting, keeping = (Engine(tmp_path, WINDOWS_ONLY, after_ms) for after_ms in (0, NEVER_MS))
+    for number in range(700):
+        ts = number * HOUR_MS // 30
+        event = {"event_id": f"e{number}", "customer_id": "C", "ts": ts, "stream": "txn", "direction": "out"}
+        assert compacting.take(event | {"amount": number / 7}, ts) == keeping.take(event | {"amount": number / 7}, ts)
+    # 90 are within three hours, and as many again may have come since the last look
+    assert len(compacting.store.objects.values) < 200
+    assert len(keeping.store.objects.values) == 600
+
+
 def test_the_clock():
     counters = np.zeros(2, np.int64)
     clock = CompactionClock(100)
