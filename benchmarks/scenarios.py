@@ -34,7 +34,7 @@ class Size:
     paced_seconds: int
 
 
-SHORT = Size(1, 2_500, (10_000, 100_000), (2,), 5_000, 2_500, 10)
+SHORT = Size(1, 2_500, (10_000, 50_000), (2,), 5_000, 2_000, 10)
 FULL = Size(3, 5_000, (10_000, 100_000, 1_000_000), (2, 4), 20_000, 20_000, 60)
 EACH = 100
 """With so many events of each customer, profiles are one of a hundred, as in a bank's stream."""
@@ -204,21 +204,20 @@ def alternatives(shop: Workshop) -> Scenario:
             scenario.skipped[flink[n]] = lack
         else:
             add(flink[n], "flink_sql", n, may_fail=True, parallelism=n)
-    rows = {"warm-up included": "", "repeated": f", {AGAIN}", "without the start": f", {MARGINAL}"}
     warm = f"{engine[1]}, {AGAIN}"
+    # Again, two processes are new processes, while Flink's are there: that is no comparison, but for the events alone.
+    rows = [(1, "warm-up included", ""), (1, "repeated", f", {AGAIN}"), (1, "without the start", f", {MARGINAL}")]
+    rows += [(2, "warm-up included", ""), (2, "without the start", f", {MARGINAL}")]
     scenario.goals = (
         Goal(f"{engine[1]} to {careful}", Figure(warm, "rate"), Figure(careful, "rate"), 4),
         *(
             Goal(
                 f"{engine[n]} to {flink[n]}, {words}",
-                Figure(f"{engine[n]}{row}", "rate"),
-                Figure(f"{flink[n]}{row}", "rate"),
-                8,
+                Figure(f"{engine[n]}{row}", "rate"), Figure(f"{flink[n]}{row}", "rate"), 8,
             )
-            for n in (1, 2)
-            for words, row in rows.items()
+            for n, words, row in rows
         ),
-    )
+    )  # fmt: skip
     scenario.same = ((*engine.values(), plain, careful),)
     scenario.base = warm
     return scenario
