@@ -5,22 +5,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 
-class Event(NamedTuple):
-    """An event; as a tuple it sorts in the processing order over all customers.
-
-    ``effective_ms`` is its time of effect, ``ts_ms`` its own time (lower if it was late). ``mask`` has bit i set
-    if matcher i of the plan matches; ``values`` are the fields of its stream that the plan reads.
-    """
-
-    effective_ms: int
-    stream: int
-    event_id: str
-    customer_id: str
-    raw: bytes
-    ts_ms: int
-    late: bool
-    mask: int
-    values: tuple[Any, ...]
 
 
 def value_key(x: Any) -> Any:
