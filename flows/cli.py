@@ -105,6 +105,14 @@ def replay(
         ),
     ] = "366d",  # type: ignore[assignment]
     workers: Annotated[int, typer.Option(min=1, max=64, help="Number of processes.")] = 1,
+    compact_after: Annotated[
+        int,
+        typer.Option(
+            parser=_duration_ms,
+            metavar="DURATION",
+            help="Clear out what no rule can see any more whenever event time has gone on by this; saves memory.",
+        ),
+    ] = "1d",  # type: ignore[assignment]
 ) -> None:
     """Run rules over event files: every decision is written, emitted or suppressed with its reason."""
     from flows.failures import failure_message
@@ -116,7 +124,7 @@ def replay(
 
     rule_set, contact_policy = _load(rules, policy)
     job = ReplayJob(
-        rule_set, tuple(events), out, contact_policy, lateness, dedup, until, max_jump, workers,
+        rule_set, tuple(events), out, contact_policy, lateness, dedup, until, max_jump, workers, compact_after,
     )  # fmt: skip
     try:
         with stopped_by_signals(f"cem replay: stopped; what is in {out} is not complete"):

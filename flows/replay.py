@@ -49,7 +49,11 @@ ACTIONS, DEAD_LETTERS, SUMMARY = "actions.ndjson", "dead_letters.ndjson", "summa
 
 @dataclass(frozen=True, slots=True)
 class ReplayJob:
-    """What to replay. ``until_ms``: go on to this time if the events end earlier; ``key``: of the hashes of ids."""
+    """What to replay.
+
+    ``until_ms``: go on to this time if the events end earlier; ``compact_after_ms``: give back memory whenever event time
+    has gone on by this, if not before; ``key``: of the hashes of ids.
+    """
 
     rules: RuleSet
     events: tuple[Path, ...]
@@ -60,6 +64,7 @@ class ReplayJob:
     until_ms: int | None = None
     max_jump_ms: int = 366 * DAY_MS
     workers: int = 1
+    compact_after_ms: int = DAY_MS
     key: Key = field(default_factory=lambda: (secrets.randbits(64), secrets.randbits(64)))
 
 
@@ -133,7 +138,7 @@ def run_worker(
 
     flow = build_dataflow(
         watched(source, report, "build_part", "next_batch"),
-        PlanTables(plan),
+        PlanTables(plan, job.compact_after_ms),
         job.policy,
         decoder.values,
         partitions=len(job.events),

@@ -97,6 +97,7 @@ class Decider:
             planned.rule.id: bit for planned, bit in zip(plan.rules, plan.programs.armed_bits, strict=True)
         }
         self._places = [{feature: place for place, feature in enumerate(rule.features)} for rule in plan.rules]
+        self._cooldowns_ms = {planned.rule.id: planned.rule.cooldown_ms for planned in plan.rules}
         self._gate = PolicyGate(policy, plan.profile_column("opt_out"))
         self._holdings_column = plan.profile_column("holdings")
         self._holding_names = [name for name, _ in plan.programs.holding_columns]
@@ -127,7 +128,7 @@ class Decider:
     @property
     def customers(self) -> int:
         """Number of customers of whom something is remembered."""
-        return len(self._store)
+        return self._store.filled
 
     @property
     def used_bytes(self) -> int:
@@ -154,6 +155,8 @@ class Decider:
         if events is not None:
             self._apply(events, entities or self.entities_over_nothing(len(events)))
         self._fire_timers(until_ms + 1 if inclusive else until_ms)
+        if not inclusive:
+            self._store.compact_when_due(until_ms, partial(self._remembered, until_ms))
         return self._out
 
     # --- events ----------------------------------------------------------------------------------
@@ -175,6 +178,19 @@ class Decider:
             while at < stop:
                 at = walk.take(at, stop)
                 self._take_records(events, step)
+
+    def _remembered(self, now_ms: int, rows: list[int]) -> set[int]:
+        """Those of some customers of whom Python remembers something that may matter at or after a time."""
+        remembered = set(self._timers.rows())
+        for row in rows:
+            customer = self._customers.get(row)
+            if customer is None:
+                continue
+            if row in remembered or not customer.forget(now_ms, self._gate.cap_horizon_ms, self._cooldowns_ms):
+                remembered.add(row)
+            else:
+                del self._customers[row]
+        return remembered
 
     def _segment_end(self, events: EventBatch, at: int) -> int:
         """Where the kernels have to stop: date rules look at all customers as they are at the tick."""
@@ -285,7 +301,7 @@ class Decider:
             self._fire(number, anchor.row, firing, anchor.effective_ms)
             return
         deadline_ms = anchor.effective_ms + rule.unless.within_ms
-        customer.armed[rule.id] = Armed(deadline_ms, firing)
+        customer.arm(rule.id, Armed(deadline_ms, firing))
         self._store.arm(anchor.row, self._plan.programs.armed_bits[number], True)
         if armed is None:
             self._timers.set(deadline_ms, DEADLINE, number, anchor.row)
@@ -309,7 +325,7 @@ class Decider:
             read(evaluation)  # `rises` remembers at every evaluation, whatever `when` looks at
         holds = planned.when is None or bool(planned.when(evaluation))
         if rose is None or rose & ASKED_BIT:
-            self._customer(row).rose[key] = tuple(evaluation.rises_now)
+            self._customer(row).set_rose(key, tuple(evaluation.rises_now))
         return holds
 
     @staticmethod
@@ -342,7 +358,7 @@ class Decider:
         if armed.firing is not None and armed.deadline_ms > timer.at_ms:
             self._timers.set(armed.deadline_ms, DEADLINE, timer.rule, timer.row)
             return
-        del customer.armed[rule_id]
+        customer.disarm(rule_id)
         bit = self._armed_bits[rule_id]
         if all(self._armed_bits[other] != bit for other in customer.armed):
             self._store.arm(timer.row, bit, False)

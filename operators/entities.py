@@ -71,6 +71,11 @@ class _EntityField:
             if count < len(run.keys):
                 waiting.append(run.slice(count, len(run.keys)))
         self._runs = waiting
+        self._answer(ready, answers)
+        if frontier_ms < AFTER_ALL_MS:
+            self._store.compact_when_due(frontier_ms)
+
+    def _answer(self, ready: list[EntityRows], answers: list[EntityAnswer]) -> None:
         if not ready:
             return
         rows = EntityRows.concat(ready)

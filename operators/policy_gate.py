@@ -56,7 +56,7 @@ class PolicyGate:
         """
         key = (rule.id, firing.holding_id)
         shadow = rule.status == SHADOW
-        ledger = customer.shadows.setdefault(rule.id, ContactLedger()) if shadow else customer.contacts
+        ledger = customer.shadow(rule.id) if shadow else customer.contacts
         held_out = self._is_held_out(rule.rule_class, customer_id)
         last_ms = ledger.last_ms(key)  # as it was before this firing, for all its entries
         cooling = last_ms is not None and t_ms - last_ms < rule.cooldown_ms
@@ -85,6 +85,11 @@ class PolicyGate:
             if reason is None and verdicts[-1].reason in (None, SHADOW):
                 ledger.record(key, rule.rule_class, t_ms, self._cap_horizon_ms)
         return verdicts, held
+
+    @property
+    def cap_horizon_ms(self) -> int:
+        """What was emitted longer ago counts for no cap."""
+        return self._cap_horizon_ms
 
     def release_ms(self, t_ms: int) -> int:
         """When quiet hours end that hold at ``t_ms``."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from rules.model import STREAMS
 from rules.plan import FeatureSet, Plan, Programs
 from rules.planner import entity_features
+from state.compaction import DAY_MS
 from state.dispatch import SignatureTable
 from state.objects import ObjectTable
 from state.periods import PeriodTable
@@ -19,9 +20,9 @@ class RowTables:
 
     def __init__(
         self, plan: Plan, features: FeatureSet, programs: Programs, *, updates: Callable[[int], Sequence[int]] | None,
-        anchors: Sequence[int], disarms: Callable[[int], int], objects: ObjectTable,
+        anchors: Sequence[int], disarms: Callable[[int], int], objects: ObjectTable, compact_after_ms: int,
     ) -> None:  # fmt: skip
-        self._objects = objects
+        self._objects, self._compact_after_ms = objects, compact_after_ms
         words, hashes = (
             {
                 (STREAMS.index(stream), column): slot
@@ -49,17 +50,19 @@ class RowTables:
 
     def store(self) -> RowStore:
         """Rows of one shard, none yet."""
-        return RowStore(self.layout, self.tables, self.periods, self._objects)
+        return RowStore(self.layout, self.tables, self.periods, self._objects, self._compact_after_ms)
 
 
 class PlanTables:
     """Tables for all rows of a plan.
 
+    ``compact_after_ms``: the stores give back memory whenever event time has gone on by this, if not before.
     ``entity_numbers``: where an entity's feature is among the values that the kernels get of an event.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, compact_after_ms: int = DAY_MS) -> None:
         self.plan = plan
+        self._compact_after_ms = compact_after_ms
         self.objects = ObjectTable()
 
         def disarms(mask: int) -> int:
@@ -70,8 +73,9 @@ class PlanTables:
 
         triggers = [rule.trigger_mask for rule in plan.rules]
         self.customer = RowTables(
-            plan, plan.customer, plan.programs, updates=None, anchors=triggers, disarms=disarms, objects=self.objects
-        )
+            plan, plan.customer, plan.programs, updates=None, anchors=triggers, disarms=disarms, objects=self.objects,
+            compact_after_ms=compact_after_ms,
+        )  # fmt: skip
         self.entities = {name: self._entity(name, features) for name, features in plan.entities.items()}
         self.entity_numbers = {key: number for number, key in enumerate(entity_features(plan.entities))}
         self.records = RecordBuffer()
@@ -85,4 +89,7 @@ class PlanTables:
         def read_by(mask: int) -> list[int]:
             return sorted({index for triggers, indices in readers if triggers & mask for index in indices})
 
-        return RowTables(self.plan, features, Programs(), updates=read_by, anchors=(), disarms=lambda mask: 0, objects=self.objects)
+        return RowTables(
+            self.plan, features, Programs(), updates=read_by, anchors=(), disarms=lambda mask: 0, objects=self.objects,
+            compact_after_ms=self._compact_after_ms,
+        )  # fmt: skip

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Mapping
+from typing import Any
 
 RuleKey = tuple[str, str | None]
 """Rule id and, for a date rule with ``each``, the holding's id."""
@@ -10,30 +12,120 @@ RuleKey = tuple[str, str | None]
 UNCAPPED_CLASS = "risk"
 """The class that neither counts towards nor is held by the cap on all classes."""
 
+_FEW = 16
+
 
 class ContactLedger:
-    """Emitted decisions of one customer, or of one shadow rule for that customer: what it would have emitted."""
+    """Emitted decisions of one customer, or of one shadow rule for that customer: what it would have emitted.
 
-    __slots__ = ("_by_class", "_last")
+    Up to some number they are a tuple of key, class, time, key, class, …: most customers have one or two, and a dictionary
+    takes more than all else that is remembered of them.
+    """
+
+    __slots__ = ("_emitted",)
 
     def __init__(self) -> None:
-        self._last: dict[RuleKey, int] = {}
-        self._by_class: dict[str, list[int]] = {}
+        self._emitted: tuple[Any, ...] | _Many = ()
 
     def record(self, key: RuleKey, rule_class: str, t_ms: int, horizon_ms: int) -> None:
         """Record an emitted decision; times never fall. What is older than ``horizon_ms`` counts for no cap."""
-        self._last[key] = t_ms
+        short, emitted = _short(key), self._emitted
+        if isinstance(emitted, tuple):
+            if len(emitted) == 3 * _FEW:
+                emitted = _without(emitted, t_ms - horizon_ms, {short})
+            if len(emitted) < 3 * _FEW:
+                self._emitted = (*emitted, short, rule_class, t_ms)
+                return
+            emitted = self._emitted = _Many(emitted)
+        emitted.record(short, rule_class, t_ms, horizon_ms)
+
+    def last_ms(self, key: RuleKey) -> int | None:
+        """When the rule last emitted, null if never."""
+        short, emitted = _short(key), self._emitted
+        if not isinstance(emitted, tuple):
+            return emitted.last.get(short)
+        for at in range(len(emitted) - 3, -1, -3):
+            if emitted[at] == short:
+                last_ms: int = emitted[at + 2]
+                return last_ms
+        return None
+
+    def count(self, rule_class: str, after_ms: int) -> int:
+        """Number of decisions of a class (``*``: of all but risk) emitted after ``after_ms``."""
+        emitted = self._emitted
+        if not isinstance(emitted, tuple):
+            return emitted.count(rule_class, after_ms)
+        return sum(
+            t_ms > after_ms and (name == rule_class or (rule_class == "*" and name != UNCAPPED_CLASS))
+            for name, t_ms in zip(emitted[1::3], emitted[2::3], strict=True)
+        )
+
+    def forget(self, t_ms: int, horizon_ms: int, cooldowns_ms: Mapping[str, int]) -> bool:
+        """Drop what matters for nothing from ``t_ms`` on; whether nothing is left. ``cooldowns_ms``: by rule id."""
+        emitted = self._emitted
+        if not isinstance(emitted, tuple):
+            return emitted.forget(t_ms, horizon_ms, cooldowns_ms)
+        over = {
+            short
+            for short, last_ms in zip(emitted[::3], emitted[2::3], strict=True)
+            if t_ms - last_ms >= _cooldown_ms(short, cooldowns_ms)
+        }
+        for short, last_ms in zip(emitted[::3], emitted[2::3], strict=True):
+            if t_ms - last_ms < _cooldown_ms(short, cooldowns_ms):
+                over.discard(short)
+        self._emitted = _without(emitted, t_ms - horizon_ms, over)
+        return not self._emitted
+
+
+class _Many:
+    """The decisions of a customer who has had many."""
+
+    __slots__ = ("_by_class", "last")
+
+    def __init__(self, emitted: tuple[Any, ...]) -> None:
+        self.last: dict[Any, int] = {}
+        self._by_class: dict[str, list[int]] = {}
+        for short, rule_class, t_ms in zip(emitted[::3], emitted[1::3], emitted[2::3], strict=True):
+            self.record(short, rule_class, t_ms, t_ms + 1)
+
+    def record(self, short: Any, rule_class: str, t_ms: int, horizon_ms: int) -> None:
+        self.last[short] = t_ms
         for name in (rule_class,) if rule_class == UNCAPPED_CLASS else (rule_class, "*"):
             times = self._by_class.setdefault(name, [])
             times.append(t_ms)
             if not len(times) & 63:
                 del times[: bisect_right(times, t_ms - horizon_ms)]
 
-    def last_ms(self, key: RuleKey) -> int | None:
-        """When the rule last emitted, null if never."""
-        return self._last.get(key)
-
     def count(self, rule_class: str, after_ms: int) -> int:
-        """Number of decisions of a class (``*``: of all but risk) emitted after ``after_ms``."""
         times = self._by_class.get(rule_class)
         return len(times) - bisect_right(times, after_ms) if times else 0
+
+    def forget(self, t_ms: int, horizon_ms: int, cooldowns_ms: Mapping[str, int]) -> bool:
+        for short in [key for key, last in self.last.items() if t_ms - last >= _cooldown_ms(key, cooldowns_ms)]:
+            del self.last[short]
+        for name in list(self._by_class):
+            times = self._by_class[name]
+            del times[: bisect_right(times, t_ms - horizon_ms)]
+            if not times:
+                del self._by_class[name]
+        return not self.last and not self._by_class
+
+
+def _short(key: RuleKey) -> str | RuleKey:
+    """The key as it is kept: for most rules their id, which is there anyway."""
+    return key[0] if key[1] is None else key
+
+
+def _cooldown_ms(short: str | RuleKey, cooldowns_ms: Mapping[str, int]) -> int:
+    return cooldowns_ms[short if isinstance(short, str) else short[0]]
+
+
+def _without(emitted: tuple[Any, ...], after_ms: int, over: set[Any]) -> tuple[Any, ...]:
+    """What was emitted, without what is up to ``after_ms`` and not the last of its key, or of a key that is ``over``."""
+    kept: list[Any] = []
+    later = set(over)
+    for at in range(len(emitted) - 3, -1, -3):
+        if emitted[at + 2] > after_ms or emitted[at] not in later:
+            kept = [*emitted[at : at + 3], *kept]
+        later.add(emitted[at])
+    return tuple(kept)

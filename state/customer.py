@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
 
 from state.contacts import ContactLedger, RuleKey
 from state.tickets import TicketBook
 from state.timers import Firing
+
+_NOTHING: Mapping[Any, Any] = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -22,17 +27,66 @@ class Armed:
 
 
 class Customer:
-    """One customer's state.
+    """One customer's state; its parts are made when something goes into them."""
 
-    ``rose``: what the ``rises`` conditions of a rule were at its previous evaluation. ``armed``: by rule, as long as there
-    is a timer for it. ``shadows``: by shadow rule, what it would have emitted.
-    """
-
-    __slots__ = ("armed", "contacts", "rose", "shadows", "tickets")
+    __slots__ = ("_armed", "_rose", "_shadows", "_tickets", "contacts")
 
     def __init__(self) -> None:
-        self.rose: dict[RuleKey, tuple[bool, ...]] = {}
-        self.armed: dict[str, Armed] = {}
         self.contacts = ContactLedger()
-        self.tickets = TicketBook()
-        self.shadows: dict[str, ContactLedger] = {}
+        self._armed: dict[str, Armed] | None = None
+        self._rose: dict[RuleKey, tuple[bool, ...]] | None = None
+        self._shadows: dict[str, ContactLedger] | None = None
+        self._tickets: TicketBook | None = None
+
+    @property
+    def armed(self) -> Mapping[str, Armed]:
+        """By rule, as long as there is a timer for it."""
+        return _NOTHING if self._armed is None else self._armed
+
+    def arm(self, rule_id: str, armed: Armed) -> None:
+        """Let a rule wait for its deadline."""
+        if self._armed is None:
+            self._armed = {}
+        self._armed[rule_id] = armed
+
+    def disarm(self, rule_id: str) -> None:
+        """Forget a rule that has waited."""
+        assert self._armed is not None
+        del self._armed[rule_id]
+        if not self._armed:
+            self._armed = None
+
+    @property
+    def rose(self) -> Mapping[RuleKey, tuple[bool, ...]]:
+        """What the ``rises`` conditions of a rule were at its previous evaluation."""
+        return _NOTHING if self._rose is None else self._rose
+
+    def set_rose(self, key: RuleKey, rose: tuple[bool, ...]) -> None:
+        """Remember what the ``rises`` conditions of a rule are."""
+        if self._rose is None:
+            self._rose = {}
+        self._rose[key] = rose
+
+    def shadow(self, rule_id: str) -> ContactLedger:
+        """What a rule in shadow would have emitted."""
+        if self._shadows is None:
+            self._shadows = {}
+        return self._shadows.setdefault(rule_id, ContactLedger())
+
+    @property
+    def tickets(self) -> TicketBook:
+        """The tickets of this customer."""
+        if self._tickets is None:
+            self._tickets = TicketBook()
+        return self._tickets
+
+    def forget(self, t_ms: int, horizon_ms: int, cooldowns_ms: Mapping[str, int]) -> bool:
+        """Drop what matters for nothing from ``t_ms`` on; whether nothing is left. See ``ContactLedger.forget``."""
+        for rule_id in list(self._shadows or ()):
+            assert self._shadows is not None
+            if self._shadows[rule_id].forget(t_ms, horizon_ms, cooldowns_ms):
+                del self._shadows[rule_id]
+        if self._tickets is not None and not self._tickets:
+            self._tickets = None
+        emitted_nothing = self.contacts.forget(t_ms, horizon_ms, cooldowns_ms)
+        return emitted_nothing and not (self._shadows or self._armed or self._rose or self._tickets)

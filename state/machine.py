@@ -13,12 +13,13 @@ from state.cells import get, get_byte, get_double, put, put_double
 from state.compiled import compiled
 from state.log import Memory
 from state.reads import (
-    BOOLEAN, NULL, NUMBER, OBJECT_WORD, UNKNOWN, WHOLE, Step, Value, feature_address, matches, read_totals, read_windowed, word_value,
+    BOOLEAN, NULL, NUMBER, UNKNOWN, WHOLE, Step, Value, feature_address, matches, read_totals, read_windowed, word_value,
 )  # fmt: skip
 from state.tables import (
     AGE, CONDITION_RUN, F_MATCH_BIT, F_MATCH_WORD, F_OFFSET, F_OP, F_PARTS, F_PERIOD, F_SIZE_MS, F_STREAM, F_UPDATE,
     HAS_PROFILE, LAST, PREV, R_FLAGS, RUN, SEQUENCE, TOTALS_WORDS, U_ARGUMENTS, U_COUNT, U_OFFSET, U_PROGRAM, UPDATE_COLUMNS, Tables,
 )  # fmt: skip
+from state.values import OBJECT_WORD
 
 (END, PUSH_NUMBER, PUSH_NULL, PUSH_BOOLEAN, PUSH_UNKNOWN, FEATURE, ENTITY, ANCHOR, PROFILE, MATCH, PROFILE_MATCH, TIME,
  CLOCK, ADD, SUBTRACT, MULTIPLY, DIVIDE, MODULO, NEGATE, ABSOLUTE, LOWER, HIGHER, LESS, LESS_EQUAL, EQUAL, NOT, AND,

@@ -71,11 +71,20 @@ def to_double(hi: int, lo: int) -> float:
 
 
 @compiled
-def units_to_double(hi: int, lo: int) -> float:
-    """The double nearest to so many ten-thousandths.
+def divide_128(hi: int, lo: int) -> tuple[int, int, int]:
+    """A non-negative 128-bit integer of ten-thousandths: the whole part (two words) and what is left."""
+    rest = hi % _SCALE
+    upper = (rest << 32) | ((lo >> 32) & _LOW)
+    lower = ((upper % _SCALE) << 32) | (lo & _LOW)
+    return hi // _SCALE, (upper // _SCALE) << 32 | lower // _SCALE, lower % _SCALE
 
-    Below 2**53 units the division rounds once. Above, the whole part is exact and the fraction too small to matter
-    but for ties, which are sums of powers of two and exact; beyond 2**63 units (922 trillion) the last bit may differ.
+
+@compiled
+def units_to_double(hi: int, lo: int) -> float:
+    """The double nearest to so many ten-thousandths; beyond 2**63 (not units) the last bit may differ.
+
+    Below 2**53 units the division rounds once. Below 2**63, the whole part is exact and the fraction too small to matter
+    but for ties, which are sums of powers of two and exact. Above, a last bit stands for all that does not fit.
     """
     if hi == lo >> 63:
         if -9007199254740992 <= lo <= 9007199254740992:
@@ -83,7 +92,17 @@ def units_to_double(hi: int, lo: int) -> float:
         whole = abs(lo) // _SCALE
         value = float(whole) + (abs(lo) - whole * _SCALE) / _SCALE
         return -value if lo < 0 else value
-    return to_double(hi, lo) / _SCALE
+    negative = hi < 0
+    a_hi, a_lo = negate_128(hi, lo) if negative else (hi, lo)
+    whole_hi, whole, rest = divide_128(a_hi, a_lo)
+    if whole_hi != 0 or whole < 0:
+        return to_double(hi, lo) / _SCALE
+    if whole < 1 << 55:
+        rest <<= 8
+        value = float(whole << 8 | rest // _SCALE | (1 if rest % _SCALE else 0)) / 256.0
+    else:
+        value = float(whole | (1 if rest else 0))
+    return -value if negative else value
 
 
 @compiled

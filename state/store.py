@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from state.calendar import date_ordinal
-from state.cells import address, get_byte, put_byte
-from state.compiled import compiled
+from state.cells import address
+from state.compaction import DAY_MS, CompactionClock, compact, find_idle, sequence_reach
 from state.dispatch import SignatureTable
-from state.hashing import compare
-from state.log import POOL_USED, Memory, Words, block_sizes
+from state.log import POOL_FREE, POOL_USED, Memory, Words, block_sizes
 from state.machine import MACHINE_CELLS
 from state.objects import ObjectTable
 from state.periods import PeriodTable
 from state.reads import BIG_WHOLE, BOOLEAN, NULL, NUMBER, OBJECT, WHOLE, Step
+from state.row_index import FIRST_ROWS, RowIndex, grown
 from state.tables import R_ARMED, R_FLAGS, Layout, Tables
 from state.texts import Texts
 from state.walk import Records, answer, keep_holdings, tick, walk
 
-_FIRST_ROWS = 64
 _FIRST_POOL_WORDS = 1024
-_ID_BYTES = 20
-_LENGTH_BITS = 16
 _GROWTH = 1.5
 
 RECORDS, VALUES = 4_096, 65_536
@@ -73,19 +70,21 @@ class RowStore:
         Of the plan.
     periods
         Gives the calendar periods of times; shared by all stores of a process, as are the ``objects``.
+    compact_after_ms
+        Event time after which the memory is compacted at the latest.
     """
 
-    def __init__(self, layout: Layout, tables: Tables, periods: PeriodTable, objects: ObjectTable) -> None:
+    def __init__(
+        self, layout: Layout, tables: Tables, periods: PeriodTable, objects: ObjectTable, compact_after_ms: int = DAY_MS
+    ) -> None:
+        self._clock = CompactionClock(compact_after_ms)
+        self._reach = sequence_reach(layout.feature_rows, layout.update_rows)
         self.objects = objects
         self.tables = tables
         self._layout = layout  # keeps the tables alive
         self._periods = periods
-        self._slots = np.full(2 * _FIRST_ROWS, -1, np.int32)
-        self._hashes = np.zeros(_FIRST_ROWS, np.uint64)
-        self._places = np.zeros(_FIRST_ROWS, np.int64)
-        self._ids = np.empty(_FIRST_ROWS * _ID_BYTES, np.uint8)
-        self._counters = np.zeros(2, np.int64)  # rows, bytes of ids
-        self._fixed = np.zeros((_FIRST_ROWS, layout.row_words), np.int64)
+        self._index = RowIndex()
+        self._fixed = np.zeros((FIRST_ROWS, layout.row_words), np.int64)
         self._pool = np.zeros(_FIRST_POOL_WORDS, np.int64)
         self._sizes = block_sizes()
         self._free = np.zeros(len(self._sizes), np.int64)
@@ -114,45 +113,61 @@ class RowStore:
         )  # fmt: skip
 
     def __len__(self) -> int:
-        return int(self._counters[0])
-
-    @property
-    def used_bytes(self) -> int:
-        """Bytes of what is in use: rows with their ids, the table that finds them, and logs with their freed blocks."""
-        rows, id_bytes = self._counters.tolist()
-        by_row = self._fixed.shape[1] * 8 + self._hashes.itemsize + self._places.itemsize
-        return int(rows * by_row + id_bytes + self._slots.nbytes + 8 * self.pool_counters[POOL_USED])
+        """Rows up to the last one in use, free ones included."""
+        return len(self._index)
 
     # --- rows ------------------------------------------------------------------------------------
 
     def rows(self, hashes: NDArray[np.uint64], ids: Texts) -> Words:
         """The rows of some ids, made where they are new."""
-        self._make_room(len(ids), int(ids.lengths.sum()))
-        found = np.empty(len(ids), np.int64)
-        _find_rows(
-            hashes, ids.address, ids.starts, ids.lengths, self._slots, self._hashes, self._places, address(self._ids),
-            self._counters, found,
-        )  # fmt: skip
+        found = self._index.rows(hashes, ids)
+        if len(self._index) > len(self._fixed):
+            self._fixed = grown(self._fixed, len(self._index.places))
+            self._refresh()
         return found
 
     def id_of(self, row: int) -> str:
         """The id of a row."""
-        place = int(self._places[row])
-        start = place >> _LENGTH_BITS
-        return self._ids[start : start + (place & 0xFFFF)].tobytes().decode()
+        return self._index.id_of(row)
 
-    def _make_room(self, rows: int, id_bytes: int) -> None:
-        needed = len(self) + rows
-        if needed > len(self._hashes):
-            capacity = max(needed, int(len(self._hashes) * _GROWTH))
-            self._hashes, self._places = _grown(self._hashes, capacity), _grown(self._places, capacity)
-            self._fixed = _grown(self._fixed, capacity)
-            self._refresh()
-        if int(self._counters[1]) + id_bytes > len(self._ids):
-            self._ids = _grown(self._ids, max(int(self._counters[1]) + id_bytes, int(len(self._ids) * _GROWTH)))
-        if 2 * needed > len(self._slots):
-            self._slots = np.full(1 << (2 * needed).bit_length(), -1, np.int32)
-            _fill_slots(self._slots, self._hashes, len(self))
+    # --- memory ----------------------------------------------------------------------------------
+
+    @property
+    def filled(self) -> int:
+        """Number of rows that are not free."""
+        return len(self._index) - self._index.free
+
+    @property
+    def used_bytes(self) -> int:
+        """Bytes of what is in use: rows with their ids, and logs with their freed blocks."""
+        return 8 * (len(self) * self._fixed.shape[1] + int(self.pool_counters[POOL_USED])) + self._index.used_bytes
+
+    def compact_when_due(self, now_ms: int, remembered: Callable[[list[int]], Collection[int]] | None = None) -> bool:
+        """Give back what nothing at or after ``now_ms`` can see, if it is time; whether it was.
+
+        ``remembered``: those of some rows of which Python remembers something.
+        """
+        if not self._clock.is_due(now_ms, self.pool_counters):
+            return False
+        live_words = int(self.pool_counters[POOL_USED] - self.pool_counters[POOL_FREE])
+        pool = np.zeros(int(live_words * _GROWTH) + _FIRST_POOL_WORDS, np.int64)
+        used = compact(self.memory, self.tables, len(self), now_ms, address(pool))
+        self._pool = pool
+        self.pool_counters[POOL_USED], self.pool_counters[POOL_FREE] = used, 0
+        self._free.fill(0)
+        self._refresh()
+        step, _kept = self._step(_moment(now_ms))
+        found = np.empty(len(self) + 1, np.int64)
+        count = find_idle(
+            self.memory, self.tables, step, len(self), self._layout.updates, address(self._reach), now_ms,
+            address(self._index.places), address(found),
+        )  # fmt: skip
+        if count:
+            kept = () if remembered is None else remembered(found[:count].tolist())
+            idle = np.setdiff1d(found[:count], np.fromiter(kept, np.int64))
+            self._fixed[idle] = 0
+            self._index.remove(idle)
+        return True
 
     # --- events ----------------------------------------------------------------------------------
 
@@ -186,13 +201,7 @@ class RowStore:
     def tick(self, records: RecordBuffer, rule: int, each_holding: bool, t_ms: int, start: int) -> int:
         """Try a date rule from row ``start`` on; returns the first row not tried."""
         records.counters[:] = 0
-        times = np.array([t_ms], np.int64)
-        none = np.empty((1, 0), np.int64)
-        events = Events(
-            times, times, np.zeros(1, np.uint8), times, np.zeros((1, 1), np.uint64), none, np.empty((1, 0), np.uint64),
-            times, (none, none, np.empty((1, 0))),
-        )  # fmt: skip
-        step, _kept = self._step(events)
+        step, _kept = self._step(_moment(t_ms))
         reached: int = tick(
             self.memory, self.tables, step, records.addresses, rule, each_holding, t_ms, start, len(self),
             self._layout.captures,
@@ -216,7 +225,7 @@ class RowStore:
 
     def grow_pool(self) -> None:
         """Make more room for logs."""
-        self._pool = _grown(self._pool, int(len(self._pool) * _GROWTH) + 64)
+        self._pool = grown(self._pool, int(len(self._pool) * _GROWTH) + 64)
         self._refresh()
 
     def value(self, kind: int, integer: int, double: float) -> Any:
@@ -253,6 +262,16 @@ class RowStore:
         return self._memory
 
 
+def _moment(t_ms: int) -> Events:
+    """One event of no stream that matches nothing, for the clock's sake."""
+    times = np.array([t_ms], np.int64)
+    none = np.empty((1, 0), np.int64)
+    return Events(
+        times, times, np.zeros(1, np.uint8), times, np.zeros((1, 1), np.uint64), none, np.empty((1, 0), np.uint64),
+        times, (none, none, np.empty((1, 0))),
+    )  # fmt: skip
+
+
 class Walk:
     """Takes the events of one step, stopping where the caller says and where the records are full."""
 
@@ -274,53 +293,3 @@ class Walk:
                 return reached
             store.grow_pool()
             start = reached
-
-
-def _grown(array: NDArray[Any], capacity: int) -> NDArray[Any]:
-    """A larger copy along the first axis; what is not used yet takes no memory until it is."""
-    grown = np.zeros((capacity, *array.shape[1:]), array.dtype)
-    grown[: len(array)] = array
-    return grown
-
-
-@compiled
-def _find_rows(
-    hashes: NDArray[np.uint64], given: int, starts: Words, lengths: NDArray[np.int32], slots: NDArray[np.int32],
-    row_hashes: NDArray[np.uint64], places: Words, known: int, counters: Words, found: Words,
-) -> None:  # fmt: skip
-    """Look ids up in an open-addressing table of rows (``slots``); there must be room for all of them.
-
-    ``given`` and ``known``: the addresses of the ids' bytes and of those of the rows.
-    """
-    mask = np.uint64(len(slots) - 1)
-    for i in range(len(hashes)):
-        at = np.int64(hashes[i] & mask)
-        while True:
-            row = np.int64(slots[at])
-            if row < 0:
-                row = counters[0]
-                counters[0] = row + 1
-                slots[at] = row
-                row_hashes[row] = hashes[i]
-                places[row] = counters[1] << _LENGTH_BITS | lengths[i]
-                for k in range(lengths[i]):
-                    put_byte(known, counters[1] + k, get_byte(given, starts[i] + k))
-                counters[1] += lengths[i]
-                break
-            place = places[row]
-            if row_hashes[row] == hashes[i] and (
-                compare(known + (place >> _LENGTH_BITS), place & 0xFFFF, given + starts[i], lengths[i]) == 0
-            ):
-                break
-            at = (at + 1) & np.int64(mask)
-        found[i] = row
-
-
-@compiled
-def _fill_slots(slots: NDArray[np.int32], hashes: NDArray[np.uint64], rows: int) -> None:
-    mask = np.uint64(len(slots) - 1)
-    for row in range(rows):
-        at = np.int64(hashes[row] & mask)
-        while slots[at] >= 0:
-            at = (at + 1) & np.int64(mask)
-        slots[at] = row

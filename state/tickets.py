@@ -8,23 +8,33 @@ from state.contacts import RuleKey
 class TicketBook:
     """Tickets by rule (and holding), in the order in which they were emitted, closed ones too: they may reopen."""
 
-    __slots__ = ("_by_rule", "_open")
+    __slots__ = ("_closed", "_rules")
 
     def __init__(self) -> None:
-        self._by_rule: dict[RuleKey, list[str]] = {}
-        self._open: dict[str, bool] = {}
+        self._rules: dict[str, RuleKey] = {}
+        self._closed: set[str] | None = None
+
+    def __len__(self) -> int:
+        return len(self._rules)
 
     def opened(self, key: RuleKey, ticket_id: str) -> None:
         """Record an emitted ticket."""
-        if ticket_id not in self._open:
-            self._by_rule.setdefault(key, []).append(ticket_id)
-        self._open[ticket_id] = True
+        self._rules.setdefault(ticket_id, key)
+        if self._closed is not None:
+            self._closed.discard(ticket_id)
 
     def stage(self, ticket_id: str, stage: str) -> None:
         """Apply a ticket event: ``closed`` and ``reopened`` matter, of tickets that the engine has emitted."""
-        if ticket_id in self._open and stage in ("closed", "reopened"):
-            self._open[ticket_id] = stage == "reopened"
+        if ticket_id not in self._rules:
+            return
+        if stage == "closed":
+            if self._closed is None:
+                self._closed = set()
+            self._closed.add(ticket_id)
+        elif stage == "reopened" and self._closed is not None:
+            self._closed.discard(ticket_id)
 
     def first_open(self, key: RuleKey) -> str | None:
         """The open ticket of a rule that was emitted first, null if there is none."""
-        return next((ticket_id for ticket_id in self._by_rule.get(key, ()) if self._open[ticket_id]), None)
+        closed = self._closed or ()
+        return next((ticket for ticket, rule in self._rules.items() if rule == key and ticket not in closed), None)

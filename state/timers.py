@@ -72,6 +72,10 @@ class TimerQueue:
         if kind == TICK:
             heapq.heappush(self._ticks, at_ms)
 
+    def rows(self) -> list[int]:
+        """The rows of customers for whom something is to happen."""
+        return [entry[4].row for entry in self._heap if entry[4].row >= 0]
+
     def next_ms(self) -> int | None:
         """The time of the earliest timer."""
         return self._heap[0][0] if self._heap else None

@@ -65,11 +65,11 @@ def test_the_first_reason_that_applies_is_given():
         want = next((name for name, does in zip(order, applies, strict=True) if does), None)
         assert gate.reason(rule, NIGHT_MS) == want
         shadow = make_rule(cooldown_ms=HOUR_MS if cooling else 0, status="shadow")
-        gate.customer.shadows.clear()
+        gate.customer._shadows = None
         if cooling:
             firing = Firing("txn", "e", 0, False, None, {}, ({},))
             gate.gate.decide(gate.customer, "C1", lambda: None, shadow, firing, ["x"], [0], 0)
-            gate.customer.shadows["r"].record(("r", None), "survey", NIGHT_MS - 1, DAY_MS)
+            gate.customer.shadow("r").record(("r", None), "survey", NIGHT_MS - 1, DAY_MS)
         assert gate.reason(shadow, NIGHT_MS) == (want or "emitted")
 
 
