@@ -29,7 +29,8 @@ Keyed = tuple[str, Any]
 
 def build_dataflow(
     source: Source[SourceBatch], tables: PlanTables, policy: Policy, read_values: ReadValues, *, partitions: int,
-    dedup_ms: int, until_ms: int, key: Key, actions: Sink[Any], dead_letters: Sink[Any], counts: Sink[Any], report: Report | None = None,
+    dedup_ms: int, until_ms: int, key: Key, actions: Sink[Any], dead_letters: Sink[Any], counts: Sink[Any],
+    report: Report | None = None,
 ) -> Dataflow:  # fmt: skip
     """Wire the graph. The sinks take keyed items: lists of lines, and counters; ``report`` is told of failures."""
 

@@ -50,9 +50,7 @@ class SourceBatch:
 
 
 class _FilePartition(StatefulSourcePartition[SourceBatch, None]):
-    def __init__(
-        self, path: Path, source: int, reader: ColumnReader, lateness_ms: int, board: Board
-    ) -> None:
+    def __init__(self, path: Path, source: int, reader: ColumnReader, lateness_ms: int, board: Board) -> None:
         self._reader = LineReader(path)
         self._source = source
         self._columns = reader
@@ -123,9 +121,7 @@ class _FilePartition(StatefulSourcePartition[SourceBatch, None]):
 class FilesSource(FixedPartitionedSource[SourceBatch, None]):
     """NDJSON files, plain or compressed, as partitions in the order given."""
 
-    def __init__(
-        self, paths: Sequence[Path], reader: ColumnReader, lateness_ms: int, board: Board
-    ) -> None:
+    def __init__(self, paths: Sequence[Path], reader: ColumnReader, lateness_ms: int, board: Board) -> None:
         self._paths = paths
         self._columns = reader
         self._lateness_ms = lateness_ms

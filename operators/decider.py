@@ -1,9 +1,9 @@
 """Decides for the customers of one shard: events in processing order in, decisions out.
 
 The kernels take every event and say for which events and rules a condition holds or may hold; only those come here,
-with the values of the rule's features as of the event. What it does depends on the plan, the policy and the events only.
-Time is event time; timers (deadlines, held decisions, daily ticks) happen between events, each after every event of at
-most its time.
+with the values of the rule's features as of the event. What it does depends on the plan, the policy and the events
+only. Time is event time; timers (deadlines, held decisions, daily ticks) happen between events, each after every event
+of at most its time.
 """
 
 from __future__ import annotations
@@ -66,7 +66,14 @@ class _Anchor:
     __slots__ = ("_events", "_read_values", "_values", "effective_ms", "index", "row", "stream", "ts_ms")
 
     def __init__(
-        self, events: EventBatch, read_values: ReadValues, index: int, row: int, effective_ms: int, ts_ms: int, stream: int
+        self,
+        events: EventBatch,
+        read_values: ReadValues,
+        index: int,
+        row: int,
+        effective_ms: int,
+        ts_ms: int,
+        stream: int,
     ) -> None:
         self._events, self._read_values = events, read_values
         self._values: tuple[Any, ...] | None = None
@@ -244,7 +251,7 @@ class Decider:
         if anchor.stream == _PROFILE:
             self._profiles[anchor.row] = marshal.dumps(anchor.values)
             if self._holding_names:
-                holdings = [entry for _, entry in self._holdings(anchor.values)]
+                holdings = [entry for _, entry in self._holdings(anchor.values) if entry is not None]
                 self._store.set_holdings(
                     anchor.row, [[entry.get(name) for name in self._holding_names] for entry in holdings]
                 )
@@ -319,7 +326,9 @@ class Decider:
             return planned.when is None or bool(planned.when(evaluation))
         key = (planned.rule.id, holding_id)
         remembered = self._customers[row].rose if row in self._customers else {}
-        evaluation.rose_before = remembered.get(key) if rose is None else _rose(rose, remembered.get(key), planned.rises)
+        evaluation.rose_before = (
+            remembered.get(key) if rose is None else _rose(rose, remembered.get(key), planned.rises)
+        )
         evaluation.rises_now = [False] * planned.rises
         for _, read in planned.lets:
             read(evaluation)  # `rises` remembers at every evaluation, whatever `when` looks at
@@ -391,7 +400,9 @@ class Decider:
         records = self._records
         captured, count = self._captured(), records.counters[0]
         places = records.rules[:count].tolist()
-        for row, place, start in zip(records.events[:count].tolist(), places, records.starts[:count].tolist(), strict=True):
+        for row, place, start in zip(
+            records.events[:count].tolist(), places, records.starts[:count].tolist(), strict=True
+        ):
             reader = self._feature_reader(timer.rule, captured, start)
             evaluation = Evaluation(timer.at_ms, -1, None, partial(self._profile, row), reader, _no_entity)
             rose = captured[start + len(planned.features)] if planned.rises and planned.kept_rises else None
@@ -425,9 +436,7 @@ class Decider:
 
     # --- decisions -------------------------------------------------------------------------------
 
-    def _fire(
-        self, number: int, row: int, firing: Firing, t_ms: int, indices: tuple[int, ...] | None = None
-    ) -> None:
+    def _fire(self, number: int, row: int, firing: Firing, t_ms: int, indices: tuple[int, ...] | None = None) -> None:
         """Decide the entries of a firing (all, or those that were held) and write what is decided."""
         rule = self._plan.rules[number].rule
         customer, customer_id = self._customer(row), self._store.id_of(row)

@@ -110,7 +110,9 @@ class OrderingShard:
         bounds = np.searchsorted(shards[order], np.arange(ENTITY_SHARDS + 1))
         chosen, keys = chosen[order], keys[order]
         rows = EntityRows(
-            events.take(chosen).without_messages(), keys, chosen + first_sequence,
+            events.take(chosen).without_messages(),
+            keys,
+            chosen + first_sequence,
             np.full(len(chosen), self._shard, np.int64),
         )
         for shard, delivery in enumerate(to_entities):

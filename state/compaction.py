@@ -14,8 +14,21 @@ from state.log import POOL_FREE, POOL_USED, Memory, Words, bounds, log_of, size_
 from state.machine import advance_run, condition_holds
 from state.reads import Step, row_address
 from state.tables import (
-    ADD_CONDITION, COUNT_RUN, F_SIZE_MS, F_UPDATE, FRONT_WORDS, HAS_PROFILE, R_FLAGS, STEP_SEQUENCE, STREAMS,
-    U_KIND, U_LENGTH, U_OFFSET, U_PERIOD, UPDATE_COLUMNS, Tables,
+    ADD_CONDITION,
+    COUNT_RUN,
+    F_SIZE_MS,
+    F_UPDATE,
+    FRONT_WORDS,
+    HAS_PROFILE,
+    R_FLAGS,
+    STEP_SEQUENCE,
+    STREAMS,
+    U_KIND,
+    U_LENGTH,
+    U_OFFSET,
+    U_PERIOD,
+    UPDATE_COLUMNS,
+    Tables,
 )  # fmt: skip
 
 DAY_MS = 86_400_000
@@ -98,7 +111,8 @@ def find_idle(memory: Memory, tables: Tables, step: Step, rows: int, updates: in
               places: int, found: int) -> int:  # fmt: skip
     """The rows that read as new ones do, but for flags about what Python remembers; returns their number.
 
-    ``step``: one event at ``now_ms``. ``reach``: by update, of sequences. ``places``: by row, below 0 for one that is free.
+    ``step``: one event at ``now_ms``. ``reach``: by update, of sequences. ``places``: by row, below 0 for one that is
+    free.
     """
     count = 0
     for number in range(rows):

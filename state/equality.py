@@ -1,10 +1,8 @@
-"""One event on its way through the keyed stages, and the key under which values count as equal."""
+"""The key under which values count as equal."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
-
+from typing import Any
 
 
 def value_key(x: Any) -> Any:
