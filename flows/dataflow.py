@@ -15,9 +15,9 @@ from flows.failures import Report, watched
 from flows.files_source import SourceBatch
 from flows.shard_keys import shard_key
 from operators.batch import EventBatch
-from operators.decider import Outcome, ReadValues
 from operators.delivery import SHARDS, Delivery, EntityAnswer, EntityDelivery
 from operators.entities import EntityShard
+from operators.outcome import Outcome, ReadValues
 from operators.shard import DecidingShard, OrderingShard, Shard
 from operators.tables import PlanTables
 from rules.plan import Plan

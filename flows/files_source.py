@@ -17,8 +17,8 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from flows.board import Board
 from flows.lines import LineReader
 from operators.batch import EventBatch
-from operators.decider import Counts
 from operators.decode import PartitionClock
+from operators.outcome import Counts
 from operators.read_columns import ColumnReader
 from operators.split import split
 from rules.model import STREAMS
