@@ -177,7 +177,8 @@ def find_idle(memory: Memory, tables: Tables, step: Step, rows: int, updates: in
               places: int, found: int) -> int:  # fmt: skip
     """The rows that read as new ones do, but for flags about what Python remembers; returns their number.
 
-    ``step``: one event at ``now_ms``. ``reach``: by update, of sequences. ``places``: by row, −1 for one that is free.
+    ``step``: one event at ``now_ms``. ``reach``: by update, of sequences. ``places``: by row, −1 for one that is
+    free.
     """
     count = 0
     for number in range(rows):

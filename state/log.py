@@ -1,10 +1,11 @@
-"""Logs of events in one pool of words: one log per row (customer, device, …) and stream, sorted by the events' own time.
+"""Logs of events in one pool of words: one log per row (customer, device, …) and stream, sorted by the events' own
+time.
 
 A record is ``log_words[stream]`` words: own time and the first 15 bits (``ts_ms << 15 | bits``), further bits, the
-scalars and the hashes that some feature reads. A bit says that a matcher of the plan matched, or that no later
-record has the same value (for ``distinct``). A log is a block of the pool; its two header words are in the row:
-``offset << 8 | size class`` and ``first record << 32 | end``. The index of a long log (``state.long_log``) is a block too;
-the last word of the log's block says where.
+scalars and the hashes that some feature reads. A bit says that a matcher of the plan matched, or that no later record
+has the same value (for ``distinct``). A log is a block of the pool; its two header words are in the row: ``offset << 8
+| size class`` and ``first record << 32 | end``. The index of a long log (``state.long_log``) is a block too; the last
+word of the log's block says where.
 """
 
 from __future__ import annotations
@@ -43,10 +44,11 @@ def block_sizes() -> Words:
 class Memory(NamedTuple):
     """Addresses of what the rows of one shard hold, and sizes.
 
-    ``fixed``: rows of ``row_words`` words, some of which are read as doubles; ``pool``: the logs, ``pool_words``; ``free``:
-    by size class (``classes`` of ``sizes``) the offset of the first freed block (0 for none), each of which begins with
-    the next one's. ``object_numbers``, ``object_rests``: by object, the value of one that is a number in two parts, else
-    NaN; ``object_whole``: whether it is an integer; ``object_dates``: the ordinal of a date (``YYYY-MM-DD``), else 0.
+    ``fixed``: rows of ``row_words`` words, some of which are read as doubles; ``pool``: the logs, ``pool_words``;
+    ``free``: by size class (``classes`` of ``sizes``) the offset of the first freed block (0 for none), each of which
+    begins with the next one's. ``object_numbers``, ``object_rests``: by object, the value of one that is a number in
+    two parts, else NaN; ``object_whole``: whether it is an integer; ``object_dates``: the ordinal of a date
+    (``YYYY-MM-DD``), else 0.
     """
 
     fixed: int
@@ -66,8 +68,8 @@ class Memory(NamedTuple):
 class Log(NamedTuple):
     """One log of a row: the address of its block's records, the first and the end, the words of a record.
 
-    ``index_at``: the address of the words of its index, 0 for none; in the index a record's position is ``base`` and its
-    number, so that it stays when records before it are dropped.
+    ``index_at``: the address of the words of its index, 0 for none; in the index a record's position is ``base`` and
+    its number, so that it stays when records before it are dropped.
     """
 
     at: int

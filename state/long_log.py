@@ -2,8 +2,9 @@
 
 It is a block of the pool: ``INDEX_FRONT_WORDS`` (``I_BASE``: the position of the block's first record; ``I_OWN``: the
 position of the last inserted record; ``I_PENDING``: how many stacks leave that one out), then of each series of values
-``LATEST_WORDS`` (``state.value_index``) and of each windowed feature ``TAIL_WORDS`` (``state.tails``, ``state.extremes``).
-All it knows it has from the log, so it may be dropped at any time; the next insertion makes it anew.
+``LATEST_WORDS`` (``state.value_index``) and of each windowed feature ``TAIL_WORDS`` (``state.tails``,
+``state.extremes``). All it knows it has from the log, so it may be dropped at any time; the next insertion makes it
+anew.
 """
 
 from __future__ import annotations
@@ -11,17 +12,45 @@ from __future__ import annotations
 from state.cells import get, put
 from state.compiled import compiled
 from state.extremes import (
-    FIRST_CLASS_WORDS, X_BLOCK, drop_before, new_stack, prepare_stack, read_extreme, shift_stack, stack_address,
+    FIRST_CLASS_WORDS,
+    X_BLOCK,
+    drop_before,
+    new_stack,
+    prepare_stack,
+    read_extreme,
+    shift_stack,
+    stack_address,
     take_pending,
 )  # fmt: skip
 from state.log import Log, Memory, allocate, has_room, index_of, log_of, release, set_index, size_class
 from state.tables import (
-    DISTINCT, F_FLAG_BIT, F_FLAG_WORD, F_OP, F_TAIL, I_BASE, I_OWN, I_PENDING, MAX, MIN, V_FLAG_BIT, V_FLAG_WORD,
-    V_LATEST, V_STREAM, VALUES_COLUMNS, Tables,
+    DISTINCT,
+    F_FLAG_BIT,
+    F_FLAG_WORD,
+    F_OP,
+    F_TAIL,
+    I_BASE,
+    I_OWN,
+    I_PENDING,
+    MAX,
+    MIN,
+    V_FLAG_BIT,
+    V_FLAG_WORD,
+    V_LATEST,
+    V_STREAM,
+    VALUES_COLUMNS,
+    Tables,
 )  # fmt: skip
 from state.tails import L_COUNT, L_FROM, L_TO, add_to_tail, cut_tail, read_tail
 from state.value_index import (
-    FIRST_PAIRS, S_BLOCK, cut_values, enter, new_table, prepare_values, shift_values, table_class,
+    FIRST_PAIRS,
+    S_BLOCK,
+    cut_values,
+    enter,
+    new_table,
+    prepare_values,
+    shift_values,
+    table_class,
 )  # fmt: skip
 from state.values import Value, feature_address
 
@@ -107,7 +136,8 @@ def note_insertion(memory: Memory, tables: Tables, stream: int, log: Log, record
 
 @compiled
 def shift_tail(memory: Memory, feature: int, tail: int, log: Log, record: int) -> None:
-    """Note that the records from one on have moved up by one, for a new one there, which the tail takes if it lies within."""
+    """Note that the records from one on have moved up by one, for a new one there, which the tail takes if it lies
+    within."""
     position = log.base + record
     if position < get(tail, L_FROM):
         put(tail, L_FROM, get(tail, L_FROM) + 1)

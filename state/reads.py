@@ -18,18 +18,66 @@ from state.long_log import read_indexed
 from state.numbers import deviation_of_doubles, deviation_of_units, sum_value
 from state.scan import scan_count, scan_extreme, scan_numbers, scan_seen
 from state.tables import (
-    COUNT, DISTINCT, F_BIT, F_HEADER, F_LATEST, F_MATCH_BIT, F_MATCH_WORD, F_OP, F_PERIOD, F_SIZE_MS, F_SLOT, F_STREAM,
-    F_VALUE, F_WINDOW, F_WORD, MAX, MIN, NOVEL, PRIOR_WINDOW, T_DOUBLE_SQUARES, T_DOUBLE_SQUARES_LOW, T_DOUBLES,
-    T_DOUBLES_LOW, T_FLOATS, T_HI, T_HIGHEST, T_LO, T_LOWEST, T_MATCHES, T_NUMBERS, T_REST, T_REST_LOW, T_SQUARES_HI,
-    T_SQUARES_LO, THIS_WINDOW, TOTAL_COUNT, TOTAL_MAX, TOTAL_MIN, TOTAL_STD, TOTAL_SUM, Tables,
+    COUNT,
+    DISTINCT,
+    F_BIT,
+    F_HEADER,
+    F_LATEST,
+    F_MATCH_BIT,
+    F_MATCH_WORD,
+    F_OP,
+    F_PERIOD,
+    F_SIZE_MS,
+    F_SLOT,
+    F_STREAM,
+    F_VALUE,
+    F_WINDOW,
+    F_WORD,
+    MAX,
+    MIN,
+    NOVEL,
+    PRIOR_WINDOW,
+    T_DOUBLE_SQUARES,
+    T_DOUBLE_SQUARES_LOW,
+    T_DOUBLES,
+    T_DOUBLES_LOW,
+    T_FLOATS,
+    T_HI,
+    T_HIGHEST,
+    T_LO,
+    T_LOWEST,
+    T_MATCHES,
+    T_NUMBERS,
+    T_REST,
+    T_REST_LOW,
+    T_SQUARES_HI,
+    T_SQUARES_LO,
+    THIS_WINDOW,
+    TOTAL_COUNT,
+    TOTAL_MAX,
+    TOTAL_MIN,
+    TOTAL_STD,
+    TOTAL_SUM,
+    Tables,
 )  # fmt: skip
 from state.value_index import seen_in_index
 from state.values import (
-    BIG_WHOLE, BOOLEAN, NULL, NUMBER, OBJECT, UNKNOWN, WHOLE, Value, feature_address, sum_result, word_value,
+    BIG_WHOLE,
+    BOOLEAN,
+    NULL,
+    NUMBER,
+    OBJECT,
+    UNKNOWN,
+    WHOLE,
+    Value,
+    feature_address,
+    sum_result,
+    word_value,
 )  # fmt: skip
 
 __all__ = [
-    "BIG_WHOLE", "BOOLEAN", "NULL", "NUMBER", "OBJECT", "UNKNOWN", "WHOLE", "Step", "Value", "feature_address", "matches",
+    "BIG_WHOLE", "BOOLEAN", "NULL", "NUMBER", "OBJECT", "UNKNOWN", "WHOLE", "Step", "Value", "feature_address",
+    "matches",
     "read_totals", "read_windowed", "row_address", "word_value",
 ]  # fmt: skip
 
@@ -139,7 +187,9 @@ def is_only_one(memory: Memory, feature: int, log: Log, after_ms: int, own: int)
     hashed = get(log.at, own * log.width + get(feature, F_VALUE))
     if time_word(log, own) < lower_bound(after_ms) or hashed == 0:
         return False
-    return bool(has_bit(log, own, get(feature, F_WORD), get(feature, F_BIT))) and not seen(memory, feature, log, after_ms, own, hashed)
+    return bool(has_bit(log, own, get(feature, F_WORD), get(feature, F_BIT))) and not seen(
+        memory, feature, log, after_ms, own, hashed
+    )
 
 
 @compiled
@@ -154,14 +204,20 @@ def read_totals(memory: Memory, row: int, at: int, op: int) -> Value:
     n = get(row, at + T_NUMBERS)
     if n == 0:
         return (WHOLE, 0, 0.0) if op == TOTAL_SUM else (NULL, 0, 0.0)
-    hi, lo, rest, rest_low = get(row, at + T_HI), get(row, at + T_LO), get_double(row, at + T_REST), get_double(row, at + T_REST_LOW)
+    hi, lo, rest, rest_low = (
+        get(row, at + T_HI),
+        get(row, at + T_LO),
+        get_double(row, at + T_REST),
+        get_double(row, at + T_REST_LOW),
+    )
     if op == TOTAL_SUM:
         return sum_result(get(row, at + T_FLOATS) & _FLOATS, hi, lo, rest, rest_low)
     if op == TOTAL_STD:
         if get(row, at + T_FLOATS) <= _FLOATS:
             return NUMBER, 0, deviation_of_units(n, hi, lo, get(row, at + T_SQUARES_HI), get(row, at + T_SQUARES_LO))
         value = deviation_of_doubles(
-            n, get_double(row, at + T_DOUBLES), get_double(row, at + T_DOUBLES_LOW), get_double(row, at + T_DOUBLE_SQUARES),
+            n, get_double(row, at + T_DOUBLES), get_double(row, at + T_DOUBLES_LOW), get_double(row,
+                                                                                                at + T_DOUBLE_SQUARES),
             get_double(row, at + T_DOUBLE_SQUARES_LOW),
         )  # fmt: skip
     else:

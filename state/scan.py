@@ -8,17 +8,34 @@ from state.cells import get, get_byte, get_double
 from state.compiled import compiled
 from state.log import Log, Memory, has_bit, lower_bound, time_word
 from state.numbers import (
-    REST_SCALE, add_128, add_double, deviation_of_doubles, multiply_128, multiply_doubles, sum_value,
+    REST_SCALE,
+    add_128,
+    add_double,
+    deviation_of_doubles,
+    multiply_128,
+    multiply_doubles,
+    sum_value,
 )  # fmt: skip
-from state.tables import COUNT, F_BIT, F_FLAG_BIT, F_FLAG_WORD, F_OP, F_VALUE, F_WORD, MAX, MEAN, MIN, STD, SUM
+from state.tables import COUNT, F_BIT, F_FLAG_BIT, F_FLAG_WORD, F_OP, F_VALUE, F_WORD, MEAN, MIN, STD, SUM
 from state.values import (
-    DECIMAL_WORD, NULL, NUMBER, OBJECT_WORD, Value, is_less, is_number, number_of, sum_result, summary, word_value,
+    DECIMAL_WORD,
+    NULL,
+    NUMBER,
+    OBJECT_WORD,
+    Value,
+    is_less,
+    is_number,
+    number_of,
+    sum_result,
+    summary,
+    word_value,
 )  # fmt: skip
 
 
 @compiled
 def scan_count(feature: int, log: Log, after_ms: int, skip: int) -> int:
-    """The number of records above ``after_ms`` that match (or are flagged, for ``distinct``), without record ``skip``."""
+    """The number of records above ``after_ms`` that match (or are flagged, for ``distinct``), without record
+    ``skip``."""
     counts = get(feature, F_OP) == COUNT
     word, bit = get(feature, F_WORD if counts else F_FLAG_WORD), get(feature, F_BIT if counts else F_FLAG_BIT)
     bound = lower_bound(after_ms)
@@ -82,7 +99,11 @@ def spread_of_doubles(memory: Memory, feature: int, log: Log, bound: int, skip: 
     n = 0
     total, total_low, squares, squares_low = 0.0, 0.0, 0.0, 0.0
     for record in range(log.first, log.end):
-        if time_word(log, record) < bound or record == skip or not has_bit(log, record, get(feature, F_WORD), get(feature, F_BIT)):
+        if (
+            time_word(log, record) < bound
+            or record == skip
+            or not has_bit(log, record, get(feature, F_WORD), get(feature, F_BIT))
+        ):
             continue
         word = get(log.at, record * log.width + get(feature, F_VALUE))
         if not is_number(memory, word):

@@ -7,7 +7,7 @@ table is an int64 array whose columns are the constants below.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -40,7 +40,6 @@ SET_LATEST, STEP_SEQUENCE, COUNT_RUN, ADD_TOTALS, ADD_CONDITION = range(5)
 T_MATCHES, T_NUMBERS, T_FLOATS, T_HI, T_LO, T_REST, T_REST_LOW, T_LOWEST, T_HIGHEST = range(9)
 T_SQUARES_HI, T_SQUARES_LO, T_DOUBLES, T_DOUBLES_LOW, T_DOUBLE_SQUARES, T_DOUBLE_SQUARES_LOW = range(9, 15)
 TOTALS_WORDS, TOTALS_WITH_SQUARES_WORDS = 9, 15
-NEVER_MS = -(1 << 62)
 
 # --- indexes of long logs: words at the front, of each windowed feature, and of each series of values ---
 LONG_LOG = 128
@@ -62,16 +61,16 @@ HAS_PROFILE, MAY_HAVE_TICKETS = 1, 2
 class Tables(NamedTuple):
     """Addresses of everything the kernels need of a plan that does not change while it runs, all of 64-bit integers.
 
-    By stream: ``log_words`` (0: no log), ``log_extra`` words of further bits, ``log_header`` the header's place in a row,
-    ``log_slots`` and ``log_hashes`` the event's slots that a record holds (``log_slot_width`` each, −1 fills),
-    ``retention_ms``; ``index_words`` of a long log's index, and from ``tail_starts`` on in ``tails`` the windowed features
-    that have a place in it (at ``F_TAIL``). ``values``: one row per series of values: stream, word and bit of its flag (−1:
-    none), word and bit of its matcher, place of the hash, place in an index. ``long_log``: logs of more records have an
-    index. ``programs``: instructions (operation, argument); ``starts``: the first instruction of
-    each. ``profile``: the place in a row of what is kept of the profile event, the numbers of matchers and of scalars,
-    then these. ``captures``: by rule, from ``capture_starts``, the features whose values go to Python. ``rise_counts``: by rule, how many ``rises`` a row
-    remembers, two bits each from ``rise_offset``. ``holdings_header``: the header of a row's holdings, each
-    ``holding_width`` words. ``keeps_profiles``: whether Python keeps profiles.
+    By stream: ``log_words`` (0: no log), ``log_extra`` words of further bits, ``log_header`` the header's place in a
+    row, ``log_slots`` and ``log_hashes`` the event's slots that a record holds (``log_slot_width`` each, −1 fills),
+    ``retention_ms``; ``index_words`` of a long log's index, and from ``tail_starts`` on in ``tails`` the windowed
+    features that have a place in it (at ``F_TAIL``). ``values``: one row per series of values: stream, word and bit of
+    its flag (−1: none), word and bit of its matcher, place of the hash, place in an index. ``long_log``: logs of more
+    records have an index. ``programs``: instructions (operation, argument); ``starts``: the first instruction of each.
+    ``profile``: the place in a row of what is kept of the profile event, the numbers of matchers and of scalars, then
+    these. ``captures``: by rule, from ``capture_starts``, the features whose values go to Python. ``rise_counts``: by
+    rule, how many ``rises`` a row remembers, two bits each from ``rise_offset``. ``holdings_header``: the header of a
+    row's holdings, each ``holding_width`` words. ``keeps_profiles``: whether Python keeps profiles.
     """
 
     log_words: int
@@ -159,7 +158,9 @@ class Layout:
         squares = {f.series for f in features if f.op == "std"}
         for index, one in enumerate(series):
             self._add_update(index, one, index in squares)
-        self._features = [self._feature(number, feature, series[feature.series]) for number, feature in enumerate(features)]
+        self._features = [
+            self._feature(number, feature, series[feature.series]) for number, feature in enumerate(features)
+        ]
         self.feature_rows, self.update_rows = np.array(self._features), np.array(self._updates)
 
     def _take(self, words: int) -> int:
@@ -309,7 +310,7 @@ class Layout:
             flag = self._place(self._flags[index][1]) if index in self._flags else (-1, -1)
             matcher = self._place(self._bits[stream][one.matchers[0]])
             values.append([stream, *flag, *matcher, self._hash_place(stream, self._hash_slots[stream, column]), latest])
-        arrays = {
+        arrays: dict[str, Any] = {
             "log_words": [
                 1 + self._extra(s) + len(self._values[s]) + len(self._hashed[s]) if self._bits[s] else 0
                 for s in range(STREAMS)
@@ -343,6 +344,7 @@ class Layout:
         self.features, self.updates = len(self._features), len(self._updates)
         self.rules = len(programs.captures)
         self.captures = len(arrays["captures"]) + self.rules  # a rule's ``rises`` are one more value
-        return Tables(**addresses, log_slot_width=slots, value_count=len(values), long_log=LONG_LOG, rise_offset=self._rise_offset,
+        return Tables(**addresses, log_slot_width=slots, value_count=len(values), long_log=LONG_LOG,
+                      rise_offset=self._rise_offset,
                       holdings_header=self._holdings_header, holding_width=len(programs.holding_columns),
                       keeps_profiles=int(programs.keeps_profiles))  # fmt: skip

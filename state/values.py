@@ -95,9 +95,9 @@ def sum_result(floats: int, hi: int, lo: int, rest: float, rest_low: float) -> V
         high, low = add_double(rest, rest_low, float(lo // _SCALE) * REST_SCALE)
         high, low = high / REST_SCALE, low / REST_SCALE
         if abs(high) < 9e18:
-            whole = np.int64(high) + np.int64(low)
+            whole = int(high) + int(low)
             return WHOLE, whole, float(whole)
-        return BIG_WHOLE, np.int64(low) if abs(low) < 9e18 else 0, high
+        return BIG_WHOLE, int(low) if abs(low) < 9e18 else 0, high
     return (NUMBER, 0, value) if np.isfinite(value) else (NULL, 0, 0.0)
 
 

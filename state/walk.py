@@ -11,19 +11,66 @@ from typing import NamedTuple
 from state.cells import get, get_byte, get_double, put, put_double
 from state.compiled import compiled
 from state.log import (
-    POOL_USED, TIME_SHIFT, Log, Memory, allocate, bounds, has_bit, is_full, log_of, make_room, open_place, release,
-    set_bounds, size_class, stale_end,
+    POOL_USED,
+    TIME_SHIFT,
+    Log,
+    Memory,
+    allocate,
+    bounds,
+    has_bit,
+    is_full,
+    log_of,
+    make_room,
+    open_place,
+    release,
+    set_bounds,
+    size_class,
+    stale_end,
 )  # fmt: skip
 from state.long_log import cut, drop_index, make_index, note_insertion, prepare, settle
 from state.machine import ASKED, FALSE, HOLDING_AT, MAYBE, RISE_BEFORE, advance_run, holds, read
 from state.numbers import REST_SCALE, add_128, add_double, multiply_128, multiply_doubles
 from state.reads import WHOLE, Step, matches, row_address
 from state.tables import (
-    ADD_CONDITION, ADD_TOTALS, COUNT_RUN, HAS_PROFILE, MAY_HAVE_TICKETS, R_ARMED, R_FLAGS, SET_LATEST,
-    STEP_SEQUENCE, T_DOUBLE_SQUARES, T_DOUBLES, T_FLOATS, T_HI, T_HIGHEST, T_LO,
-    T_LOWEST, T_MATCHES, T_NUMBERS, T_REST, T_SQUARES_HI, T_SQUARES_LO, TOTALS_WITH_SQUARES_WORDS,
-    TOTALS_WORDS, U_ARGUMENTS, U_COUNT, U_KIND, U_LENGTH, U_OFFSET, U_PERIOD, U_SLOT, UPDATE_COLUMNS, V_BIT, V_FLAG_BIT,
-    V_FLAG_WORD, V_STREAM, V_VALUE, V_WORD, VALUES_COLUMNS, Tables,
+    ADD_CONDITION,
+    ADD_TOTALS,
+    COUNT_RUN,
+    HAS_PROFILE,
+    MAY_HAVE_TICKETS,
+    R_ARMED,
+    R_FLAGS,
+    SET_LATEST,
+    STEP_SEQUENCE,
+    T_DOUBLE_SQUARES,
+    T_DOUBLES,
+    T_FLOATS,
+    T_HI,
+    T_HIGHEST,
+    T_LO,
+    T_LOWEST,
+    T_MATCHES,
+    T_NUMBERS,
+    T_REST,
+    T_SQUARES_HI,
+    T_SQUARES_LO,
+    TOTALS_WITH_SQUARES_WORDS,
+    TOTALS_WORDS,
+    U_ARGUMENTS,
+    U_COUNT,
+    U_KIND,
+    U_LENGTH,
+    U_OFFSET,
+    U_PERIOD,
+    U_SLOT,
+    UPDATE_COLUMNS,
+    V_BIT,
+    V_FLAG_BIT,
+    V_FLAG_WORD,
+    V_STREAM,
+    V_VALUE,
+    V_WORD,
+    VALUES_COLUMNS,
+    Tables,
 )  # fmt: skip
 from state.values import DECIMAL_WORD, OBJECT_WORD, is_less, is_number, number_of, rest_of
 
@@ -46,8 +93,9 @@ _RECORDS, _CAPTURED = 0, 1
 class Dispatch(NamedTuple):
     """What an event of some signature (a combination of matchers that match) sets off; addresses.
 
-    ``bits``: ``bit_width`` words of bits of its record; ``logged``: bytes, 0 or 1; ``disarms``: the bits of the rules that it
-    disarms; the updates and the rules of signature s are ``updates[update_starts[s]:update_starts[s + 1]]`` and likewise ``anchors``.
+    ``bits``: ``bit_width`` words of bits of its record; ``logged``: bytes, 0 or 1; ``disarms``: the bits of the rules
+    that it disarms; the updates and the rules of signature s are ``updates[update_starts[s]:update_starts[s + 1]]`` and
+    likewise ``anchors``.
     """
 
     bits: int
@@ -96,7 +144,9 @@ def walk(memory: Memory, tables: Tables, dispatch: Dispatch, step: Step, records
         row = row_address(memory, get(step.rows, i))
         own_record = -1
         if get_byte(dispatch.logged, signature):
-            own_record = add_record(memory, tables, dispatch.bits + 8 * dispatch.bit_width * signature, step, i, row, stream)
+            own_record = add_record(
+                memory, tables, dispatch.bits + 8 * dispatch.bit_width * signature, step, i, row, stream
+            )
             if own_record == NO_ROOM:
                 return i
         for u in range(get(dispatch.update_starts, signature), get(dispatch.update_starts, signature + 1)):
@@ -168,7 +218,9 @@ def answer(memory: Memory, tables: Tables, dispatch: Dispatch, step: Step, start
         row = row_address(memory, get(step.rows, i))
         own_record = -1
         if get_byte(dispatch.logged, signature):
-            own_record = add_record(memory, tables, dispatch.bits + 8 * dispatch.bit_width * signature, step, i, row, stream)
+            own_record = add_record(
+                memory, tables, dispatch.bits + 8 * dispatch.bit_width * signature, step, i, row, stream
+            )
             if own_record == NO_ROOM:
                 return i
         for u in range(get(dispatch.update_starts, signature), get(dispatch.update_starts, signature + 1)):
@@ -277,7 +329,8 @@ def add_record(memory: Memory, tables: Tables, bits: int, step: Step, i: int, ro
 
 @compiled
 def make_place(memory: Memory, tables: Tables, row: int, stream: int, after_ms: int) -> bool:
-    """Make room for one more record in a log and, if it is or gets long, in its index; false for want of room in the pool.
+    """Make room for one more record in a log and, if it is or gets long, in its index; false for want of room in the
+    pool.
 
     Records up to ``after_ms`` are dropped where the log has to move anyway.
     """
@@ -373,9 +426,7 @@ def apply_update(memory: Memory, tables: Tables, index: int, step: Step, i: int,
         word = get(step.words, i * step.word_width + slot) if slot >= 0 else 0
         add_to_totals(memory, row, at, word, get(update, U_LENGTH))
     elif kind == ADD_CONDITION:
-        advance_run(
-            memory, tables, update, step, row, get(step.numbers, i * step.period_width + get(update, U_PERIOD))
-        )
+        advance_run(memory, tables, update, step, row, get(step.numbers, i * step.period_width + get(update, U_PERIOD)))
         for part in range(get(update, U_COUNT)):
             argument = get(update, U_ARGUMENTS) + 3 * part
             matcher, slot = get(tables.arguments, argument), get(tables.arguments, argument + 1)

@@ -44,8 +44,8 @@ def numeric(rng, depth):
     if depth == 0 or rng.random() < 0.3:
         return rng.choice(NUMBERS)
     a, b = numeric(rng, depth - 1), numeric(rng, depth - 1)
-    form = rng.choice(["{a} + {b}", "{a} - {b}", "{a} * {b}", "{a} / {b}", "{a} % {b}", "-{a}", "abs({a})", "min({a}, {b})",
-                       "max({a}, {b})", "coalesce({a}, {b})"])  # fmt: skip
+    forms = ["{a} + {b}", "{a} - {b}", "{a} * {b}", "{a} / {b}", "{a} % {b}", "-{a}", "abs({a})"]
+    form = rng.choice([*forms, "min({a}, {b})", "max({a}, {b})", "coalesce({a}, {b})"])
     return "(" + form.format(a=a, b=b) + ")"
 
 
@@ -82,7 +82,9 @@ def messages(rng, count):
         ts += rng.choice([0, 1000, 1_800_000])
         customer = rng.choice("CD")
         start = f'{{"event_id":"e{i}","customer_id":"{customer}","ts":{ts}'
-        number = rng.choice(["0", "1", "1.0", "-2.5", "0.1", "1e-5", "9007199254740993", "12345678901234.56", "null", '"x"'])
+        number = rng.choice(
+            ["0", "1", "1.0", "-2.5", "0.1", "1e-5", "9007199254740993", "12345678901234.56", "null", '"x"']
+        )
         if rng.random() < 0.2:
             tier = rng.choice(['"gold"', '"a"', "null"])
             yield f'{start},"stream":"profile","tier":{tier},"aum":{number},"demand_balance":{rng.randrange(3)}}}'

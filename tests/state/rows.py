@@ -71,6 +71,7 @@ class Rows:
         )  # fmt: skip
         self._records = RecordBuffer()
         self._width = len(features)
+        self._hashed = any(one.kind == "values" for one in series)
 
     def add(self, happenings: Iterable[Happening]) -> list[list[Any]]:
         """Take events, in processing order, in one step; of those that are read, all features' values."""
@@ -105,10 +106,11 @@ class Rows:
         masks = np.array([[event.mask | (self.reading if event.read else 0)] for event in events], np.uint64)
         none = np.empty((len(events), 0), np.int64)
         return Events(
-            np.array([event.at_ms for event in events], np.int64), np.array([event.ts_ms for event in events], np.int64),
+            np.array([event.at_ms for event in events], np.int64), np.array([event.ts_ms for event in events],
+                                                                            np.int64),
             np.full(len(events), STREAM, np.uint8), self._signatures.signatures(masks), masks,
             np.array([[self.objects.word(event.value)] for event in events], np.int64),
-            np.array([[value_hash(event.value, KEY)] for event in events], np.uint64),
+            np.array([[value_hash(event.value, KEY) if self._hashed else 0] for event in events], np.uint64),
             self.store.rows(text_hashes(ids, KEY), ids), (none, none, np.empty((len(events), 0))),
         )  # fmt: skip
 

@@ -11,7 +11,7 @@ import pytest
 from rules import program as p
 from rules.plan import Feature, Series
 from state.calendar import Periods
-from state.event import value_key
+from state.equality import value_key
 from tests.state.rows import Happening, Rows
 
 ZONE = "Asia/Shanghai"
@@ -201,7 +201,11 @@ def test_only_what_a_matcher_feeds_changes_a_row():
     series, features = plan()
     layout = Rows(series, features, [AMOUNT_AT_LEAST_COUNT]).layout
     kinds = [one.kind for one in series if one.kind not in ("times", "sums", "minima", "maxima", "values")]
-    fed = dict(zip([(kind, series.index(one)) for kind, one in zip(kinds, series[5:], strict=True)], layout.fed_by, strict=True))
+    fed = dict(
+        zip(
+            [(kind, series.index(one)) for kind, one in zip(kinds, series[5:], strict=True)], layout.fed_by, strict=True
+        )
+    )
     assert [key for key, matchers in fed.items() if B in matchers] == [
         ("latest", 7), ("sequence", 8), ("run", 9), ("condition_run", 10),
     ]  # fmt: skip
@@ -211,7 +215,9 @@ def test_only_what_a_matcher_feeds_changes_a_row():
 
 
 def test_events_of_a_step_see_those_before_them_and_none_after():
-    rows = Rows([Series("times", (A,), (None,), 10)], [Feature(0, "count", "last", 10), Feature(0, "count", "prior", 10)])
+    rows = Rows(
+        [Series("times", (A,), (None,), 10)], [Feature(0, "count", "last", 10), Feature(0, "count", "prior", 10)]
+    )
     assert rows.add([Happening(t, row=row) for t in (1, 1, 5, 11) for row in "CD"]) == [
         [n, before] for n, before in ((1, 0), (2, 1), (3, 2), (2, 1)) for _ in "CD"
     ]

@@ -36,7 +36,13 @@ SERIES = [
     for kind, column in (("times", None), ("sums", 0), ("minima", 0), ("maxima", 0), ("values", 1))
 ]
 SERIES.append(Series("values", (1,), (0,), LONGEST_MS))  # of these only whether they are novel is asked
-OPS = {"times": ["count"], "sums": ["sum", "mean", "std"], "minima": ["min"], "maxima": ["max"], "values": ["distinct", "novel"]}
+OPS = {
+    "times": ["count"],
+    "sums": ["sum", "mean", "std"],
+    "minima": ["min"],
+    "maxima": ["max"],
+    "values": ["distinct", "novel"],
+}
 FEATURES = [
     Feature(index, op, window, size_ms, *(("day", "UTC") if window == "this" else ()))
     for index, series in enumerate(SERIES)
@@ -106,7 +112,9 @@ class Engine:
         number = self.known.setdefault(value, len(self.known) + 1)
         return number << 3  # so that they meet in the table
 
-    def take_columns(self, rows: Any, effective_ms: Any, ts_ms: Any, stream: Any, masks: Any, words: Any, hashes: Any) -> Events:
+    def take_columns(
+        self, rows: Any, effective_ms: Any, ts_ms: Any, stream: Any, masks: Any, words: Any, hashes: Any
+    ) -> Events:
         """Add events given as columns; the values are in ``entity_…``."""
         shape = len(rows), len(self.features)
         masks = masks.reshape(-1, 1)
@@ -193,7 +201,12 @@ def random_events(rng: Random, count: int, odd_share: float) -> list[Event]:
             number = rng.choice([1e-5, 2**60, -(10**20), 10**20, 1e20, 0.123456])
         events.append(
             Event(
-                rng.choice([0, 0, 0, 0, 1, 2]) if events else 0, t_ms, t_ms - rng.randint(0, late_ms), rng.choice([1, 3, 3, 2, 4]), number,
+                rng.choice([0, 0, 0, 0, 1, 2]) if events else 0, t_ms, t_ms - rng.randint(0, late_ms), rng.choice([1,
+                                                                                                                   3,
+                                                                                                                   3,
+                                                                                                                   2,
+                                                                                                                   4]),
+                number,
                 rng.choice([None, np.base_repr(rng.randrange(values), 36).lower()]) if rng.random() < 0.3
                 else np.base_repr(rng.randrange(values), 36).lower(),
             )

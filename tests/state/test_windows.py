@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rules.plan import Feature, Series
-from state.event import value_key
+from state.equality import value_key
 from tests.state.rows import Happening, Rows
 
 LONG_MS = 1_000
