@@ -28,8 +28,7 @@ from rules.plan import RulePlan
 from rules.policy import Policy
 from state.calendar import first_at_or_after, next_day
 from state.customer import Armed
-from state.reads import NUMBER, WHOLE
-from state.store import Events
+from state.events import Events
 from state.timers import DEADLINE, TICK, Timer, TimerQueue
 from state.walk import SURELY
 
@@ -137,7 +136,7 @@ class Decider:
         records = self._records
         at = records.events[: records.counters[0]]
         columns = (at, step.rows[at], events.effective_ms[at], events.ts_ms[at], events.stream[at])
-        captured = self._captured()
+        captured = self._store.captured(self._records)
         anchor: Anchor | None = None
         for place, number, start in zip(
             zip(*(column.tolist() for column in columns), strict=True), records.rules[: len(at)].tolist(),
@@ -158,15 +157,6 @@ class Decider:
             rose = captured[start + len(planned.features)] if planned.rises and planned.kept_rises else None
             if (surely and not planned.rises) or self._customers.holds(planned, anchor.row, evaluation, None, rose):
                 self._anchor(number, anchor, evaluation)
-
-    def _captured(self) -> list[Any]:
-        """The values that come with the records."""
-        records, count, value = self._records, self._records.counters[1], self._store.value
-        columns = records.kinds[:count].tolist(), records.integers[:count].tolist(), records.doubles[:count].tolist()
-        return [
-            integer if kind == WHOLE else double if kind == NUMBER else value(kind, integer, double)
-            for kind, integer, double in zip(*columns, strict=True)
-        ]
 
     def _note_event(self, anchor: Anchor, signature: int) -> None:
         """An event that changes what Python keeps of its customer."""
@@ -279,7 +269,7 @@ class Decider:
 
     def _take_ticked(self, timer: Timer, planned: RulePlan) -> None:
         records = self._records
-        captured, count = self._captured(), records.counters[0]
+        captured, count = self._store.captured(self._records), records.counters[0]
         places = records.rules[:count].tolist()
         for row, place, start in zip(
             records.events[:count].tolist(), places, records.starts[:count].tolist(), strict=True

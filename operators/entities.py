@@ -9,9 +9,10 @@ import numpy as np
 from operators.delivery import SHARDS, EntityAnswer, EntityDelivery, EntityRows, EntityValues
 from operators.split import merge_order
 from operators.tables import PlanTables, RowTables
+from state.events import Events
 from state.reads import BIG_WHOLE, NUMBER, OBJECT, WHOLE
 from state.sequencer import AFTER_ALL_MS, BEFORE_ALL_MS, Frontier
-from state.store import Events, RowStore
+from state.store import RowStore
 from state.texts import Texts
 
 

@@ -12,11 +12,12 @@ from rules.plan import FeatureSet, Plan, Programs
 from rules.planner import entity_features
 from state.compaction import DAY_MS
 from state.dispatch import SignatureTable
+from state.events import RecordBuffer
+from state.layout import Layout
 from state.objects import ObjectTable
 from state.periods import PeriodTable
 from state.reads import NULL, WHOLE
-from state.store import RecordBuffer, RowStore
-from state.tables import Layout
+from state.store import RowStore
 
 
 class RowTables:

@@ -9,17 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from rules import model as m
+from rules import opcodes as o
 from rules.evaluate import compile_expr
-from rules.fields import FIELDS, HOLDING_FIELDS
 from rules.plan import Programs
 from rules.plan_features import AGGREGATES, FeaturePlanner
-from rules.walk import children, walk
-
-(END, PUSH_NUMBER, PUSH_NULL, PUSH_BOOLEAN, PUSH_UNKNOWN, FEATURE, ENTITY, ANCHOR, PROFILE, MATCH, PROFILE_MATCH, TIME,
- CLOCK, ADD, SUBTRACT, MULTIPLY, DIVIDE, MODULO, NEGATE, ABSOLUTE, LOWER, HIGHER, LESS, LESS_EQUAL, EQUAL, NOT, AND,
- AND_JUMP, OR, OR_JUMP, TRUTH, COALESCE_JUMP, IS_NULL, PART, PROFILE_DAYS, HOLDING, HOLDING_DAYS, RISE,
- RISE_SET) = range(39)  # fmt: skip
-"""Operations, numbered as in ``state.machine`` (which cannot be imported here; a test compares the two)."""
+from rules.text_tests import THE_CUSTOMERS_PROFILE, NotCompiledError, as_predicate, is_textual
+from rules.walk import walk
 
 MAX_STACK = 60
 MAX_INSTRUCTIONS = 4_000
@@ -29,17 +24,11 @@ MAX_RISES = 30
 """What the calls of one rule remember fits into one word."""
 
 _EXACT = 2**53
-_ARITHMETIC = {"+": ADD, "-": SUBTRACT, "*": MULTIPLY, "/": DIVIDE, "%": MODULO}
-_COMPARISONS = {"==": (EQUAL, False, False), "!=": (EQUAL, False, True), "<": (LESS, False, False),
-                "<=": (LESS_EQUAL, False, False), ">": (LESS, True, False), ">=": (LESS_EQUAL, True,
+_ARITHMETIC = {"+": o.ADD, "-": o.SUBTRACT, "*": o.MULTIPLY, "/": o.DIVIDE, "%": o.MODULO}
+_COMPARISONS = {"==": (o.EQUAL, False, False), "!=": (o.EQUAL, False, True), "<": (o.LESS, False, False),
+                "<=": (o.LESS_EQUAL, False, False), ">": (o.LESS, True, False), ">=": (o.LESS_EQUAL, True,
                                                                                    False)}  # fmt: skip
 """Operation, whether the operands change places, whether the result is negated."""
-
-_NUMERIC_CALLS = ("abs", "min", "max")
-
-
-class _NotCompiledError(Exception):
-    """A part of a condition has no instructions."""
 
 
 class Compiler:
@@ -64,14 +53,14 @@ class Compiler:
         rises = {node.slot: node for let in (expr, *lets.values()) for node in walk(let) if isinstance(node, m.Rises)}
         try:
             if len(rises) > MAX_RISES or (rises and each_holding):
-                raise _NotCompiledError
+                raise NotCompiledError
             self._begin()
             for _, node in sorted(rises.items()):  # all of them remember, whatever the condition looks at
                 self._compile(node.condition)
-                self._emit(RISE_SET, self.programs.rises + node.slot << 8 | node.slot, pushes=-1)
+                self._emit(o.RISE_SET, self.programs.rises + node.slot << 8 | node.slot, pushes=-1)
             self._compile(expr)
-        except _NotCompiledError:
-            return self._store([(PUSH_UNKNOWN, 0)]), False
+        except NotCompiledError:
+            return self._store([(o.PUSH_UNKNOWN, 0)]), False
         self.programs.rises += len(rises)
         return self._store(self._code), True
 
@@ -88,9 +77,9 @@ class Compiler:
     def _store(self, code: list[tuple[int, int]]) -> int:
         base = len(self.programs.code)
         self.programs.starts.append(base)
-        jumps = (AND_JUMP, OR_JUMP, COALESCE_JUMP)
+        jumps = (o.AND_JUMP, o.OR_JUMP, o.COALESCE_JUMP)
         self.programs.code += [(op, argument + base if op in jumps else argument) for op, argument in code]
-        self.programs.code.append((END, 0))
+        self.programs.code.append((o.END, 0))
         return len(self.programs.starts) - 1
 
     # --- instructions ----------------------------------------------------------------------------
@@ -98,7 +87,7 @@ class Compiler:
     def _emit(self, operation: int, argument: int = 0, pushes: int = 0) -> int:
         self._depth += pushes
         if self._depth > MAX_STACK or len(self._code) > MAX_INSTRUCTIONS:
-            raise _NotCompiledError
+            raise NotCompiledError
         self._code.append((operation, argument))
         return len(self._code) - 1
 
@@ -107,10 +96,10 @@ class Compiler:
 
     def _number(self, value: float) -> None:
         if abs(value) > _EXACT:
-            self._emit(PUSH_UNKNOWN, pushes=1)
+            self._emit(o.PUSH_UNKNOWN, pushes=1)
             return
         self.programs.constants.append(float(value))
-        self._emit(PUSH_NUMBER, len(self.programs.constants) - 1, pushes=1)
+        self._emit(o.PUSH_NUMBER, len(self.programs.constants) - 1, pushes=1)
 
     # --- expressions -----------------------------------------------------------------------------
 
@@ -124,18 +113,18 @@ class Compiler:
                 self._logic(op, operands)
             case m.Unary("not", operand):
                 self._compile(operand)
-                self._emit(NOT)
-            case m.Unary() | m.Arithmetic() if self._is_textual(expr):
-                self._emit(PUSH_UNKNOWN, pushes=1)
+                self._emit(o.NOT)
+            case m.Unary() | m.Arithmetic() if is_textual(expr, self._lets):
+                self._emit(o.PUSH_UNKNOWN, pushes=1)
             case m.Unary(_, operand):
                 self._compile(operand)
-                self._emit(NEGATE)
+                self._emit(o.NEGATE)
             case m.Arithmetic(op, left, right):
                 self._compile(left)
                 self._compile(right)
                 self._emit(_ARITHMETIC[op], pushes=-1)
             case m.Compare() | m.Call():
-                if self._is_textual(expr):
+                if is_textual(expr, self._lets):
                     self._test(expr)
                 elif isinstance(expr, m.Compare):
                     self._compare(expr)
@@ -146,23 +135,23 @@ class Compiler:
 
     def _literal(self, value: object) -> None:
         if value is None:
-            self._emit(PUSH_NULL, pushes=1)
+            self._emit(o.PUSH_NULL, pushes=1)
         elif isinstance(value, bool):
-            self._emit(PUSH_BOOLEAN, int(value), pushes=1)
+            self._emit(o.PUSH_BOOLEAN, int(value), pushes=1)
         elif isinstance(value, int | float):
             self._number(value)
         else:
-            self._emit(PUSH_UNKNOWN, pushes=1)
+            self._emit(o.PUSH_UNKNOWN, pushes=1)
 
     def _logic(self, op: str, operands: Sequence[m.Expr]) -> None:
-        jump, combine = (AND_JUMP, AND) if op == "and" else (OR_JUMP, OR)
+        jump, combine = (o.AND_JUMP, o.AND) if op == "and" else (o.OR_JUMP, o.OR)
         jumps = []
         self._compile(operands[0])
-        self._emit(TRUTH)
+        self._emit(o.TRUTH)
         for operand in operands[1:]:
             jumps.append(self._emit(jump))
             self._compile(operand)
-            self._emit(TRUTH)
+            self._emit(o.TRUTH)
             self._emit(combine, pushes=-1)
         for place in jumps:
             self._land(place)
@@ -175,46 +164,46 @@ class Compiler:
         op, a, b = pairs[0]
         if op in ("in", "not in"):
             if not isinstance(b, m.ListExpr) or not b.items:
-                self._emit(PUSH_UNKNOWN, pushes=1)
+                self._emit(o.PUSH_UNKNOWN, pushes=1)
                 return
             self._logic("or", [m.Compare(("==",), (a, item)) for item in b.items])
             if op == "not in":
-                self._emit(NOT)
+                self._emit(o.NOT)
             return
         operation, swapped, negated = _COMPARISONS[op]
         for operand in (b, a) if swapped else (a, b):
             self._compile(operand)
         self._emit(operation, pushes=-1)
         if negated:
-            self._emit(NOT)
+            self._emit(o.NOT)
 
     def _call(self, expr: m.Call) -> None:
         name, args = expr.function, expr.args
         if name == "abs":
             self._compile(args[0])
-            self._emit(ABSOLUTE)
+            self._emit(o.ABSOLUTE)
         elif name == "is_null":
             self._compile(args[0])
-            self._emit(IS_NULL)
+            self._emit(o.IS_NULL)
         elif name in ("min", "max"):
             self._compile(args[0])
             for arg in args[1:]:
                 self._compile(arg)
-                self._emit(LOWER if name == "min" else HIGHER, pushes=-1)
+                self._emit(o.LOWER if name == "min" else o.HIGHER, pushes=-1)
         elif name == "coalesce":
             jumps = []
             for arg in args[:-1]:
                 self._compile(arg)
-                jumps.append(self._emit(COALESCE_JUMP, pushes=-1))
+                jumps.append(self._emit(o.COALESCE_JUMP, pushes=-1))
             self._compile(args[-1])
             for place in jumps:
                 self._land(place)
         elif name in ("hour", "weekday") and args == (m.EvalTime(),):
-            self._emit(CLOCK, self._clock(name, expr.timezone), pushes=1)
+            self._emit(o.CLOCK, self._clock(name, expr.timezone), pushes=1)
         elif name.startswith("days_until"):
             self._days_until(args[0], self._clock("day", expr.timezone) << 32 | name.endswith("_yearly"))
         else:
-            self._emit(PUSH_UNKNOWN, pushes=1)
+            self._emit(o.PUSH_UNKNOWN, pushes=1)
 
     def _clock(self, name: str, timezone: str) -> int:
         clocks = self.programs.clocks
@@ -225,9 +214,9 @@ class Compiler:
     def _days_until(self, date: m.Expr, argument: int) -> None:
         match date:
             case m.ProfileField(name):
-                self._emit(PROFILE_DAYS, argument | self._profile_slot(name) << 1, pushes=1)
+                self._emit(o.PROFILE_DAYS, argument | self._profile_slot(name) << 1, pushes=1)
             case m.HoldingField(name):
-                self._emit(HOLDING_DAYS, argument | self._holding_column(name, "date") << 1, pushes=1)
+                self._emit(o.HOLDING_DAYS, argument | self._holding_column(name, "date") << 1, pushes=1)
 
     def _profile_slot(self, name: str) -> int:
         slot, slots = self._features.word_slot("profile", name), self.programs.profile_slots
@@ -243,99 +232,52 @@ class Compiler:
 
     def _leaf(self, expr: m.Expr) -> None:
         if self._parts is not None:
-            self._emit(PART, self._parts.index(expr), pushes=1)
+            self._emit(o.PART, self._parts.index(expr), pushes=1)
             return
         match expr:
             case m.Aggregate() if expr.per:
-                self._emit(ENTITY, self._entities[self._features.entity_feature(expr)], pushes=1)
+                self._emit(o.ENTITY, self._entities[self._features.entity_feature(expr)], pushes=1)
             case _ if isinstance(expr, AGGREGATES):
-                self._emit(FEATURE, self._features.feature(expr), pushes=1)
+                self._emit(o.FEATURE, self._features.feature(expr), pushes=1)
             case m.AnchorField(stream, name):
                 slot = self._features.word_slot(stream, name)
-                self._emit(ANCHOR, m.STREAMS.index(stream) << 16 | slot, pushes=1)
+                self._emit(o.ANCHOR, m.STREAMS.index(stream) << 16 | slot, pushes=1)
             case m.ProfileField(name):
-                self._emit(PROFILE, self._profile_slot(name), pushes=1)
+                self._emit(o.PROFILE, self._profile_slot(name), pushes=1)
             case m.HoldingField(name):
-                self._emit(HOLDING, self._holding_column(name, "number"), pushes=1)
+                self._emit(o.HOLDING, self._holding_column(name, "number"), pushes=1)
             case m.Rises(_, slot):
-                self._emit(RISE, slot, pushes=1)
+                self._emit(o.RISE, slot, pushes=1)
             case m.EvalTime():
-                self._emit(TIME, pushes=1)
+                self._emit(o.TIME, pushes=1)
             case m.Score():
-                self._emit(PUSH_NULL, pushes=1)  # no models are configured yet
+                self._emit(o.PUSH_NULL, pushes=1)  # no models are configured yet
             case _:
-                self._emit(PUSH_UNKNOWN, pushes=1)
+                self._emit(o.PUSH_UNKNOWN, pushes=1)
 
     # --- tests of texts --------------------------------------------------------------------------
-
-    def _is_textual(self, expr: m.Expr) -> bool:
-        """Whether it looks at texts (or lists), which programs know nothing of."""
-        match expr:
-            case m.LetRef(name):
-                return self._is_textual(self._lets[name])
-            case m.Literal(value):
-                return isinstance(value, str)
-            case m.AnchorField(stream, name):
-                return FIELDS[stream].get(name) in ("string", "list")
-            case m.ProfileField(name):
-                return FIELDS["profile"].get(name) in ("string", "list")
-            case m.HoldingField(name):
-                return HOLDING_FIELDS.get(name) == "string"
-            case m.Call(function, (m.ProfileField() | m.HoldingField(),)) if function.startswith("days_until"):
-                return False
-            case m.Call(function) if function not in (*_NUMERIC_CALLS, "is_null", "coalesce", "hour", "weekday"):
-                return True
-            case _:
-                return any(self._is_textual(child) for child in children(expr))
 
     def _test(self, expr: m.Expr) -> None:
         """A test of one event's fields becomes a matcher of its own."""
         streams: set[str] = set()
         try:
-            predicate = self._as_predicate(expr, streams)
-        except _NotCompiledError:
+            predicate = as_predicate(expr, self._lets, streams)
+        except NotCompiledError:
             streams.clear()
         if len(streams) != 1:
-            self._emit(PUSH_UNKNOWN, pushes=1)
+            self._emit(o.PUSH_UNKNOWN, pushes=1)
             return
         stream = streams.pop()
         otherwise = bool(compile_expr(predicate, lambda _: lambda _: None)(None))
-        if stream == "profile of the customer":
+        if stream == THE_CUSTOMERS_PROFILE:
             matcher = self._features.matcher(m.Selector("profile", predicate))
             known = self.programs.profile_matchers
             if matcher not in known:
                 known.append(matcher)
-            self._emit(PROFILE_MATCH, known.index(matcher) << 1 | otherwise, pushes=1)
+            self._emit(o.PROFILE_MATCH, known.index(matcher) << 1 | otherwise, pushes=1)
             return
         matcher = self._features.matcher(m.Selector(stream, predicate))
         match = (m.STREAMS.index(stream), *divmod(matcher, 64), int(otherwise))
         if match not in self.programs.matches:
             self.programs.matches.append(match)
-        self._emit(MATCH, self.programs.matches.index(match), pushes=1)
-
-    def _as_predicate(self, expr: m.Expr, streams: set[str]) -> m.Expr:
-        """The expression as it would stand in a selector's brackets."""
-        match expr:
-            case m.LetRef(name):
-                return self._as_predicate(self._lets[name], streams)
-            case m.AnchorField(stream, name):
-                streams.add(stream)
-                return m.Field(name)
-            case m.ProfileField(name):
-                streams.add("profile of the customer")
-                return m.Field(name)
-            case m.Literal():
-                return expr
-            case m.ListExpr(items):
-                return m.ListExpr(tuple(self._as_predicate(item, streams) for item in items))
-            case m.Unary(op, operand):
-                return m.Unary(op, self._as_predicate(operand, streams))
-            case m.Arithmetic(op, left, right):
-                return m.Arithmetic(op, self._as_predicate(left, streams), self._as_predicate(right, streams))
-            case m.Logic(op, operands):
-                return m.Logic(op, tuple(self._as_predicate(operand, streams) for operand in operands))
-            case m.Compare(ops, operands):
-                return m.Compare(ops, tuple(self._as_predicate(operand, streams) for operand in operands))
-            case m.Call(function, args, timezone) if not function.startswith("days_until"):
-                return m.Call(function, tuple(self._as_predicate(arg, streams) for arg in args), timezone)
-        raise _NotCompiledError
+        self._emit(o.MATCH, self.programs.matches.index(match), pushes=1)

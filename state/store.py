@@ -12,58 +12,21 @@ from state.calendar import date_ordinal
 from state.cells import address
 from state.compaction import DAY_MS, CompactionClock, compact, find_idle, renumber_objects, scalar_words, sequence_reach
 from state.dispatch import SignatureTable
+from state.events import Events, RecordBuffer
+from state.layout import Layout
 from state.log import POOL_FREE, POOL_USED, Memory, Words, block_sizes
-from state.machine import MACHINE_CELLS
 from state.objects import ObjectTable
+from state.operations import MACHINE_CELLS
 from state.periods import PeriodTable
+from state.profiles import keep_holdings
 from state.reads import BIG_WHOLE, BOOLEAN, NULL, NUMBER, OBJECT, WHOLE, Step
 from state.row_index import FIRST_ROWS, RowIndex, grown
-from state.tables import R_ARMED, R_FLAGS, Layout, Tables
+from state.tables import R_ARMED, R_FLAGS, Tables
 from state.texts import Texts
-from state.walk import Records, answer, keep_holdings, tick, walk
+from state.walk import answer, tick, walk
 
 _FIRST_POOL_WORDS = 1024
 _GROWTH = 1.5
-
-RECORDS, VALUES = 4_096, 65_536
-"""Room for what one walk hands to Python; it goes on where it had to stop."""
-
-
-class RecordBuffer:
-    """Room for what walks hand to Python; may be shared by stores that take turns."""
-
-    def __init__(self) -> None:
-        self.events, self.rules, self.starts = (np.empty(RECORDS, np.int64) for _ in range(3))
-        self.kinds, self.integers, self.doubles = (
-            np.empty(VALUES, np.int64),
-            np.empty(VALUES, np.int64),
-            np.empty(VALUES),
-        )
-        self.counters = np.zeros(2, np.int64)
-        self.addresses = Records(
-            address(self.events), address(self.rules), address(self.starts), address(self.kinds),
-            address(self.integers),
-            address(self.doubles), address(self.counters), RECORDS, VALUES,
-        )  # fmt: skip
-
-
-class Events:
-    """Events of one shard in processing order, ready for the kernels.
-
-    ``entities``: kinds, integers and doubles of entities' features, [n, features] each.
-    """
-
-    def __init__(
-        self, effective_ms: Words, ts_ms: Words, stream: NDArray[np.uint8], signature: Words,
-        masks: NDArray[np.uint64], words: Words, hashes: NDArray[np.uint64], rows: Words,
-        entities: tuple[Words, Words, NDArray[np.float64]],
-    ) -> None:  # fmt: skip
-        self.effective_ms, self.ts_ms, self.stream, self.signature = effective_ms, ts_ms, stream, signature
-        self.masks, self.words, self.hashes, self.rows = masks, words, hashes, rows
-        self.entity_kind, self.entity_integer, self.entity_double = entities
-
-    def __len__(self) -> int:
-        return len(self.rows)
 
 
 class RowStore:
@@ -189,9 +152,7 @@ class RowStore:
 
     def _renumber_objects(self, numbers: int, used: int) -> None:
         dated = np.array([*self._dated, False])
-        renumber_objects(
-            self.memory, self.tables, len(self), address(self._scalars), address(dated), numbers, used
-        )
+        renumber_objects(self.memory, self.tables, len(self), address(self._scalars), address(dated), numbers, used)
 
     # --- events ----------------------------------------------------------------------------------
 
@@ -262,6 +223,15 @@ class RowStore:
         """Make more room for logs."""
         self._pool = grown(self._pool, int(len(self._pool) * _GROWTH) + 64)
         self._refresh()
+
+    def captured(self, records: RecordBuffer) -> list[Any]:
+        """The values that come with the records."""
+        count, value = records.counters[1], self.value
+        columns = records.kinds[:count].tolist(), records.integers[:count].tolist(), records.doubles[:count].tolist()
+        return [
+            integer if kind == WHOLE else double if kind == NUMBER else value(kind, integer, double)
+            for kind, integer, double in zip(*columns, strict=True)
+        ]
 
     def value(self, kind: int, integer: int, double: float) -> Any:
         """A value of the kernels as Python's."""

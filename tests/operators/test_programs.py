@@ -16,7 +16,7 @@ from rules.load import load_rules
 from rules.model import STREAMS
 from rules.planner import make_plan
 from state import machine, tables
-from state.store import Events
+from state.events import Events
 from state.walk import SURELY
 
 NUMBERS = ["txn.amount", "txn.balance", "profile.aum", "profile.demand_balance", "n", "total", "before", "mean_before",

@@ -11,11 +11,13 @@ import numpy as np
 from rules import program as p
 from rules.plan import Feature, Programs, Series
 from state.dispatch import SignatureTable
+from state.events import Events, RecordBuffer
 from state.hashing import text_hashes, value_hash
+from state.layout import Layout
 from state.objects import ObjectTable
 from state.periods import PeriodTable
-from state.store import Events, RecordBuffer, RowStore
-from state.tables import HAS_PROFILE, Layout
+from state.store import RowStore
+from state.tables import HAS_PROFILE
 from state.texts import Texts
 
 KEY = (1, 2)

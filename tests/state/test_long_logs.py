@@ -17,12 +17,13 @@ import pytest
 import state.tables
 from rules.plan import Feature, Programs, Series
 from state.dispatch import SignatureTable
+from state.events import Events
+from state.layout import Layout
 from state.log import POOL_USED, bounds, index_of
 from state.objects import ObjectTable
 from state.periods import PeriodTable
 from state.reads import row_address
-from state.store import Events, RowStore
-from state.tables import Layout
+from state.store import RowStore
 from state.texts import Texts
 
 STREAM, OTHER_STREAM = 4, 3
@@ -234,7 +235,14 @@ def test_every_feature_is_what_the_list_gives(seed: int, long_log: int, monkeypa
         for event, got in zip(some, engine.take(some), strict=True):
             want = model.take(event)
             for feature, x, y in zip(FEATURES, got, want, strict=True):
-                assert agree(feature, x, y, exact=odd_share == 0), (at, event, feature, SERIES[feature.series].matchers, x, y)
+                assert agree(feature, x, y, exact=odd_share == 0), (
+                    at,
+                    event,
+                    feature,
+                    SERIES[feature.series].matchers,
+                    x,
+                    y,
+                )
         at += len(some)
         indexed += engine.is_indexed(0)
         longest = max(longest, engine.records(0))
@@ -274,7 +282,9 @@ def test_short_logs_have_no_index() -> None:
 def test_sums_stay_exact_over_many_additions_and_evictions(count: int) -> None:
     window_ms, late_ms, chunk, samples = 5_000, 3_000, 50_000, max(2, 2_000_000 // count)
     series = [Series(kind, (0,), (column,), window_ms) for kind, column in (("times", None), ("sums", 0))]
-    engine = Engine(series, [Feature(int(op != "count"), op, "last", window_ms) for op in ("count", "sum", "mean", "std")])
+    engine = Engine(
+        series, [Feature(int(op != "count"), op, "last", window_ms) for op in ("count", "sum", "mean", "std")]
+    )
     rng = np.random.default_rng(7)
     kept_ms, kept_units = np.empty(0, np.int64), np.empty(0, np.int64)
     for start in range(0, count, chunk):
