@@ -14,45 +14,18 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.util import find_spec
-from itertools import islice
 from pathlib import Path
 
-from benchmarks.result import Result, count_lines
+from benchmarks.result import RepeatedResult, Result, count_lines, write_start
 
 INTERPRETER = "CEM_FLINK_PYTHON"
 PACKAGE = "apache-flink==2.3.0"
-START_LINES = 1_000
-"""Of the small input whose run is all start of the job."""
 
 
 class FlinkError(Exception):
     """Flink could not be run, or failed; the message has the end of what it said."""
-
-
-@dataclass(frozen=True, slots=True)
-class FlinkResult(Result):
-    """``seconds`` are those of the first job in a new JVM: planning, start of the job, and code not compiled yet.
-
-    ``again`` is the same job once more in the same JVM, and ``start`` one over the first ``START_LINES`` of each file:
-    what a job costs before it does anything to speak of. Both are null where only the first was asked for.
-    """
-
-    again: Result | None = None
-    start: Result | None = None
-
-    @property
-    def marginal(self) -> Result | None:
-        """What further events cost once everything is warm; null where the input is too small to tell."""
-        if self.again is None or self.start is None or self.again.seconds < 2 * self.start.seconds:
-            return None
-        return Result(
-            self.again.seconds - self.start.seconds,
-            max(self.again.cpu_seconds - self.start.cpu_seconds, 0.0),
-            self.again.events - self.start.events,
-            self.again.decisions - self.start.decisions,
-        )
 
 
 def interpreter() -> str | None:
@@ -78,7 +51,7 @@ def missing() -> str:
     return ""
 
 
-def run(events: Sequence[Path], out: Path, *, parallelism: int = 1, warm: bool = True) -> FlinkResult:
+def run(events: Sequence[Path], out: Path, *, parallelism: int = 1, warm: bool = True) -> RepeatedResult:
     """Decide about the files, in a JVM of its own, and write the decisions to ``out``, which is overwritten.
 
     Give it as many files as the ``parallelism``: a reader that takes one file after the other has let time go on to the
@@ -95,7 +68,7 @@ def run(events: Sequence[Path], out: Path, *, parallelism: int = 1, warm: bool =
         folder = Path(name)
         whole, start = folder / "whole", folder / "start"
         _link(events, whole)
-        _copy_start(events, start)
+        write_start(events, start)
         first, first_start, again = (folder / run for run in ("first", "first-start", "again"))
         jobs = [(whole, first), (start, first_start), (whole, again)] if warm else [(whole, first)]
         results = [
@@ -108,7 +81,7 @@ def run(events: Sequence[Path], out: Path, *, parallelism: int = 1, warm: bool =
     result = results[0]
     if warm and results[2].decisions != result.decisions:
         raise FlinkError(f"{result.decisions} decisions at first, {results[2].decisions} when it was run again")
-    return FlinkResult(
+    return RepeatedResult(
         result.seconds, result.cpu_seconds, result.events, result.decisions, *((results[2], results[1]) if warm else ())
     )
 
@@ -117,13 +90,6 @@ def _link(events: Sequence[Path], folder: Path) -> None:
     folder.mkdir()
     for number, path in enumerate(events):
         (folder / f"part-{number}.ndjson").symlink_to(path.resolve())
-
-
-def _copy_start(events: Sequence[Path], folder: Path) -> None:
-    folder.mkdir()
-    for number, path in enumerate(events):
-        with path.open("rb") as file:
-            (folder / f"part-{number}.ndjson").write_bytes(b"".join(islice(file, START_LINES)))
 
 
 def _run_jobs(jobs: Sequence[tuple[Path, Path]], parallelism: int) -> list[tuple[float, float]]:

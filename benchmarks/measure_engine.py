@@ -4,37 +4,46 @@ from __future__ import annotations
 
 import gc
 import hashlib
-import json
-import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 
 from benchmarks.process import Figures, memory_bytes
-from flows.lines import LineReader
+from flows.files_source import BATCH_BYTES
+from flows.lines import LineReader, RawBatch
 from flows.replay import ACTIONS, ReplayJob, replay
 from operators.annotate import default_annotator
+from operators.column_masks import ColumnMasks
+from operators.columnise import Columniser
 from operators.decode import Decoder, PartitionClock
+from operators.read_columns import ColumnReader
 from rules.load import load_rules
 from rules.model import RuleSet
+from rules.plan import Plan
 from rules.planner import make_plan
 from rules.policy import Policy, load_policy
 
 DAY_MS = 86_400_000
 
 
+Read = Callable[[RawBatch, PartitionClock], int]
+
+
 def decode(task: Figures) -> Figures:
-    """The limit: reading lines and typed decoding into what the engine uses, with the fields that the rules read."""
-    plan = make_plan(rules_of(task))
-    decoder = Decoder(plan.fields, lateness_ms=10_000, max_jump_ms=366 * DAY_MS, annotate=default_annotator())
+    """The limit: reading lines and decoding them, with the fields that the rules read.
+
+    ``into``: ``events``, typed decoding to a struct for each event, or ``columns``, what the engine works with.
+    """
+    read_batch = _reader(make_plan(rules_of(task)), task.get("into", "events"))
 
     def read(paths: list[str]) -> int:
         events = 0
         for path in paths:
             clock = PartitionClock()
             with LineReader(path) as reader:
-                while (raw := reader.read_batch()) is not None:
-                    events += len(decoder.decode(raw.lines, raw.file, raw.first_line, clock).events)
+                while (raw := reader.read_batch(BATCH_BYTES)) is not None:
+                    events += read_batch(raw, clock)
         return events
 
     if task.get("warm"):
@@ -44,6 +53,15 @@ def decode(task: Figures) -> Figures:
     events = read(task["events"])
     seconds = perf_counter() - started
     return {"seconds": seconds, "events": events, "peak_rss_bytes": memory_bytes("VmHWM")}
+
+
+def _reader(plan: Plan, into: str) -> Read:
+    """What decodes a batch and tells the number of its events."""
+    decoder = Decoder(plan.fields, lateness_ms=10_000, max_jump_ms=366 * DAY_MS, annotate=default_annotator())
+    if into == "events":
+        return lambda raw, clock: len(decoder.decode(raw.lines, raw.file, raw.first_line, clock).events)
+    columns = ColumnReader(plan.fields, decoder, Columniser(plan.layout, ColumnMasks(plan.matchers), (1, 2)))
+    return lambda raw, clock: len(columns.read(raw.lines, raw.file, raw.first_line, clock).events)
 
 
 def engine(task: Figures) -> Figures:
@@ -68,9 +86,6 @@ def engine(task: Figures) -> Figures:
         seconds = perf_counter() - started
         peak_bytes = memory_bytes("VmHWM") if workers == 1 else summary["peak_rss_bytes"]
         result_hash, decisions = hash_of_lines(out / ACTIONS) if task.get("hash", True) else (None, None)
-        decision_set = hash_of_decisions(out / ACTIONS) if task.get("decision_set") else None
-        if task.get("keep"):
-            shutil.copyfile(out / ACTIONS, task["keep"])
     events = sum(summary["events"].values())
     return {
         "steady_rate": (events - small[0]) / (seconds - small[1]) if 0 < small[1] < seconds / 2 else None,
@@ -78,7 +93,6 @@ def engine(task: Figures) -> Figures:
         "events": events,
         "decisions": decisions,
         "result_hash": result_hash,
-        "decision_set": decision_set,
         "peak_rss_bytes": peak_bytes,
         "base_rss_bytes": base_bytes,
         "summary": {key: value for key, value in summary.items() if key != "decisions"},
@@ -125,13 +139,3 @@ def hash_of_lines(path: Path) -> tuple[str, int]:
     for line in lines:
         digest.update(line + b"\n")
     return digest.hexdigest(), len(lines)
-
-
-def hash_of_decisions(path: Path) -> str:
-    """A digest of who was decided about, for which rule and which event: what all alternatives can say."""
-    triples = set()
-    with path.open("rb") as file:
-        for line in file:
-            decision = json.loads(line)
-            triples.add(f"{decision['rule_id']}|{decision['customer_id']}|{decision['anchor_event_id']}")
-    return hashlib.blake2b("\n".join(sorted(triples)).encode(), digest_size=8).hexdigest()

@@ -22,14 +22,21 @@ from benchmarks.process import Figures
 from flows.board import Board
 from flows.dataflow import build_dataflow
 from flows.files_source import FilesSource
+from flows.kernels import warm_up
 from operators.annotate import default_annotator
+from operators.column_masks import ColumnMasks
+from operators.columnise import Columniser
 from operators.decode import Decoder
-from operators.match import MaskBuilder
+from operators.read_columns import ColumnReader
+from operators.tables import PlanTables
 from rules.planner import make_plan
 from state.sequencer import BEFORE_ALL_MS
 
 _GC_THRESHOLDS = (100_000, 50, 1_000)
 """As in a replay."""
+
+_KEY = (1, 2)
+"""Of the hashes of ids: any will do where nobody chooses ids to collide."""
 
 _HISTOGRAM_POINTS = 400
 
@@ -59,15 +66,16 @@ def run_paced(
     """Run the dataflow over the history and then the paced lines; the reader, and decisions by time of writing."""
     plan = make_plan(rules_of(task))
     lateness_ms: int = task.get("lateness_ms", 0)
-    decoder = Decoder(
-        plan.fields, lateness_ms=lateness_ms, max_jump_ms=366 * DAY_MS, annotate=default_annotator()
-    )  # fmt: skip
+    decoder = Decoder(plan.fields, lateness_ms=lateness_ms, max_jump_ms=366 * DAY_MS, annotate=default_annotator())
+    columns = ColumnReader(plan.fields, decoder, Columniser(plan.layout, ColumnMasks(plan.matchers), _KEY))
+    warm_up()
     with tempfile.TemporaryDirectory(prefix="cem-bench-") as name:
         board = Board(Path(name) / "board", 1, 1, create=True)
-        files = FilesSource([history], decoder, MaskBuilder(plan.matchers), lateness_ms, board)
+        files = FilesSource([history], columns, lateness_ms, board)
         source, decisions = PacedSource(files, lines, per_second), CollectingSink()
         flow = build_dataflow(
-            source, plan, policy_of(task), partitions=1, dedup_ms=3_600_000, until_ms=BEFORE_ALL_MS,
+            source, PlanTables(plan), policy_of(task), decoder.values,
+            partitions=1, dedup_ms=3_600_000, key=_KEY, until_ms=BEFORE_ALL_MS,
             actions=decisions, dead_letters=CollectingSink(), counts=CollectingSink(),
         )  # fmt: skip
         gc.set_threshold(*_GC_THRESHOLDS)

@@ -1,45 +1,57 @@
-"""Measured runs of what the engine is compared with: modules with a function ``run(events, out, …)``."""
+"""Measured runs of what is compared on the same rules: modules with a function ``run(events, out, …)``."""
 
 from __future__ import annotations
 
 import importlib
-import importlib.util
+import shutil
 import tempfile
 from pathlib import Path
 
-from benchmarks.measure_engine import hash_of_decisions
-from benchmarks.process import Figures, memory_bytes
+from benchmarks.process import Figures
+from benchmarks.result import Result, count_lines, decision_keys
 
-
-def missing(module: str) -> str:
-    """What is lacking for this alternative, in one line; empty if nothing is. Its own ``missing()`` may tell."""
-    if importlib.util.find_spec(module) is None:
-        return f"there is no module {module}"
-    own = getattr(importlib.import_module(module), "missing", None)
-    return str(own()) if own else ""
+AGAIN, MARGINAL = "again", "again, without the start"
 
 
 def other(task: Figures) -> Figures:
     """Run the alternative in ``module`` over the events.
 
-    Its result has ``seconds``, ``events`` and ``decisions``. If it was run ``again`` in the same process, the rate of
-    that is ``warm_rate``; if it has a ``marginal`` cost, that of further events, its rate is ``steady_rate``. Where it
-    writes decisions as the engine names them, the digest of their set tells whether it decided the same.
+    ``further`` has the figures of a repetition in the same process, by ``AGAIN`` and ``MARGINAL``, where there was one.
+    If one of them is given, decisions are copied to the file ``keep``, or compared with those of the file ``expected``.
     """
     run = importlib.import_module(task["module"]).run
     with tempfile.TemporaryDirectory(prefix="cem-bench-") as name:
         out = Path(name) / "decisions.ndjson"
         result = run([Path(path) for path in task["events"]], out, **task.get("options", {}))
-        figures: Figures = {
-            "seconds": result.seconds,
-            "events": result.events,
-            "decisions": result.decisions,
-            "peak_rss_bytes": memory_bytes("VmHWM"),
-        }
-        for name, attribute in (("warm_rate", "again"), ("steady_rate", "marginal")):
-            further = getattr(result, attribute, None)
-            if further is not None:
-                figures[name] = further.events / further.seconds
-        if out.is_file():
-            figures["decision_set"] = hash_of_decisions(out)
+        figures = _figures(result)
+        if task.get("keep"):
+            shutil.copyfile(out, task["keep"])
+        if task.get("expected"):
+            figures |= comparison(Path(task["expected"]), out)
+        further = {AGAIN: getattr(result, "again", None), MARGINAL: getattr(result, "marginal", None)}
+        figures["further"] = {row: _figures(measured) for row, measured in further.items() if measured}
     return figures
+
+
+def _figures(result: Result) -> Figures:
+    return {
+        "seconds": result.seconds,
+        "events": result.events,
+        "decisions": result.decisions,
+        "cpu_us": 1e6 * result.cpu_seconds / result.events,
+    }
+
+
+def comparison(expected: Path, out: Path) -> Figures:
+    """How many decisions of two files are the same, and in ``difference`` what is not; it is empty if all are."""
+    wanted, decided = decision_keys(expected), decision_keys(out)
+    only_wanted, only_decided = sorted(wanted - decided), sorted(decided - wanted)
+    difference = ""
+    if only_wanted or only_decided:
+        difference = (
+            f"{len(only_wanted)} decisions are missing, as {only_wanted[:3]}, "
+            f"and {len(only_decided)} are its own, as {only_decided[:3]}"
+        )
+    elif (twice := count_lines([out]) - count_lines([expected])) != 0:
+        difference = f"{twice:+} decisions that were made before"
+    return {"agreeing": len(wanted & decided), "difference": difference}

@@ -82,6 +82,7 @@ def _thousands(axis: Any, label: str) -> None:
 def _by_rules(result: ScenarioResult, axes: Axes) -> None:
     rates = dict(_rates(result))
     decode = rates.pop("decode only", None)
+    rates.pop("columns only", None)
     _curve(axes, [int(name.split()[0]) for name in rates], list(rates.values()), "rules")
     if decode is not None:
         axes.axhline(decode.median, color=_GREY, linestyle="--")
@@ -96,11 +97,9 @@ def _by_customers(result: ScenarioResult, axes: Axes) -> None:
 
 
 def _bars(result: ScenarioResult, axes: Axes) -> None:
-    """Each at its best: without its start and warm, where that was measured."""
-    rates = [
-        (name, next(spread for path in ("steady_rate", "warm_rate", "rate") if (spread := result.spread(name, path))))
-        for name in reversed(result.runs)
-    ]
+    """Each at its best: again and without its start, where that was measured."""
+    best = {name.partition(", again")[0]: rate for name, rate in _rates(result)}  # the last row of each is its best
+    rates = list(best.items())[::-1]
     names = [name for name, _ in rates]
     colours = [_BLUE if name.startswith("engine") else _GREY for name in names]
     bars = axes.barh(names, [rate.median for _, rate in rates], color=colours)

@@ -59,30 +59,35 @@ def _table(result: ScenarioResult) -> list[str]:
         for title, path in _COLUMNS
         if any(result.spread(alternative, path) is not None for alternative in result.runs)
     ]
-    lines = [
-        "| | " + " | ".join([title for title, _ in columns] + ["result"]) + " |",
-        "|---|" + "--:|" * len(columns) + "---|",
-    ]
-    for alternative, runs in result.runs.items():
-        cells = [_spread(spread) if (spread := result.spread(alternative, path)) else "" for _, path in columns]
-        hashes = sorted({found for figures in runs if (found := _result(figures))})
-        lines.append(f"| {alternative} | " + " | ".join([*cells, ", ".join(hashes)]) + " |")
+    titles = [title for title, _ in columns]
+    hashes = {
+        name: sorted({f["result_hash"] for f in runs if f.get("result_hash")}) for name, runs in result.runs.items()
+    }
+    if result.base:
+        titles.append(f"times the cost of “{result.base}”")
+    aligned = "|---|" + "--:|" * len(titles)
+    if any(hashes.values()):
+        titles, aligned = [*titles, "result"], aligned + "---|"
+    lines = ["| | " + " | ".join(titles) + " |", aligned]
+    for alternative in result.runs:
+        spreads = [result.spread(alternative, path) for _, path in columns]
+        cells = [_spread(spread) for spread in [*spreads, *([result.cost(alternative)] if result.base else [])]]
+        if any(hashes.values()):
+            cells.append(", ".join(hashes[alternative]))
+        lines.append(f"| {alternative} | " + " | ".join(cells) + " |")
     return lines
-
-
-def _result(figures: Figures) -> str | None:
-    """The digest to show: where others are compared with, the one that they have too."""
-    return figures.get("decision_set") or figures.get("result_hash")
 
 
 _COLUMNS = (
     ("events/s", "rate"),
     ("seconds", "seconds"),
+    ("CPU µs/event", "cpu_us"),
     ("decisions", "decisions"),
+    ("agree", "agreeing"),
     ("peak memory, bytes", "peak_rss_bytes"),
     ("bytes/customer", "bytes_per_customer"),
+    ("bytes/customer by its own count", "summary.bytes_per_customer"),
     ("events/s without the start", "steady_rate"),
-    ("events/s, warm", "warm_rate"),
     ("p50 ms", "latency.p50"),
     ("p99 ms", "latency.p99"),
     ("max ms", "latency.max"),
@@ -91,7 +96,9 @@ _COLUMNS = (
 )
 
 
-def _spread(spread: Spread) -> str:
+def _spread(spread: Spread | None) -> str:
+    if spread is None:
+        return ""
     middle = _shown(spread.median)
     low, high = _shown(spread.low), _shown(spread.high)
     return middle if low == high else f"{middle} ({low} – {high})"

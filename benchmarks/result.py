@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import resource
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from time import perf_counter
+
+START_LINES = 1_000
+"""Of the small input whose run is all start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +26,29 @@ class Result:
     events: int
     decisions: int
 
+
+@dataclass(frozen=True, slots=True)
+class RepeatedResult(Result):
+    """``seconds`` are those of the first run in a new process, with all that is loaded or compiled at first use.
+
+    ``again`` is the same once more in the same process, and ``start`` a run over the first ``START_LINES`` of each
+    file: what a run costs before it does anything to speak of. Both are null where only the first was asked for.
+    """
+
+    again: Result | None = None
+    start: Result | None = None
+
     @property
-    def events_per_second(self) -> int:
-        """The rate over the whole run."""
-        return round(self.events / self.seconds)
+    def marginal(self) -> Result | None:
+        """What further events cost once everything is warm; null where the input is too small to tell."""
+        if self.again is None or self.start is None or self.again.seconds < 2 * self.start.seconds:
+            return None
+        return Result(
+            self.again.seconds - self.start.seconds,
+            max(self.again.cpu_seconds - self.start.cpu_seconds, 0.0),
+            self.again.events - self.start.events,
+            self.again.decisions - self.start.decisions,
+        )
 
 
 def measure(work: Callable[[], object], events: Iterable[Path], out: Path) -> Result:
@@ -35,6 +58,16 @@ def measure(work: Callable[[], object], events: Iterable[Path], out: Path) -> Re
     work()
     seconds, cpu_seconds = perf_counter() - started, _cpu_seconds() - cpu_started
     return Result(seconds, cpu_seconds, count_lines(events), count_lines([out]))
+
+
+def write_start(events: Sequence[Path], folder: Path) -> list[Path]:
+    """Write the first ``START_LINES`` of each file into a new folder, and return their paths."""
+    folder.mkdir()
+    paths = [folder / f"part-{number}.ndjson" for number in range(len(events))]
+    for path, start in zip(events, paths, strict=True):
+        with path.open("rb") as file:
+            start.write_bytes(b"".join(islice(file, START_LINES)))
+    return paths
 
 
 def count_lines(files: Iterable[Path]) -> int:

@@ -54,7 +54,10 @@ class Goal:
 
 @dataclass(slots=True)
 class ScenarioResult:
-    """A scenario's runs: for each alternative the figures of each repetition, in order."""
+    """A scenario's runs: for each alternative the figures of each repetition, in order.
+
+    ``base``: the alternative to whose cost an event those of the others are shown; none if empty.
+    """
 
     name: str
     title: str
@@ -62,12 +65,18 @@ class ScenarioResult:
     runs: dict[str, list[Figures]] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     goals: tuple[Goal, ...] = ()
+    base: str = ""
 
     def spread(self, alternative: str, path: str) -> Spread | None:
         """The spread of a figure, if the alternative's runs have it."""
         values = [figure_of(figures, path) for figures in self.runs.get(alternative, ())]
         known = [value for value in values if value is not None]
         return Spread.of(known) if known else None
+
+    def cost(self, alternative: str) -> Spread | None:
+        """How many times the base's time an event takes."""
+        goal = Goal("", Figure(self.base, "rate"), Figure(alternative, "rate"))
+        return self.measured(goal) if self.base else None
 
     def measured(self, goal: Goal) -> Spread | None:
         """The spread of a goal's figure or ratio; none if one of its alternatives did not run."""
@@ -84,8 +93,16 @@ class ScenarioResult:
         return Spread.of(known) if known else None
 
     def differing(self, groups: Sequence[Sequence[str]], path: str = "result_hash") -> list[str]:
-        """Alternatives that ought to have decided the same, in all runs, and did not: one text for each group."""
-        found = []
+        """Alternatives that ought to have decided the same, in all runs, and did not: one text for each.
+
+        Those of a group have equal hashes, and no run of any group has a ``difference`` from what it was compared with.
+        """
+        found = [
+            f"{self.name}: {alternative}: {figures['difference']}"
+            for alternative in dict.fromkeys(name for group in groups for name in group)
+            for figures in self.runs.get(alternative, ())
+            if figures.get("difference")
+        ]
         for group in groups:
             hashes = {
                 f"{alternative}: {value}"

@@ -33,7 +33,7 @@ def product_interest(r: Random) -> Rule:
         "product-interest", "marketing", r,
         trigger=selector,
         let={"views": views, "risk": "profile.risk_level"},
-        when="views >= 2",
+        when="views >= 3",
         unless={"event": 'txn[kind == "investment"]', "within": r.choice(["6h", "12h", "1d", "2d"])},
         then=[{"ticket": {"queue": "wealth_manager", "subject": f"多次浏览{line}产品：{{views}}次（{{risk}}）"}}],
     )  # fmt: skip
@@ -74,7 +74,7 @@ def journey_friction(r: Random) -> Rule:
         "friction", "service", r,
         trigger=selector,
         let={"errors": f'count({selector}, last="{window}")', "code": "click.error_code", "step": "click.step"},
-        when=f"errors >= {r.choice([3, 4])}",
+        when=f"errors >= {r.choice([4, 5])}",
         unless={"event": finished, "within": window},
         then=[{"ticket": {"queue": "online_support", "sla": "1h", "subject": f"{journey}在{{step}}报错{{errors}}次"}}],
     )  # fmt: skip
@@ -88,7 +88,7 @@ def error_code(r: Random) -> Rule:
         "error", "service", r,
         trigger=selector,
         let={"times": f'count({selector}, last="{window}")', "where": f'distinct({selector}.journey, last="{window}")'},
-        when=f'times >= {r.choice([2, 3])} and profile.tier in ["gold", "{r.choice(_TIERS[1:])}"]',
+        when=f'times >= {r.choice([3, 4])} and profile.tier in ["gold", "{r.choice(_TIERS[1:])}"]',
         then=[{"tag": {"name": "error_code", "code": code, "times": "{times}"}}],
     )  # fmt: skip
 
@@ -103,7 +103,7 @@ def broken_off(r: Random) -> Rule:
         "broken-off", "marketing", r,
         trigger=f'click[journey == "{journey}" and step == "{step}" and action == "submit"]',
         let={"tries": tries, "aum": "profile.aum"},
-        when=f"tries >= {r.choice([2, 3, 4])} and aum >= {r.choice([50_000, 100_000, 200_000])}",
+        when=f"tries >= {r.choice([3, 4, 5])} and aum >= {r.choice([100_000, 200_000, 300_000])}",
         unless={"event": finished, "within": r.choice(["1h", "2h", "6h"])},
         then=[{"notify": {"channel": "app", "text": f"{journey}只差一步"}}],
     )  # fmt: skip
@@ -129,7 +129,7 @@ def category_habit(r: Random) -> Rule:
         "habit", "marketing", r,
         trigger=selector,
         let={"spent": f'sum({selector}.amount, this="{period}")', "times": f'count({selector}, this="{period}")'},
-        when=f'rises(spent >= {r.choice([300, 500, 800])}) and times >= 2 and profile.tier == "{r.choice(_TIERS)}"',
+        when=f'rises(spent >= {r.choice([800, 1200, 2000])}) and times >= 2 and profile.tier == "{r.choice(_TIERS)}"',
         then=[{"notify": {"channel": "wechat", "text": "本期{times}笔共{spent:,.2f}元，有优惠"}}],
     )  # fmt: skip
 
@@ -143,7 +143,7 @@ def category_streak(r: Random) -> Rule:
         "streak", "marketing", r,
         trigger=selector,
         let={"periods": f'streak({selector}, by="{by}")'},
-        when=f'periods >= {2 if by == "day" else 3} and profile.tier == "{r.choice(_TIERS)}"',
+        when=f'periods >= {3 if by == "day" else 4} and profile.tier == "{r.choice(_TIERS)}"',
         then=[{"tag": {"name": "regular", "codes": "-".join(codes), "periods": "{periods}"}}],
     )  # fmt: skip
 
@@ -156,7 +156,7 @@ def unusual_purchase(r: Random) -> Rule:
         "unusual-purchase", "risk", r,
         trigger=f'txn[kind == "purchase" and currency == "CNY" and mcc == "{mcc}"]',
         let={"usual": f'mean({base}.amount, prior="{window}")', "n": f'count({base}, prior="{window}")'},
-        when=f"n >= 3 and txn.amount > {r.choice([8, 10, 12])} * usual and txn.amount >= {r.choice([500, 1000])}",
+        when=f"n >= 3 and txn.amount > {r.choice([15, 20, 25])} * usual and txn.amount >= {r.choice([1000, 2000])}",
         then=[{"alert": {"severity": "low", "text": "{txn.amount:,.2f}元，平时{usual:,.2f}元"}}],
     )  # fmt: skip
 
@@ -169,7 +169,7 @@ def velocity(r: Random) -> Rule:
         "velocity", "risk", r,
         trigger=selector,
         let={"times": f'count({selector}, last="{window}")', "moved": f'sum({selector}.amount, last="{window}")'},
-        when=f"times >= {r.choice([2, 3])} and moved >= {r.choice([100, 1_000, 5_000])}",
+        when=f"times >= {r.choice([3, 4])} and moved >= {r.choice([1_000, 5_000, 20_000])}",
         then=[{"alert": {"severity": "low", "text": f"{window}内{kind}{{times}}笔共{{moved:,.2f}}元"}}],
     )  # fmt: skip
 
@@ -181,7 +181,7 @@ def merchants(r: Random) -> Rule:
         "merchants", "risk", r,
         trigger=f'txn[kind == "purchase" and city == "{city}"]',
         let={"shops": f'distinct(txn[kind == "purchase"].merchant_id, last="{window}")'},
-        when=f"shops >= {r.choice([5, 6])}",
+        when=f"shops >= {r.choice([8, 9])}",
         then=[{"alert": {"severity": "low", "text": f"{city}：{window}内{{shops}}家商户"}}],
     )  # fmt: skip
 
@@ -194,7 +194,7 @@ def loan_interest(r: Random) -> Rule:
         "loan-interest", "marketing", r,
         trigger=f'click[page == "loan/{line}/{r.choice(["rate", "calculator", "guide", "faq"])}"]',
         let={"visits": f'count({selector}, last="{window}")', "pages": f'distinct({selector}.page, last="{window}")'},
-        when=f'visits >= 2 and profile.risk_level != "{r.choice(RISK_LEVELS)}"',
+        when=f'visits >= 3 and profile.risk_level != "{r.choice(RISK_LEVELS)}"',
         then=[{"ticket": {"queue": "loans", "subject": f"{line}贷款：{{visits}}次浏览{{pages}}页"}}],
     )  # fmt: skip
 
@@ -206,7 +206,7 @@ def voice(r: Random) -> Rule:
         "voice", "service", r,
         trigger=f'feedback[("{topics[0]}" in topics or "{topics[1]}" in topics) and sentiment < 0]',
         let={"said": 'count(feedback[sentiment < 0], last="30d")', "mood": "feedback.sentiment"},
-        when=f"mood <= {r.choice([-0.3, -0.4, -0.5])} and said >= 2 and profile.aum >= {r.choice([50_000, 100_000])}",
+        when=f"mood <= {r.choice([-0.4, -0.5, -0.6])} and said >= 3 and profile.aum >= {r.choice([50_000, 100_000])}",
         then=[{"ticket": {"queue": "service_recovery", "subject": f"{topics[0]}、{topics[1]}：{{feedback.text}}"}}],
     )  # fmt: skip
 
@@ -214,7 +214,7 @@ def voice(r: Random) -> Rule:
 def low_score(r: Random) -> Rule:
     """A low score at one touchpoint, lower than the one before."""
     place, metric = r.choice(TOUCHPOINTS), r.choice(["nps", "csat"])
-    score = r.choice([4, 5, 6]) if metric == "nps" else r.choice([1, 2, 3])
+    score = r.choice([2, 3, 4]) if metric == "nps" else r.choice([1, 2])
     return _rule(
         "low-score", "service", r,
         trigger=f'feedback[metric == "{metric}" and touchpoint == "{place}" and score <= {score}]',
@@ -231,7 +231,7 @@ def case_stage(r: Random) -> Rule:
         "case", "service", r,
         trigger=f'ticket[stage == "{now}"]',
         let={"cases": f'count(ticket[stage == "accepted"], last="{r.choice(["7d", "30d", "60d", "90d"])}")'},
-        when=f'cases >= 1 and profile.tier == "{r.choice(_TIERS)}" and profile.risk_level != "{r.choice(RISK_LEVELS)}"',
+        when=f'cases >= 2 and profile.tier == "{r.choice(_TIERS)}" and profile.risk_level != "{r.choice(RISK_LEVELS)}"',
         unless={"event": f'ticket[stage == "{later}"]', "within": r.choice(["2h", "6h", "8h", "1d"])},
         then=[{"notify": {"channel": "manager", "text": "工单{ticket.ticket_id}超时"}}],
     )  # fmt: skip

@@ -15,9 +15,9 @@ from flows.failures import Report, watched
 from flows.files_source import SourceBatch
 from flows.shard_keys import shard_key
 from operators.batch import EventBatch
-from operators.decider import Outcome, ReadValues
 from operators.delivery import SHARDS, Delivery, EntityAnswer, EntityDelivery
 from operators.entities import EntityShard
+from operators.outcome import Outcome, ReadValues
 from operators.shard import DecidingShard, OrderingShard, Shard
 from operators.tables import PlanTables
 from rules.plan import Plan
@@ -29,7 +29,8 @@ Keyed = tuple[str, Any]
 
 def build_dataflow(
     source: Source[SourceBatch], tables: PlanTables, policy: Policy, read_values: ReadValues, *, partitions: int,
-    dedup_ms: int, until_ms: int, key: Key, actions: Sink[Any], dead_letters: Sink[Any], counts: Sink[Any], report: Report | None = None,
+    dedup_ms: int, until_ms: int, key: Key, actions: Sink[Any], dead_letters: Sink[Any], counts: Sink[Any],
+    report: Report | None = None,
 ) -> Dataflow:  # fmt: skip
     """Wire the graph. The sinks take keyed items: lists of lines, and counters; ``report`` is told of failures."""
 

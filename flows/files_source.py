@@ -17,8 +17,8 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from flows.board import Board
 from flows.lines import LineReader
 from operators.batch import EventBatch
-from operators.decider import Counts
 from operators.decode import PartitionClock
+from operators.outcome import Counts
 from operators.read_columns import ColumnReader
 from operators.split import split
 from rules.model import STREAMS
@@ -29,7 +29,7 @@ BATCH_BYTES = 4 << 20
 BEFORE_1973_MS = 10**11
 """A ``ts`` below this is legal but likelier to be in seconds than from the early seventies: it is counted."""
 
-MAX_BATCHES_AHEAD = 16
+MAX_BATCHES_AHEAD = 4
 """A partition that has delivered this many batches from beyond the slowest partition's watermark waits for it: they are
 held in memory, as nothing beyond that watermark can be decided."""
 
@@ -50,9 +50,7 @@ class SourceBatch:
 
 
 class _FilePartition(StatefulSourcePartition[SourceBatch, None]):
-    def __init__(
-        self, path: Path, source: int, reader: ColumnReader, lateness_ms: int, board: Board
-    ) -> None:
+    def __init__(self, path: Path, source: int, reader: ColumnReader, lateness_ms: int, board: Board) -> None:
         self._reader = LineReader(path)
         self._source = source
         self._columns = reader
@@ -123,9 +121,7 @@ class _FilePartition(StatefulSourcePartition[SourceBatch, None]):
 class FilesSource(FixedPartitionedSource[SourceBatch, None]):
     """NDJSON files, plain or compressed, as partitions in the order given."""
 
-    def __init__(
-        self, paths: Sequence[Path], reader: ColumnReader, lateness_ms: int, board: Board
-    ) -> None:
+    def __init__(self, paths: Sequence[Path], reader: ColumnReader, lateness_ms: int, board: Board) -> None:
         self._paths = paths
         self._columns = reader
         self._lateness_ms = lateness_ms

@@ -51,8 +51,8 @@ ACTIONS, DEAD_LETTERS, SUMMARY = "actions.ndjson", "dead_letters.ndjson", "summa
 class ReplayJob:
     """What to replay.
 
-    ``until_ms``: go on to this time if the events end earlier; ``compact_after_ms``: give back memory whenever event time
-    has gone on by this, if not before; ``key``: of the hashes of ids.
+    ``until_ms``: go on to this time if the events end earlier; ``compact_after_ms``: give back memory whenever event
+    time has gone on by this, if not before; ``key``: of the hashes of ids.
     """
 
     rules: RuleSet

@@ -14,8 +14,8 @@ from state.texts import Texts
 def shard_key(shard: int) -> str:
     """The key of a shard.
 
-    Bytewax gives a key to worker ``hash % workers``, where the hash is Rust's of the text: SipHash-1-3 with a zero key of
-    the text's bytes and one of 255. Here the hash is the shard's number, modulo the number of shards.
+    Bytewax gives a key to worker ``hash % workers``, where the hash is Rust's of the text: SipHash-1-3 with a zero key
+    of the text's bytes and one of 255. Here the hash is the shard's number, modulo the number of shards.
     """
     for attempt in count():
         key = f"{shard:02d}-{attempt}"

@@ -133,12 +133,20 @@ def _unpack(widths: tuple[int, int, int, int], text_bytes: list[int], packed: by
         return array.reshape(length, width) if width else array
 
     times = column(np.int64, count), column(np.int64, count)
-    tables = [
+    tables: list[Any] = [
         column(kind, count, width) if width else np.empty((count, 0), kind)
         for kind, width in ((np.uint64, masks), (np.int64, words), (np.uint64, hashes))
     ]
     customer_hash = column(np.uint64, count)
     lengths = [column(np.int32, count) for _ in _TEXTS]
     stream = column(np.uint8, count)
-    texts = [Texts.consecutive(column(np.uint8, size), length) for size, length in zip(text_bytes, lengths, strict=True)]
-    return EventBatch(*times, stream, *tables, customer_hash, *texts, objects)
+    texts = [
+        Texts.consecutive(column(np.uint8, size), length) for size, length in zip(text_bytes, lengths, strict=True)
+    ]
+    event_id, customer_id, raw = texts
+    effective_ms, ts_ms = times
+    mask_table, word_table, hash_table = tables
+    return EventBatch(
+        effective_ms, ts_ms, stream, mask_table, word_table, hash_table, customer_hash, event_id, customer_id, raw,
+        objects
+    )  # fmt: skip

@@ -12,8 +12,8 @@ from operators.batch import EventBatch
 from state.log import Words
 
 SHARDS = 16
-"""Customers are spread over this many keys, whatever the number of workers. Every batch goes to every shard in a part of
-its own, so more shards are more work: 64 instead of 16 cost half as much again, measured with thirty rules."""
+"""Customers are spread over this many keys, whatever the number of workers. Every batch goes to every shard in a part
+of its own, so more shards are more work: 64 instead of 16 cost half as much again, measured with thirty rules."""
 
 ENTITY_SHARDS = 4
 """Devices, terminals, … are spread over this many keys. Every customer shard sends a part to every entity shard."""
@@ -38,9 +38,9 @@ class Delivery:
 class EntityRows:
     """Events in processing order on their way to the entities of one ``per=`` field, in one entity shard.
 
-    ``keys``: uint64[n], the hashes of the field's values; ``sequences``, ``shards``: int64[n], whom to answer (the shards
-    are known to the receiver from the sender). The events come without their messages: two of one time and id are one
-    customer's, so their order is the sender's.
+    ``keys``: uint64[n], the hashes of the field's values; ``sequences``, ``shards``: int64[n], whom to answer (the
+    shards are known to the receiver from the sender). The events come without their messages: two of one time and id
+    are one customer's, so their order is the sender's.
     """
 
     events: EventBatch

@@ -104,7 +104,8 @@ class _EntityField:
         no_text = Texts(np.empty(0, np.uint8), np.zeros(count, np.int64), np.zeros(count, np.int32))
         read = Events(
             events.effective_ms, events.ts_ms, events.stream, self._tables.signatures.signatures(events.masks),
-            events.masks, store.objects.adopt(events.words, events.objects), events.hashes, store.rows(rows.keys, no_text),
+            events.masks, store.objects.adopt(events.words, events.objects), events.hashes, store.rows(rows.keys,
+                                                                                                       no_text),
             (np.full(shape, -1, np.int64), np.zeros(shape, np.int64), np.zeros(shape)),
         )  # fmt: skip
         store.answer(self._tables.signatures, read)

@@ -29,8 +29,3 @@ def encode_line(record: Any) -> bytes:
         for raw, escaped in _LINE_ENDS:
             line = line.replace(raw, escaped)
     return line
-
-
-def canonical_json(value: Any) -> bytes:
-    """JSON without spaces, non-ASCII as it is, as ids are made of."""
-    return _to_json(value).encode()

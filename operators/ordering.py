@@ -43,7 +43,8 @@ class OrderedBuffer:
                 run.words[is_object] = numbers[run.words[is_object] >> KIND_BITS] << KIND_BITS | OBJECT
 
     def add(self, events: EventBatch) -> None:
-        """Take a run of events in processing order; its objects get the numbers of the process's table, if that is given."""
+        """Take a run of events in processing order; its objects get the numbers of the process's table, if that is
+        given."""
         self._runs.append(events if self._objects is None else events.adopted(self._objects))
 
     def take(self, frontier_ms: int) -> EventBatch | None:

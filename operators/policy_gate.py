@@ -47,7 +47,8 @@ class PolicyGate:
         self._in_control_group = lru_cache(maxsize=65_536)(self._draw)
 
     def decide(
-        self, customer: Customer, customer_id: str, read_profile: Callable[[], Sequence[Any] | None], rule: Rule, firing: Firing, ticket_ids: Sequence[str],
+        self, customer: Customer, customer_id: str, read_profile: Callable[[], Sequence[Any] | None], rule: Rule,
+        firing: Firing, ticket_ids: Sequence[str],
         indices: Sequence[int], t_ms: int,
     ) -> tuple[list[Verdict], list[int]]:  # fmt: skip
         """Verdicts for some entries of one firing at ``t_ms``, and the indices of those to be held.
@@ -67,7 +68,9 @@ class PolicyGate:
             kind = rule.actions[index].kind
             reason = (
                 (HOLDOUT if held_out else None)
-                or (OPT_OUT if self._is_opted_out(read_profile, rule.rule_class, kind, firing.payloads[index]) else None)
+                or (
+                    OPT_OUT if self._is_opted_out(read_profile, rule.rule_class, kind, firing.payloads[index]) else None
+                )
                 or (COOLDOWN if cooling else None)
                 or (CAP if self._is_capped(customer, ledger if shadow else None, rule.rule_class, t_ms) else None)
                 or (QUIET_HOURS if quiet else None)
@@ -126,7 +129,9 @@ class PolicyGate:
         digest = blake2b(f"{holdout.salt}|{customer_id}".encode(), digest_size=8).digest()
         return int.from_bytes(digest, "big") % 10_000 < holdout.percent_hundredths
 
-    def _is_opted_out(self, read_profile: Callable[[], Sequence[Any] | None], rule_class: str, kind: str, payload: dict[str, object]) -> bool:
+    def _is_opted_out(
+        self, read_profile: Callable[[], Sequence[Any] | None], rule_class: str, kind: str, payload: dict[str, object]
+    ) -> bool:
         if kind not in OPT_OUT_KINDS or rule_class == UNCAPPED_CLASS:
             return False
         profile = read_profile()

@@ -13,9 +13,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from operators.batch import EventBatch
-from operators.decider import Counts, Decider, Entities, Outcome, ReadValues
+from operators.decider import Decider
 from operators.delivery import ENTITY_SHARDS, Delivery, EntityAnswer, EntityDelivery, EntityRows, EntityValues
 from operators.ordering import OrderedBuffer, Ordering
+from operators.outcome import Counts, Entities, Outcome, ReadValues
 from operators.tables import PlanTables
 from rules.model import STREAMS
 from rules.plan import Plan
@@ -110,7 +111,9 @@ class OrderingShard:
         bounds = np.searchsorted(shards[order], np.arange(ENTITY_SHARDS + 1))
         chosen, keys = chosen[order], keys[order]
         rows = EntityRows(
-            events.take(chosen).without_messages(), keys, chosen + first_sequence,
+            events.take(chosen).without_messages(),
+            keys,
+            chosen + first_sequence,
             np.full(len(chosen), self._shard, np.int64),
         )
         for shard, delivery in enumerate(to_entities):
@@ -156,7 +159,7 @@ class DecidingShard:
         self._buffer = OrderedBuffer(tables.objects)
         self._answers: list[EntityValues] = []
         self._entity_bytes = 0
-        self._numbers = tables.entity_numbers
+        self._tables, self._numbers = tables, tables.entity_numbers
         self._decider = Decider(tables, policy, read_values)
         self._sequence = 0
         self._end_ms = until_ms
@@ -181,7 +184,7 @@ class DecidingShard:
 
     def _entities(self, count: int) -> Entities:
         """The entities' values at the next ``count`` events; those that no entity gave are aggregates over nothing."""
-        kinds, integers, doubles = self._decider.entities_over_nothing(count)
+        kinds, integers, doubles = self._tables.entities_over_nothing(count)
         first, end = self._sequence, self._sequence + count
         waiting: list[EntityValues] = []
         for answer in self._answers:

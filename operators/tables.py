@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
+from operators.outcome import Entities
 from rules.model import STREAMS
 from rules.plan import FeatureSet, Plan, Programs
 from rules.planner import entity_features
@@ -11,6 +14,7 @@ from state.compaction import DAY_MS
 from state.dispatch import SignatureTable
 from state.objects import ObjectTable
 from state.periods import PeriodTable
+from state.reads import NULL, WHOLE
 from state.store import RecordBuffer, RowStore
 from state.tables import Layout
 
@@ -79,6 +83,17 @@ class PlanTables:
         self.entities = {name: self._entity(name, features) for name, features in plan.entities.items()}
         self.entity_numbers = {key: number for number, key in enumerate(entity_features(plan.entities))}
         self.records = RecordBuffer()
+        self._nothing = [
+            (WHOLE if feature.op in ("count", "sum", "distinct") else NULL)
+            for features in plan.entities.values()
+            for feature in features.features
+        ]
+
+    def entities_over_nothing(self, count: int) -> Entities:
+        """What aggregates over no entity's events give, for ``count`` events."""
+        shape = count, len(self._nothing)
+        kinds = np.broadcast_to(np.array(self._nothing, np.int64), shape).copy()
+        return kinds, np.zeros(shape, np.int64), np.zeros(shape)
 
     def _entity(self, name: str, features: FeatureSet) -> RowTables:
         readers = [

@@ -18,19 +18,19 @@ class Evaluation:
     """One evaluation of rules for one customer at one time.
 
     ``stream`` is the anchor's (−1 at a tick, which has no ``anchor``). ``profile`` are the values of the profile
-    stream's fields that the plan reads, null if the customer has none; ``read_profile`` is called when they are asked for. ``feature`` gives the value of a customer's
-    feature by its number, ``entity`` that of an entity's by its ``per=`` field and number. ``lets``, ``holding`` and
-    the two lists of ``rises`` belong to the rule being evaluated: ``rose_before`` is what the conditions were at its
-    previous evaluation, null at the first.
+    stream's fields that the plan reads, null if the customer has none; ``read_profile`` is called when they are asked
+    for. ``feature`` gives the value of a customer's feature by its number, ``entity`` that of an entity's by its
+    ``per=`` field and number. ``lets``, ``holding`` and the two lists of ``rises`` belong to the rule being evaluated:
+    ``rose_before`` is what the conditions were at its previous evaluation, null at the first.
     """
 
     __slots__ = (
+        "_profile",
         "anchor",
         "entity",
         "feature",
         "holding",
         "lets",
-        "_profile",
         "rises_now",
         "rose_before",
         "stream",

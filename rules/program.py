@@ -31,7 +31,8 @@ MAX_RISES = 30
 _EXACT = 2**53
 _ARITHMETIC = {"+": ADD, "-": SUBTRACT, "*": MULTIPLY, "/": DIVIDE, "%": MODULO}
 _COMPARISONS = {"==": (EQUAL, False, False), "!=": (EQUAL, False, True), "<": (LESS, False, False),
-                "<=": (LESS_EQUAL, False, False), ">": (LESS, True, False), ">=": (LESS_EQUAL, True, False)}  # fmt: skip
+                "<=": (LESS_EQUAL, False, False), ">": (LESS, True, False), ">=": (LESS_EQUAL, True,
+                                                                                   False)}  # fmt: skip
 """Operation, whether the operands change places, whether the result is negated."""
 
 _NUMERIC_CALLS = ("abs", "min", "max")

@@ -29,7 +29,8 @@ def _pointer(builder: Any, base: Any, index: Any, cell: Any) -> Any:
 def _getter(cell: Any, numba_type: Any) -> Any:
     def typed(_: Any, base: Any, index: Any) -> tuple[Any, Callable[..., Any]]:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            value = builder.load(_pointer(builder, *arguments, cell))
+            base, index = arguments
+            value = builder.load(_pointer(builder, base, index, cell))
             return builder.zext(value, ir.IntType(64)) if cell == ir.IntType(8) else value
 
         return numba_type(types.int64, types.int64), generate

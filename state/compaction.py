@@ -12,7 +12,7 @@ import numpy as np
 
 from state.cells import get, get_byte, put, put_byte
 from state.compiled import compiled
-from state.log import POOL_FREE, POOL_USED, Memory, Words, bounds, size_class, stale_end
+from state.log import POOL_FREE, POOL_USED, Memory, Words, bounds, log_of, size_class, stale_end
 from state.machine import advance_run, condition_holds
 from state.reads import Step, row_address
 from state.tables import (
@@ -148,10 +148,10 @@ def compact(memory: Memory, tables: Tables, rows: int, now_ms: int, to: int) -> 
             width, header = get(tables.log_words, stream), get(tables.log_header, stream)
             if width == 0 or get(row, header) == 0:
                 continue
-            offset, first, end = bounds(memory, row, header)
-            first = stale_end(memory.pool, offset, first, end, width, now_ms - get(tables.retention_ms, stream))
+            offset, _, end = bounds(memory, row, header)
+            first = stale_end(log_of(memory, row, header, width), now_ms - get(tables.retention_ms, stream))
             used = move_block(memory, row, header, offset + first * width, (end - first) * width, to, used)
-            put(row, header + 1, end - first)
+            put(row, header + 1, end - first)  # without its index, which the next insertion makes anew
         if tables.holding_width and get(row, tables.holdings_header):
             header = tables.holdings_header
             length = get(row, header + 1) * tables.holding_width
@@ -177,7 +177,8 @@ def find_idle(memory: Memory, tables: Tables, step: Step, rows: int, updates: in
               places: int, found: int) -> int:  # fmt: skip
     """The rows that read as new ones do, but for flags about what Python remembers; returns their number.
 
-    ``step``: one event at ``now_ms``. ``reach``: by update, of sequences. ``places``: by row, −1 for one that is free.
+    ``step``: one event at ``now_ms``. ``reach``: by update, of sequences. ``places``: by row, −1 for one that is
+    free.
     """
     count = 0
     for number in range(rows):

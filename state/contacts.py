@@ -18,8 +18,8 @@ _FEW = 16
 class ContactLedger:
     """Emitted decisions of one customer, or of one shadow rule for that customer: what it would have emitted.
 
-    Up to some number they are a tuple of key, class, time, key, class, …: most customers have one or two, and a dictionary
-    takes more than all else that is remembered of them.
+    Up to some number they are a tuple of key, class, time, key, class, …: most customers have one or two, and a
+    dictionary takes more than all else that is remembered of them.
     """
 
     __slots__ = ("_emitted",)
@@ -121,7 +121,8 @@ def _cooldown_ms(short: str | RuleKey, cooldowns_ms: Mapping[str, int]) -> int:
 
 
 def _without(emitted: tuple[Any, ...], after_ms: int, over: set[Any]) -> tuple[Any, ...]:
-    """What was emitted, without what is up to ``after_ms`` and not the last of its key, or of a key that is ``over``."""
+    """What was emitted, without what is up to ``after_ms`` and not the last of its key, or of a key that is
+    ``over``."""
     kept: list[Any] = []
     later = set(over)
     for at in range(len(emitted) - 3, -1, -3):

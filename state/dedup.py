@@ -57,7 +57,7 @@ def _table(slots: int) -> _Table:
 
 
 @compiled
-def _place(first: NDArray[np.uint64], second: NDArray[np.uint64], times: Words, a: np.uint64, b: np.uint64) -> int:
+def _place(first: NDArray[np.uint64], second: NDArray[np.uint64], times: Words, a: np.uint64, b: np.uint64) -> np.int64:
     """The slot of a key, or the empty one where it belongs."""
     last = np.uint64(len(times) - 1)
     at = np.int64((a ^ b) & last)

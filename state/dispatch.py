@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,8 +78,8 @@ class SignatureTable:
 
     def _made(self) -> Dispatch:
         bits = np.array(self._bits or [[0]], np.int64)
-        self._kept = (
-            bits, bits.any(axis=1), np.array(self._disarming or [0], np.int64),
+        self._kept: tuple[NDArray[Any], ...] = (
+            bits, np.asarray(bits.any(axis=1)), np.array(self._disarming or [0], np.int64),
             *(np.array(values or [0], np.int64)
               for values in (self._update_starts, self._updates, self._anchor_starts, self._anchors)),
         )  # fmt: skip

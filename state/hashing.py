@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from state.compiled import compiled
-from state.event import value_key
+from state.equality import value_key
 from state.load64 import load8, load64
 from state.texts import Lengths, Starts, Texts
 

@@ -13,12 +13,45 @@ from state.cells import get, get_byte, get_double, put, put_double
 from state.compiled import compiled
 from state.log import Memory
 from state.reads import (
-    BOOLEAN, NULL, NUMBER, OBJECT_WORD, UNKNOWN, WHOLE, Step, Value, feature_address, matches, read_totals, read_windowed, word_value,
+    BOOLEAN,
+    NULL,
+    NUMBER,
+    UNKNOWN,
+    WHOLE,
+    Step,
+    Value,
+    feature_address,
+    matches,
+    read_totals,
+    read_windowed,
+    word_value,
 )  # fmt: skip
 from state.tables import (
-    AGE, CONDITION_RUN, F_MATCH_BIT, F_MATCH_WORD, F_OFFSET, F_OP, F_PARTS, F_PERIOD, F_SIZE_MS, F_STREAM, F_UPDATE,
-    HAS_PROFILE, LAST, PREV, R_FLAGS, RUN, SEQUENCE, TOTALS_WORDS, U_ARGUMENTS, U_COUNT, U_OFFSET, U_PROGRAM, UPDATE_COLUMNS, Tables,
+    AGE,
+    CONDITION_RUN,
+    F_MATCH_BIT,
+    F_MATCH_WORD,
+    F_OFFSET,
+    F_OP,
+    F_PARTS,
+    F_PERIOD,
+    F_SIZE_MS,
+    F_UPDATE,
+    HAS_PROFILE,
+    LAST,
+    PREV,
+    R_FLAGS,
+    RUN,
+    SEQUENCE,
+    TOTALS_WORDS,
+    U_ARGUMENTS,
+    U_COUNT,
+    U_OFFSET,
+    U_PROGRAM,
+    UPDATE_COLUMNS,
+    Tables,
 )  # fmt: skip
+from state.values import OBJECT_WORD
 
 (END, PUSH_NUMBER, PUSH_NULL, PUSH_BOOLEAN, PUSH_UNKNOWN, FEATURE, ENTITY, ANCHOR, PROFILE, MATCH, PROFILE_MATCH, TIME,
  CLOCK, ADD, SUBTRACT, MULTIPLY, DIVIDE, MODULO, NEGATE, ABSOLUTE, LOWER, HIGHER, LESS, LESS_EQUAL, EQUAL, NOT, AND,
@@ -81,7 +114,9 @@ def read_kept(memory: Memory, tables: Tables, feature: int, step: Step, i: int, 
         update = tables.updates + 8 * UPDATE_COLUMNS * get(feature, F_UPDATE)
         if get(row, at + 1) == 0:
             return WHOLE, 0, 0.0
-        advance_run(memory, tables, update, step, row, get(step.numbers, max(i, 0) * step.period_width + get(feature, F_PERIOD)))
+        advance_run(
+            memory, tables, update, step, row, get(step.numbers, max(i, 0) * step.period_width + get(feature, F_PERIOD))
+        )
         n = get(row, at + 1) if condition_holds(memory, tables, update, step, row) else 0
         return WHOLE, n, float(n)
     return read_totals(memory, row, at, op)
@@ -168,7 +203,12 @@ def operate(operation: int, argument: int, tables: Tables, kinds: int, numbers: 
     else:
         top -= 1
         kind, number = combine(
-            operation, get(kinds, top), get_double(numbers, top), get(kinds, top + 1), get_double(numbers, top + 1), strict
+            operation,
+            get(kinds, top),
+            get_double(numbers, top),
+            get(kinds, top + 1),
+            get_double(numbers, top + 1),
+            strict,
         )
         push(kinds, numbers, top, kind, number)
     return top, pc
@@ -347,7 +387,9 @@ def remember_rise(tables: Tables, argument: int, kinds: int, numbers: int, top: 
 
 
 @compiled
-def dated(memory: Memory, tables: Tables, operation: int, argument: int, step: Step, i: int, row: int) -> tuple[int, float]:
+def dated(
+    memory: Memory, tables: Tables, operation: int, argument: int, step: Step, i: int, row: int
+) -> tuple[int, float]:
     """A holding's field, or the days until a date of the profile or of a holding."""
     if operation == HOLDING:
         return to_operand(word_value(memory, get(get(step.stack_kinds, HOLDING_AT), argument)))

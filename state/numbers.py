@@ -71,11 +71,20 @@ def to_double(hi: int, lo: int) -> float:
 
 
 @compiled
-def units_to_double(hi: int, lo: int) -> float:
-    """The double nearest to so many ten-thousandths.
+def divide_128(hi: int, lo: int) -> tuple[int, int, int]:
+    """A non-negative 128-bit integer of ten-thousandths: the whole part (two words) and what is left."""
+    rest = hi % _SCALE
+    upper = (rest << 32) | ((lo >> 32) & _LOW)
+    lower = ((upper % _SCALE) << 32) | (lo & _LOW)
+    return hi // _SCALE, (upper // _SCALE) << 32 | lower // _SCALE, lower % _SCALE
 
-    Below 2**53 units the division rounds once. Above, the whole part is exact and the fraction too small to matter
-    but for ties, which are sums of powers of two and exact; beyond 2**63 units (922 trillion) the last bit may differ.
+
+@compiled
+def units_to_double(hi: int, lo: int) -> float:
+    """The double nearest to so many ten-thousandths; beyond 2**63 (not units) the last bit may differ.
+
+    Below 2**53 units the division rounds once. Below 2**63, the whole part is exact and the fraction too small to
+    matter but for ties, which are sums of powers of two and exact. Above, a last bit stands for all that does not fit.
     """
     if hi == lo >> 63:
         if -9007199254740992 <= lo <= 9007199254740992:
@@ -83,7 +92,28 @@ def units_to_double(hi: int, lo: int) -> float:
         whole = abs(lo) // _SCALE
         value = float(whole) + (abs(lo) - whole * _SCALE) / _SCALE
         return -value if lo < 0 else value
-    return to_double(hi, lo) / _SCALE
+    negative = hi < 0
+    a_hi, a_lo = negate_128(hi, lo) if negative else (hi, lo)
+    whole_hi, whole, rest = divide_128(a_hi, a_lo)
+    if whole_hi != 0 or whole < 0:
+        negative = hi < 0
+    if negative:
+        hi, lo = negate_128(hi, lo)
+    # long division by 10,000, 32 bits at a time
+    top, rest = hi // _SCALE, hi % _SCALE
+    part = rest << 32 | (lo >> 32) & _LOW
+    upper, rest = part // _SCALE, part % _SCALE
+    part = rest << 32 | lo & _LOW
+    high, low = add_double(float(upper) * 4294967296.0, 0.0, float(part // _SCALE))
+    high, low = add_double(high, low, float(top) * _TWO_64)
+    value = high + (low + (part % _SCALE) / _SCALE)
+    return -value if negative else value
+    if whole < 1 << 55:
+        rest <<= 8
+        value = float(whole << 8 | rest // _SCALE | (1 if rest % _SCALE else 0)) / 256.0
+    else:
+        value = float(whole | (1 if rest else 0))
+    return -value if negative else value
 
 
 @compiled
@@ -195,15 +225,9 @@ def square_128(x: int) -> tuple[int, int]:
     """The square of a word of up to 63 bits; it must stay below 2**126."""
     x1, x0 = x >> 32, x & _LOW
     low_product = np.uint64(x0) * np.uint64(x0)
-    low = np.int64(low_product)
+    low = int(np.int64(low_product))
     cross = np.uint64(x1) * np.uint64(x0)
     # 2 * cross * 2**32: its low 31 bits go into the low word
-    cross_low = np.int64((cross & np.uint64(0x7FFFFFFF)) << np.uint64(33))
-    cross_high = np.int64(cross >> np.uint64(31))
-    return add_128(x1 * x1 + cross_high, 0, 0, low) if cross_low == 0 else add_both(x1 * x1 + cross_high, low, cross_low)
-
-
-@compiled
-def add_both(hi: int, low: int, other: int) -> tuple[int, int]:
-    """``hi * 2**64`` plus two unsigned words."""
-    return add_128(hi, low, 0, other)
+    cross_low = int(np.int64((cross & np.uint64(0x7FFFFFFF)) << np.uint64(33)))
+    cross_high = int(cross >> np.uint64(31))
+    return add_128(x1 * x1 + cross_high, low, 0, cross_low)

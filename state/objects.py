@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from state.calendar import date_ordinal
 from state.cells import address
+from state.exact import SCALE, to_units
 from state.footprint import sampled_bytes
 from state.log import Words
 from state.words import KIND_BITS, KIND_MASK, OBJECT, encode_one
@@ -145,11 +147,17 @@ class ObjectTable:
 
 
 def _in_parts(value: Any) -> tuple[float, float, bool]:
-    """A number as two doubles, and whether it is an integer; not a number for anything else."""
+    """A number as two doubles, and whether it is an integer; not a number for anything else.
+
+    As in ``state.exact``, what prints with up to four decimals is that decimal.
+    """
     if isinstance(value, bool) or not isinstance(value, int | float):
         return math.nan, 0.0, False
+    if isinstance(value, float):
+        units = to_units(value)
+        return value, float(Fraction(units, SCALE) - Fraction(value)) if isinstance(units, int) else 0.0, False
     try:
         high = float(value)
     except OverflowError:
         return math.copysign(math.inf, value), 0.0, True
-    return high, float(value - int(high)) if isinstance(value, int) else 0.0, isinstance(value, int)
+    return high, float(value - int(high)), True

@@ -67,7 +67,9 @@ class PeriodTable:
                 self._places.clear()
                 self._used = 1
             else:
-                self._numbers, self._starts = (np.concatenate([array, array]) for array in (self._numbers, self._starts))
+                self._numbers, self._starts = (
+                    np.concatenate([array, array]) for array in (self._numbers, self._starts)
+                )
         self._used += 1
         self._numbers[self._used - 1], self._starts[self._used - 1] = zip(*readings, strict=True)
         return self._used - 1

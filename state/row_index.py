@@ -90,9 +90,7 @@ class RowIndex:
                 grown(array, capacity) for array in (self._hashes, self.places, self._idle)
             )
         if int(self._counters[_BYTES]) + id_bytes > len(self._ids):
-            self._ids = grown(
-                self._ids, max(int(self._counters[_BYTES]) + id_bytes, int(len(self._ids) * _GROWTH))
-            )
+            self._ids = grown(self._ids, max(int(self._counters[_BYTES]) + id_bytes, int(len(self._ids) * _GROWTH)))
         occupied = len(self) - self.free + rows
         if 2 * occupied > len(self._slots):
             self._fill(occupied)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 BEFORE_ALL_MS = -1
 AFTER_ALL_MS = 1 << 62
 """The watermark of an input that is finished."""

@@ -56,12 +56,12 @@ class ProgramSpec(Protocol):
 
     ``code``: pairs of operation and argument; ``starts``: by program, its first instruction. ``matches``: stream, word
     and bit of a matcher, and what holds for events of other streams. ``captures``: by rule, the features whose values
-    are wanted where the condition may hold. ``rule_flags``: by rule, the flags of ``state.tables`` that a row
-    gets where it may hold; ``armed_bits``: by rule, its bit among those that wait for their deadline.
-    ``profile_matchers`` and ``profile_slots``: what a row keeps of its profile event. ``clocks``: kinds of period
-    (``hour`` and ``weekday`` among them) with timezones that programs name by their place. ``holding_columns``: fields of
-    holdings and whether they are wanted as a ``number`` or a ``date``. ``rises``: the number of ``rises`` calls of all
-    rules; ``rise_counts``: by rule. ``keeps_profiles``: whether anything outside the programs looks at profiles.
+    are wanted where the condition may hold. ``rule_flags``: by rule, the flags of ``state.tables`` that a row gets
+    where it may hold; ``armed_bits``: by rule, its bit among those that wait for their deadline. ``profile_matchers``
+    and ``profile_slots``: what a row keeps of its profile event. ``clocks``: kinds of period (``hour`` and ``weekday``
+    among them) with timezones that programs name by their place. ``holding_columns``: fields of holdings and whether
+    they are wanted as a ``number`` or a ``date``. ``rises``: the number of ``rises`` calls of all rules;
+    ``rise_counts``: by rule. ``keeps_profiles``: whether anything outside the programs looks at profiles.
     """
 
     @property

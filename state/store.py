@@ -34,10 +34,15 @@ class RecordBuffer:
 
     def __init__(self) -> None:
         self.events, self.rules, self.starts = (np.empty(RECORDS, np.int64) for _ in range(3))
-        self.kinds, self.integers, self.doubles = np.empty(VALUES, np.int64), np.empty(VALUES, np.int64), np.empty(VALUES)
+        self.kinds, self.integers, self.doubles = (
+            np.empty(VALUES, np.int64),
+            np.empty(VALUES, np.int64),
+            np.empty(VALUES),
+        )
         self.counters = np.zeros(2, np.int64)
         self.addresses = Records(
-            address(self.events), address(self.rules), address(self.starts), address(self.kinds), address(self.integers),
+            address(self.events), address(self.rules), address(self.starts), address(self.kinds),
+            address(self.integers),
             address(self.doubles), address(self.counters), RECORDS, VALUES,
         )  # fmt: skip
 
@@ -92,7 +97,9 @@ class RowStore:
         self.pool_counters[POOL_USED] = 1  # offset 0 stands for no block
         self._undo = np.zeros(layout.row_words, np.int64)
         self._undone = np.full(layout.updates + 1, -1, np.int64)
-        self._cached, self._cached_kind, self._cached_integer = (np.zeros(layout.features + 1, np.int64) for _ in range(3))
+        self._cached, self._cached_kind, self._cached_integer = (
+            np.zeros(layout.features + 1, np.int64) for _ in range(3)
+        )
         self._cached_double = np.zeros(layout.features + 1)
         self._holding_words = np.zeros(64, np.int64)
         self._dated = [kind == "date" for _, kind in layout.holding_columns]
@@ -193,15 +200,18 @@ class RowStore:
         numbers, starts = self._periods.of(events.effective_ms)
         self._undone.fill(-1)
         self._cached.fill(-1)
-        arrays = (
-            events.effective_ms, events.ts_ms, events.stream, events.signature, events.masks, events.words, events.hashes,
-            events.rows, numbers, starts, events.entity_kind, events.entity_integer, events.entity_double,
+        arrays: tuple[NDArray[Any], ...] = (
+            events.effective_ms, events.ts_ms, events.stream, events.signature, events.masks, events.words,
+            events.hashes, events.rows, numbers, starts,
+            events.entity_kind, events.entity_integer, events.entity_double,
         )  # fmt: skip
-        effective_ms, ts_ms, stream, signature, masks, words, hashes, rows, number, start, *entities = map(address, arrays)
+        effective_ms, ts_ms, stream, signature, masks, words, hashes, rows, number, start, *entities = map(
+            address, arrays
+        )
+        scratch: list[Any] = [*self._scratch[:6], *entities, events.entity_kind.shape[1], *self._scratch[6:]]
         return Step(
             effective_ms, ts_ms, stream, signature, masks, events.masks.shape[1], words, events.words.shape[1], hashes,
-            events.hashes.shape[1], rows, number, start, numbers.shape[1], *self._scratch[:6], *entities,
-            events.entity_kind.shape[1], *self._scratch[6:],
+            events.hashes.shape[1], rows, number, start, numbers.shape[1], *scratch,
         ), arrays  # fmt: skip
 
     def walk(self, table: SignatureTable, events: Events, records: RecordBuffer) -> Walk:
@@ -220,7 +230,15 @@ class RowStore:
         records.counters[:] = 0
         step, _kept = self._step(_moment(t_ms))
         reached: int = tick(
-            self.memory, self.tables, step, records.addresses, rule, each_holding, t_ms, start, len(self),
+            self.memory,
+            self.tables,
+            step,
+            records.addresses,
+            rule,
+            each_holding,
+            t_ms,
+            start,
+            len(self),
             self._layout.captures,
         )
         return reached

@@ -7,7 +7,7 @@ table is an int64 array whose columns are the constants below.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,8 +19,8 @@ STREAMS = 6
 
 # --- features: one row each ---
 (F_OP, F_STREAM, F_WORD, F_BIT, F_FLAG_WORD, F_FLAG_BIT, F_VALUE, F_WINDOW, F_SIZE_MS, F_PERIOD, F_OFFSET, F_UPDATE,
- F_MATCH_WORD, F_MATCH_BIT, F_SLOT, F_HEADER, F_PARTS) = range(17)  # fmt: skip
-FEATURE_COLUMNS = 17
+ F_MATCH_WORD, F_MATCH_BIT, F_SLOT, F_HEADER, F_PARTS, F_TAIL, F_LATEST) = range(19)  # fmt: skip
+FEATURE_COLUMNS = 19
 
 (COUNT, SUM, MEAN, STD, MIN, MAX, DISTINCT, NOVEL, LAST, PREV, AGE, SEQUENCE, RUN, CONDITION_RUN,
  TOTAL_COUNT, TOTAL_SUM, TOTAL_MEAN, TOTAL_STD, TOTAL_MIN, TOTAL_MAX) = range(20)  # fmt: skip
@@ -40,7 +40,17 @@ SET_LATEST, STEP_SEQUENCE, COUNT_RUN, ADD_TOTALS, ADD_CONDITION = range(5)
 T_MATCHES, T_NUMBERS, T_FLOATS, T_HI, T_LO, T_REST, T_REST_LOW, T_LOWEST, T_HIGHEST = range(9)
 T_SQUARES_HI, T_SQUARES_LO, T_DOUBLES, T_DOUBLES_LOW, T_DOUBLE_SQUARES, T_DOUBLE_SQUARES_LOW = range(9, 15)
 TOTALS_WORDS, TOTALS_WITH_SQUARES_WORDS = 9, 15
-NEVER_MS = -(1 << 62)
+
+# --- indexes of long logs: words at the front, of each windowed feature, and of each series of values ---
+LONG_LOG = 128
+"""Logs of more records get an index."""
+I_BASE, I_OWN, I_PENDING = range(3)
+INDEX_FRONT_WORDS = 3
+TAIL_WORDS, LATEST_WORDS = 8, 4
+
+# --- series of values: one row each (``Tables.values``) ---
+V_STREAM, V_FLAG_WORD, V_FLAG_BIT, V_WORD, V_BIT, V_VALUE, V_LATEST = range(7)
+VALUES_COLUMNS = 7
 
 # --- words at the front of every row ---
 R_FLAGS, R_ARMED = 0, 1
@@ -51,14 +61,16 @@ HAS_PROFILE, MAY_HAVE_TICKETS = 1, 2
 class Tables(NamedTuple):
     """Addresses of everything the kernels need of a plan that does not change while it runs, all of 64-bit integers.
 
-    By stream: ``log_words`` (0: no log), ``log_extra`` words of further bits, ``log_header`` the header's place in a row,
-    ``log_slots`` and ``log_hashes`` the event's slots that a record holds (``log_slot_width`` each, −1 fills),
-    ``retention_ms``. ``flags``: one row per ``distinct`` series: stream, word and bit of its flag, word and bit of its
-    matcher, place of the hash. ``programs``: instructions (operation, argument); ``starts``: the first instruction of
-    each. ``profile``: the place in a row of what is kept of the profile event, the numbers of matchers and of scalars,
-    then these. ``captures``: by rule, from ``capture_starts``, the features whose values go to Python. ``rise_counts``: by rule, how many ``rises`` a row
-    remembers, two bits each from ``rise_offset``. ``holdings_header``: the header of a row's holdings, each
-    ``holding_width`` words. ``keeps_profiles``: whether Python keeps profiles.
+    By stream: ``log_words`` (0: no log), ``log_extra`` words of further bits, ``log_header`` the header's place in a
+    row, ``log_slots`` and ``log_hashes`` the event's slots that a record holds (``log_slot_width`` each, −1 fills),
+    ``retention_ms``; ``index_words`` of a long log's index, and from ``tail_starts`` on in ``tails`` the windowed
+    features that have a place in it (at ``F_TAIL``). ``values``: one row per series of values: stream, word and bit of
+    its flag (−1: none), word and bit of its matcher, place of the hash, place in an index. ``long_log``: logs of more
+    records have an index. ``programs``: instructions (operation, argument); ``starts``: the first instruction of each.
+    ``profile``: the place in a row of what is kept of the profile event, the numbers of matchers and of scalars, then
+    these. ``captures``: by rule, from ``capture_starts``, the features whose values go to Python. ``rise_counts``: by
+    rule, how many ``rises`` a row remembers, two bits each from ``rise_offset``. ``holdings_header``: the header of a
+    row's holdings, each ``holding_width`` words. ``keeps_profiles``: whether Python keeps profiles.
     """
 
     log_words: int
@@ -68,8 +80,12 @@ class Tables(NamedTuple):
     log_hashes: int
     log_slot_width: int
     retention_ms: int
-    flags: int
-    flag_count: int
+    index_words: int
+    tails: int
+    tail_starts: int
+    values: int
+    value_count: int
+    long_log: int
     features: int
     updates: int
     arguments: int
@@ -116,6 +132,9 @@ class Layout:
         self._values: list[list[int]] = [[] for _ in range(STREAMS)]
         self._hashed: list[list[int]] = [[] for _ in range(STREAMS)]
         self._retention_ms = [0] * STREAMS
+        self._index_words = [INDEX_FRONT_WORDS] * STREAMS
+        self._latest: dict[int, int] = {}
+        self._tails: list[list[int]] = [[] for _ in range(STREAMS)]
         self.periods: dict[tuple[str, str], int] = {}
         for clock in programs.clocks:
             self.period(*clock)
@@ -139,7 +158,9 @@ class Layout:
         squares = {f.series for f in features if f.op == "std"}
         for index, one in enumerate(series):
             self._add_update(index, one, index in squares)
-        self._features = [self._feature(feature, series[feature.series]) for feature in features]
+        self._features = [
+            self._feature(number, feature, series[feature.series]) for number, feature in enumerate(features)
+        ]
         self.feature_rows, self.update_rows = np.array(self._features), np.array(self._updates)
 
     def _take(self, words: int) -> int:
@@ -164,6 +185,8 @@ class Layout:
             slot = self._hash_slots[stream, column]
             if slot not in self._hashed[stream]:
                 self._hashed[stream].append(slot)
+            self._latest[index] = self._index_words[stream]
+            self._index_words[stream] += LATEST_WORDS
             if distinct:
                 bits[-1 - index] = len(bits)  # no matcher has a negative number
                 self._flags[index] = stream, bits[-1 - index]
@@ -232,7 +255,7 @@ class Layout:
         self.fed_by.append(fed_by)
         self._updates.append([kind, self._take(length), length, slot, period, first, len(fed_by), program])
 
-    def _feature(self, feature: FeatureSpec, one: SeriesSpec) -> list[int]:
+    def _feature(self, number: int, feature: FeatureSpec, one: SeriesSpec) -> list[int]:
         row = [-1] * FEATURE_COLUMNS
         matcher, column = one.matchers[0], one.columns[0]
         stream = self._streams[matcher]
@@ -244,10 +267,15 @@ class Layout:
             row[F_OP] = NOVEL if feature.op == "novel" else WINDOWED_OPS[feature.op]
             row[F_WORD], row[F_BIT] = self._place(self._bits[stream][matcher])
             row[F_HEADER] = self._headers[stream]
+            if row[F_OP] != NOVEL:
+                row[F_TAIL] = self._index_words[stream]
+                self._index_words[stream] += TAIL_WORDS
+                self._tails[stream].append(number)
             if one.kind == "values":
                 assert column is not None
                 row[F_SLOT] = self._hash_slots[stream, column]
                 row[F_VALUE] = self._hash_place(stream, row[F_SLOT])
+                row[F_LATEST] = self._latest[feature.series]
                 if feature.series in self._flags:
                     row[F_FLAG_WORD], row[F_FLAG_BIT] = self._place(self._flags[feature.series][1])
             elif column is not None:
@@ -274,15 +302,15 @@ class Layout:
         programs = self._programs
 
         slots = max([1, *map(len, self._values), *map(len, self._hashed)])
-        flags = []
-        for index, (stream, bit) in self._flags.items():
+        values = []
+        for index, latest in self._latest.items():
             one = self._series[index]
-            matcher = self._bits[stream][one.matchers[0]]
-            column = one.columns[0]
+            stream, column = self._streams[one.matchers[0]], one.columns[0]
             assert column is not None
-            place = self._hash_place(stream, self._hash_slots[stream, column])
-            flags.append([stream, *self._place(bit), *self._place(matcher), place])
-        arrays = {
+            flag = self._place(self._flags[index][1]) if index in self._flags else (-1, -1)
+            matcher = self._place(self._bits[stream][one.matchers[0]])
+            values.append([stream, *flag, *matcher, self._hash_place(stream, self._hash_slots[stream, column]), latest])
+        arrays: dict[str, Any] = {
             "log_words": [
                 1 + self._extra(s) + len(self._values[s]) + len(self._hashed[s]) if self._bits[s] else 0
                 for s in range(STREAMS)
@@ -292,7 +320,10 @@ class Layout:
             "log_slots": [v + [-1] * (slots - len(v)) for v in self._values],
             "log_hashes": [v + [-1] * (slots - len(v)) for v in self._hashed],
             "retention_ms": self._retention_ms,
-            "flags": flags,
+            "index_words": self._index_words,
+            "tails": [number for numbers in self._tails for number in numbers],
+            "tail_starts": np.cumsum([0, *map(len, self._tails)]),
+            "values": values,
             "features": self._features,
             "updates": self._updates,
             "arguments": self._arguments,
@@ -313,6 +344,7 @@ class Layout:
         self.features, self.updates = len(self._features), len(self._updates)
         self.rules = len(programs.captures)
         self.captures = len(arrays["captures"]) + self.rules  # a rule's ``rises`` are one more value
-        return Tables(**addresses, log_slot_width=slots, flag_count=len(flags), rise_offset=self._rise_offset,
+        return Tables(**addresses, log_slot_width=slots, value_count=len(values), long_log=LONG_LOG,
+                      rise_offset=self._rise_offset,
                       holdings_header=self._holdings_header, holding_width=len(programs.holding_columns),
                       keeps_profiles=int(programs.keeps_profiles))  # fmt: skip

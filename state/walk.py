@@ -10,18 +10,69 @@ from typing import NamedTuple
 
 from state.cells import get, get_byte, get_double, put, put_double
 from state.compiled import compiled
-from state.log import POOL_USED, TIME_SHIFT, Memory, allocate, bounds, make_room, open_place, release, size_class
+from state.log import (
+    POOL_USED,
+    TIME_SHIFT,
+    Log,
+    Memory,
+    allocate,
+    bounds,
+    has_bit,
+    is_full,
+    log_of,
+    make_room,
+    open_place,
+    release,
+    set_bounds,
+    size_class,
+    stale_end,
+)  # fmt: skip
+from state.long_log import cut, drop_index, make_index, note_insertion, prepare, settle
 from state.machine import ASKED, FALSE, HOLDING_AT, MAYBE, RISE_BEFORE, advance_run, holds, read
 from state.numbers import REST_SCALE, add_128, add_double, multiply_128, multiply_doubles
-from state.reads import (
-    DECIMAL_WORD, OBJECT_WORD, WHOLE, Step, is_less, is_number, matches, number_of, rest_of, row_address,
-)  # fmt: skip
+from state.reads import WHOLE, Step, matches, row_address
 from state.tables import (
-    ADD_CONDITION, ADD_TOTALS, COUNT_RUN, HAS_PROFILE, MAY_HAVE_TICKETS, R_ARMED, R_FLAGS, SET_LATEST,
-    STEP_SEQUENCE, T_DOUBLE_SQUARES, T_DOUBLES, T_FLOATS, T_HI, T_HIGHEST, T_LO,
-    T_LOWEST, T_MATCHES, T_NUMBERS, T_REST, T_SQUARES_HI, T_SQUARES_LO, TOTALS_WITH_SQUARES_WORDS,
-    TOTALS_WORDS, U_ARGUMENTS, U_COUNT, U_KIND, U_LENGTH, U_OFFSET, U_PERIOD, U_SLOT, UPDATE_COLUMNS, Tables,
+    ADD_CONDITION,
+    ADD_TOTALS,
+    COUNT_RUN,
+    HAS_PROFILE,
+    MAY_HAVE_TICKETS,
+    R_ARMED,
+    R_FLAGS,
+    SET_LATEST,
+    STEP_SEQUENCE,
+    T_DOUBLE_SQUARES,
+    T_DOUBLES,
+    T_FLOATS,
+    T_HI,
+    T_HIGHEST,
+    T_LO,
+    T_LOWEST,
+    T_MATCHES,
+    T_NUMBERS,
+    T_REST,
+    T_SQUARES_HI,
+    T_SQUARES_LO,
+    TOTALS_WITH_SQUARES_WORDS,
+    TOTALS_WORDS,
+    U_ARGUMENTS,
+    U_COUNT,
+    U_KIND,
+    U_LENGTH,
+    U_OFFSET,
+    U_PERIOD,
+    U_SLOT,
+    UPDATE_COLUMNS,
+    V_BIT,
+    V_FLAG_BIT,
+    V_FLAG_WORD,
+    V_STREAM,
+    V_VALUE,
+    V_WORD,
+    VALUES_COLUMNS,
+    Tables,
 )  # fmt: skip
+from state.values import DECIMAL_WORD, OBJECT_WORD, is_less, is_number, number_of, rest_of
 
 PROFILE, TICKET = 0, 1
 """Codes of the streams that change what Python keeps of a customer."""
@@ -42,8 +93,9 @@ _RECORDS, _CAPTURED = 0, 1
 class Dispatch(NamedTuple):
     """What an event of some signature (a combination of matchers that match) sets off; addresses.
 
-    ``bits``: ``bit_width`` words of bits of its record; ``logged``: bytes, 0 or 1; ``disarms``: the bits of the rules that it
-    disarms; the updates and the rules of signature s are ``updates[update_starts[s]:update_starts[s + 1]]`` and likewise ``anchors``.
+    ``bits``: ``bit_width`` words of bits of its record; ``logged``: bytes, 0 or 1; ``disarms``: the bits of the rules
+    that it disarms; the updates and the rules of signature s are ``updates[update_starts[s]:update_starts[s + 1]]`` and
+    likewise ``anchors``.
     """
 
     bits: int
@@ -92,7 +144,9 @@ def walk(memory: Memory, tables: Tables, dispatch: Dispatch, step: Step, records
         row = row_address(memory, get(step.rows, i))
         own_record = -1
         if get_byte(dispatch.logged, signature):
-            own_record = add_record(memory, tables, dispatch.bits + 8 * dispatch.bit_width * signature, step, i, row, stream)
+            own_record = add_record(
+                memory, tables, dispatch.bits + 8 * dispatch.bit_width * signature, step, i, row, stream
+            )
             if own_record == NO_ROOM:
                 return i
         for u in range(get(dispatch.update_starts, signature), get(dispatch.update_starts, signature + 1)):
@@ -164,7 +218,9 @@ def answer(memory: Memory, tables: Tables, dispatch: Dispatch, step: Step, start
         row = row_address(memory, get(step.rows, i))
         own_record = -1
         if get_byte(dispatch.logged, signature):
-            own_record = add_record(memory, tables, dispatch.bits + 8 * dispatch.bit_width * signature, step, i, row, stream)
+            own_record = add_record(
+                memory, tables, dispatch.bits + 8 * dispatch.bit_width * signature, step, i, row, stream
+            )
             if own_record == NO_ROOM:
                 return i
         for u in range(get(dispatch.update_starts, signature), get(dispatch.update_starts, signature + 1)):
@@ -236,11 +292,9 @@ def add_record(memory: Memory, tables: Tables, bits: int, step: Step, i: int, ro
     ts_ms = get(step.ts_ms, i)
     if ts_ms <= after_ms:
         return -1
-    end = bounds(memory, row, header)[2]
-    needed = get(memory.sizes, size_class(memory, (end + 1) * width))
-    if get(memory.counters, POOL_USED) + needed > memory.pool_words:
+    if not make_place(memory, tables, row, stream, after_ms):
         return NO_ROOM
-    offset, first, end = make_room(memory, row, header, width, after_ms)
+    offset, first, end = bounds(memory, row, header)
     pool = memory.pool
     record = open_place(pool, offset, first, end, width, ts_ms)
     at = offset + record * width
@@ -261,30 +315,67 @@ def add_record(memory: Memory, tables: Tables, bits: int, step: Step, i: int, ro
             break
         put(pool, at, get(step.hashes, i * step.hash_width + slot))
         at += 1
-    put(row, header + 1, first << 32 | (end + 1))
-    for k in range(tables.flag_count):
-        flag = tables.flags + 48 * k
-        if get(flag, 0) == stream:
-            set_flag(pool, flag, offset, first, end + 1, width, record)
+    set_bounds(row, header, first, end + 1)
+    log = log_of(memory, row, header, width)
+    if log.index_at:
+        note_insertion(memory, tables, stream, log, record)
+        return record
+    for k in range(tables.value_count):
+        series = tables.values + 8 * VALUES_COLUMNS * k
+        if get(series, V_STREAM) == stream and get(series, V_FLAG_WORD) >= 0:
+            set_flag(series, log, record)
     return record
 
 
 @compiled
-def set_flag(pool: int, flag: int, offset: int, first: int, end: int, width: int, own: int) -> None:
+def make_place(memory: Memory, tables: Tables, row: int, stream: int, after_ms: int) -> bool:
+    """Make room for one more record in a log and, if it is or gets long, in its index; false for want of room in the
+    pool.
+
+    Records up to ``after_ms`` are dropped where the log has to move anyway.
+    """
+    header, width = get(tables.log_header, stream), get(tables.log_words, stream)
+    log = log_of(memory, row, header, width)
+    is_long = log.index_at != 0 or log.end - log.first >= tables.long_log
+    if log.index_at:
+        settle(memory, tables, stream, log)
+    if is_full(memory, row, header, width, 1 if is_long else 0):
+        needed = get(memory.sizes, size_class(memory, (log.end + 1) * width + 1))
+        if get(memory.counters, POOL_USED) + needed > memory.pool_words:
+            return False
+        fresh = stale_end(log, after_ms)
+        is_long = is_long and log.end - fresh > tables.long_log >> 1
+        if log.index_at and not is_long:
+            drop_index(memory, tables, row, stream)
+        elif log.index_at:
+            cut(memory, tables, stream, log, fresh)
+        make_room(memory, row, header, width, fresh, 1 if is_long else 0)
+        log = log_of(memory, row, header, width)
+    if not is_long:
+        return True
+    if log.index_at == 0:
+        if not make_index(memory, tables, row, stream):
+            return False
+        log = log_of(memory, row, header, width)
+    return prepare(memory, tables, stream, log)
+
+
+@compiled
+def set_flag(series: int, log: Log, own: int) -> None:
     """Flag the last record with the new record's value, and only that."""
-    at = offset + own * width
-    flag_word, bit, place = get(flag, 1), 1 << get(flag, 2), get(flag, 5)
-    hashed = get(pool, at + place)
-    if hashed == 0 or not (get(pool, at + get(flag, 3)) >> get(flag, 4)) & 1:
+    flag_word, bit, place = get(series, V_FLAG_WORD), 1 << get(series, V_FLAG_BIT), get(series, V_VALUE)
+    at = own * log.width
+    hashed = get(log.at, at + place)
+    if hashed == 0 or not has_bit(log, own, get(series, V_WORD), get(series, V_BIT)):
         return
-    for record in range(end - 1, first - 1, -1):
-        other = offset + record * width
-        if record != own and get(pool, other + place) == hashed and get(pool, other + flag_word) & bit:
+    for record in range(log.end - 1, log.first - 1, -1):
+        other = record * log.width
+        if record != own and get(log.at, other + place) == hashed and get(log.at, other + flag_word) & bit:
             if record > own:
                 return
-            put(pool, other + flag_word, get(pool, other + flag_word) & ~bit)
+            put(log.at, other + flag_word, get(log.at, other + flag_word) & ~bit)
             break
-    put(pool, at + flag_word, get(pool, at + flag_word) | bit)
+    put(log.at, at + flag_word, get(log.at, at + flag_word) | bit)
 
 
 @compiled
@@ -335,9 +426,7 @@ def apply_update(memory: Memory, tables: Tables, index: int, step: Step, i: int,
         word = get(step.words, i * step.word_width + slot) if slot >= 0 else 0
         add_to_totals(memory, row, at, word, get(update, U_LENGTH))
     elif kind == ADD_CONDITION:
-        advance_run(
-            memory, tables, update, step, row, get(step.numbers, i * step.period_width + get(update, U_PERIOD))
-        )
+        advance_run(memory, tables, update, step, row, get(step.numbers, i * step.period_width + get(update, U_PERIOD)))
         for part in range(get(update, U_COUNT)):
             argument = get(update, U_ARGUMENTS) + 3 * part
             matcher, slot = get(tables.arguments, argument), get(tables.arguments, argument + 1)

@@ -59,6 +59,21 @@ def test_decisions_that_differ_are_named_with_their_alternatives() -> None:
     assert made.differing([["a"]]) == ["rules: result_hash differs between a: aa, a: cc"]
 
 
+def test_a_run_with_a_difference_is_named() -> None:
+    made = result(a=runs(1.0), b=[*runs(1.0), *runs(1.0, difference="1 decisions are missing")])
+    assert made.differing([["a"]]) == []
+    assert made.differing([["a", "b"]]) == ["rules: b: 1 decisions are missing"]
+
+
+def test_costs_are_shown_by_the_base() -> None:
+    made = result(a=runs(1.0, 2.0), b=runs(4.0, 6.0))
+    made.base = "a"
+    assert made.cost("b") == Spread(3.5, 3.0, 4.0)
+    page = as_markdown([made], machine(), "short")
+    assert "times the cost of “a”" in page
+    assert "| b | 208 (167 – 250) | 5 (4 – 6) | 3.5 (3 – 4) | aa |" in page
+
+
 def test_the_page_shows_goals_rates_and_what_was_skipped() -> None:
     made = result(a=runs(1.0, 2.0, latency={"p99": 12.5}), b=runs(2.0, 2.0))
     made.skipped["c"] = "not installed"

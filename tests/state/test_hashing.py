@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state.event import value_key
+from state.equality import value_key
 from state.hashing import compare, sip_hashes, text_hashes, value_bytes, value_hash
 from state.texts import Texts
 

@@ -11,7 +11,7 @@ def drain(queue):
         at_ms = queue.next_ms()
         timer = queue.pop()
         assert timer.at_ms == at_ms
-        found.append((timer.at_ms, timer.rule, timer.kind, timer.customer_id))
+        found.append((timer.at_ms, timer.rule, timer.kind, timer.row))
     return found
 
 
@@ -20,8 +20,8 @@ def test_order_is_time_then_rule_then_kind_then_when_it_was_set():
     queue, want = TimerQueue(), []
     for number in range(500):
         at_ms, kind, rule = rng.randrange(5), rng.choice([DEADLINE, HELD, TICK]), rng.randrange(3)
-        queue.set(at_ms, kind, rule, f"C{number:03d}")
-        want.append((at_ms, rule, kind, f"C{number:03d}"))
+        queue.set(at_ms, kind, rule, number)
+        want.append((at_ms, rule, kind, number))
     assert drain(queue) == sorted(want)
 
 
@@ -34,9 +34,9 @@ def test_deadline_before_held_before_tick():
 
 def test_held_decisions_are_counted():
     queue = TimerQueue()
-    queue.set(1, HELD, 0, "C1", indices=(0, 2))
-    queue.set(0, DEADLINE, 0, "C1")
-    queue.set(2, HELD, 0, "C1", indices=(1,))
+    queue.set(1, HELD, 0, 1, indices=(0, 2))
+    queue.set(0, DEADLINE, 0, 1)
+    queue.set(2, HELD, 0, 1, indices=(1,))
     assert queue.held_decisions == 3
     assert queue.pop().kind == DEADLINE
     assert queue.held_decisions == 3

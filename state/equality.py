@@ -1,26 +1,8 @@
-"""One event on its way through the keyed stages, and the key under which values count as equal."""
+"""The key under which values count as equal."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
-
-class Event(NamedTuple):
-    """An event; as a tuple it sorts in the processing order over all customers.
-
-    ``effective_ms`` is its time of effect, ``ts_ms`` its own time (lower if it was late). ``mask`` has bit i set
-    if matcher i of the plan matches; ``values`` are the fields of its stream that the plan reads.
-    """
-
-    effective_ms: int
-    stream: int
-    event_id: str
-    customer_id: str
-    raw: bytes
-    ts_ms: int
-    late: bool
-    mask: int
-    values: tuple[Any, ...]
+from typing import Any
 
 
 def value_key(x: Any) -> Any:

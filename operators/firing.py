@@ -1,0 +1,60 @@
+"""Rules that fire: their actions are decided by the contact policy and written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from operators.customers import Customers
+from operators.decision import action_ids, decision_record
+from operators.json_lines import encode_line
+from operators.outcome import Outcome
+from operators.policy_gate import PolicyGate
+from rules.context import Evaluation
+from rules.plan import RulePlan
+from state.store import RowStore
+from state.tables import MAY_HAVE_TICKETS
+from state.timers import HELD, Firing, TimerQueue
+
+
+def firing_of(
+    planned: RulePlan, evaluation: Evaluation, stream: str, anchor_id: str, anchor_ms: int, late: bool,
+    holding_id: str | None = None,
+) -> Firing:  # fmt: skip
+    """A rule that fires or arms, with everything as it is at this evaluation."""
+    features = {name: read(evaluation) for name, read in planned.lets}
+    payloads = tuple(render(evaluation) for render in planned.payloads)
+    return Firing(stream, anchor_id, anchor_ms, late, holding_id, features, payloads)
+
+
+class Desk:
+    """Decides what has fired for the customers of one shard; what quiet hours hold goes to the ``timers``.
+
+    ``out``: where decisions are written; the owner sets it anew for each step.
+    """
+
+    def __init__(
+        self, rules: Sequence[RulePlan], gate: PolicyGate, store: RowStore, customers: Customers, timers: TimerQueue
+    ) -> None:
+        self._rules, self._gate = rules, gate
+        self._store, self._customers, self._timers = store, customers, timers
+        self.out = Outcome()
+
+    def decide(self, number: int, row: int, firing: Firing, t_ms: int, indices: tuple[int, ...] | None = None) -> None:
+        """Decide the entries of a firing (all, or those that were held) and write what is decided."""
+        rule = self._rules[number].rule
+        customer, customer_id = self._customers.of(row), self._store.id_of(row)
+        ids = action_ids(rule, customer_id, firing)
+        wanted = range(len(rule.actions)) if indices is None else indices
+        verdicts, held = self._gate.decide(
+            customer, customer_id, partial(self._customers.profile, row), rule, firing, ids, wanted, t_ms
+        )
+        for verdict in verdicts:
+            record = decision_record(rule, customer_id, firing, verdict, ids[verdict.index], t_ms)
+            # Encoded at once: a step can decide a great many (the ticks of a year), and a line is a third of a record.
+            self.out.lines.append(encode_line(record))
+            self.out.counts[("decisions", rule.id, verdict.reason or "emitted")] += 1
+            if verdict.reason is None and rule.actions[verdict.index].kind == "ticket":
+                self._store.flag(row, MAY_HAVE_TICKETS)
+        if held:
+            self._timers.set(self._gate.release_ms(t_ms), HELD, number, row, firing, tuple(held))

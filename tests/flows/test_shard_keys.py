@@ -1,0 +1,42 @@
+"""The shards' keys spread evenly over the workers, as the runtime really deals them out."""
+
+from collections import Counter
+
+import bytewax.operators as op
+import pytest
+from bytewax.dataflow import Dataflow
+from bytewax.operators import StatefulBatchLogic
+from bytewax.testing import TestingSink, TestingSource, cluster_main
+
+from flows.shard_keys import shard_key
+from operators.delivery import SHARDS
+
+
+def test_keys_differ_and_do_not_change():
+    keys = [shard_key(shard) for shard in range(SHARDS)]
+    assert len(set(keys)) == SHARDS
+    assert keys == [shard_key.__wrapped__(shard) for shard in range(SHARDS)]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4, 8, 16])
+def test_every_worker_gets_as_many_shards(workers):
+    """Each worker has a thread of its own, in which the logic of its keys is built."""
+    import threading
+
+    owners = {}
+
+    class Logic(StatefulBatchLogic):
+        def on_batch(self, values):
+            owners[values[0]] = threading.get_ident()
+            return [], StatefulBatchLogic.RETAIN
+
+        def snapshot(self):
+            return None
+
+    flow = Dataflow("deal")
+    keyed = op.input("in", flow, TestingSource([(shard_key(shard), shard) for shard in range(SHARDS)]))
+    out = op.stateful_batch("own", keyed, lambda _: Logic())
+    op.output("out", out, TestingSink([]))
+    cluster_main(flow, [], 0, worker_count_per_proc=workers)
+    assert len(owners) == SHARDS
+    assert set(Counter(owners.values()).values()) == {SHARDS // workers}
