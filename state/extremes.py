@@ -14,9 +14,10 @@ from state.tables import F_BIT, F_OP, F_VALUE, F_WORD, I_OWN, I_PENDING, MIN
 from state.values import NULL, UNKNOWN, Value, is_less, is_number, word_value
 
 X_FROM, X_TO, X_BLOCK, X_FIRST, X_END, X_PENDING, X_DOUBT = range(7)
-"""Words. ``X_BLOCK``: ``offset << 8 | size class``; the stack is there from ``X_FIRST`` to ``X_END``; ``X_PENDING``: whether
-the log's last inserted record (``I_OWN``) is left out. ``X_DOUBT``: 1 + the last position up to which an equal number of
-another type may be the earlier one (1 and 1.0), since a late record came between two that are one in the stack."""
+"""Words. ``X_BLOCK``: ``offset << 8 | size class``; the stack is there from ``X_FIRST`` to ``X_END``. ``X_PENDING``:
+whether the log's last inserted record (``I_OWN``) is left out. ``X_DOUBT``: 1 + the last position up to which an equal
+number of another type may be the earlier one (1 and 1.0), since a late record came between two that are one in the
+stack."""
 FIRST_CLASS_WORDS = 16
 
 
@@ -52,7 +53,7 @@ def undercuts(memory: Memory, lowest: bool, later: int, earlier: int) -> bool:
 
 @compiled
 def insert(memory: Memory, feature: int, tail: int, log: Log, position: int) -> None:
-    """Put a record into the stack, where it may be an extreme."""
+    """Put a record into the stack if it may be an extreme."""
     record = position - log.base
     word = get(log.at, record * log.width + get(feature, F_VALUE))
     if not has_bit(log, record, get(feature, F_WORD), get(feature, F_BIT)) or not is_number(memory, word):
@@ -188,7 +189,7 @@ def read_extreme(memory: Memory, feature: int, tail: int, log: Log, after_ms: in
 
 @compiled
 def first_equal(memory: Memory, feature: int, log: Log, begin: int, skip: int, position: int) -> int:
-    """The first position from record ``begin`` on, but that of ``skip``, with a number equal to that at ``position``."""
+    """The first position from record ``begin`` on, not ``skip``, with a number equal to that at ``position``."""
     word = number_at(feature, log, position)
     for record in range(begin, position - log.base):
         if record == skip or not has_bit(log, record, get(feature, F_WORD), get(feature, F_BIT)):

@@ -3,8 +3,8 @@
 A record is ``log_words[stream]`` words: own time and the first 15 bits (``ts_ms << 15 | bits``), further bits, the
 scalars and the hashes that some feature reads. A bit says that a matcher of the plan matched, or that no later
 record has the same value (for ``distinct``). A log is a block of the pool; its two header words are in the row:
-``offset << 8 | size class`` and ``first record << 32 | end``. The index of a long log (``state.long_log``) is a block too;
-the last word of the log's block says where.
+``offset << 8 | size class`` and ``first record << 32 | end``. The index of a long log (``state.long_log``) is a block
+too; the last word of the log's block says where.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ class Memory(NamedTuple):
 class Log(NamedTuple):
     """One log of a row: the address of its block's records, the first and the end, the words of a record.
 
-    ``index_at``: the address of the words of its index, 0 for none; in the index a record's position is ``base`` and its
-    number, so that it stays when records before it are dropped.
+    ``index_at``: the address of the words of its index, 0 for none; in the index a record's position is ``base`` plus
+    its number, so that it stays when records before it are dropped.
     """
 
     at: int

@@ -2,7 +2,8 @@
 
 It is a block of the pool: ``INDEX_FRONT_WORDS`` (``I_BASE``: the position of the block's first record; ``I_OWN``: the
 position of the last inserted record; ``I_PENDING``: how many stacks leave that one out), then of each series of values
-``LATEST_WORDS`` (``state.value_index``) and of each windowed feature ``TAIL_WORDS`` (``state.tails``, ``state.extremes``).
+``LATEST_WORDS`` (``state.value_index``) and of each windowed feature ``TAIL_WORDS`` (``state.tails`` or
+``state.extremes``).
 All it knows it has from the log, so it may be dropped at any time; the next insertion makes it anew.
 """
 
@@ -107,7 +108,7 @@ def note_insertion(memory: Memory, tables: Tables, stream: int, log: Log, record
 
 @compiled
 def shift_tail(memory: Memory, feature: int, tail: int, log: Log, record: int) -> None:
-    """Note that the records from one on have moved up by one, for a new one there, which the tail takes if it lies within."""
+    """Note that the records from one on have moved up by one for a new one, which the tail takes if it lies within."""
     position = log.base + record
     if position < get(tail, L_FROM):
         put(tail, L_FROM, get(tail, L_FROM) + 1)

@@ -83,8 +83,8 @@ def divide_128(hi: int, lo: int) -> tuple[int, int, int]:
 def units_to_double(hi: int, lo: int) -> float:
     """The double nearest to so many ten-thousandths; beyond 2**63 (not units) the last bit may differ.
 
-    Below 2**53 units the division rounds once. Below 2**63, the whole part is exact and the fraction too small to matter
-    but for ties, which are sums of powers of two and exact. Above, a last bit stands for all that does not fit.
+    Below 2**53 units the division rounds once. Below 2**63, the whole part is exact and the fraction too small to
+    matter but for ties, which are sums of powers of two and exact. Above, a last bit stands for all that does not fit.
     """
     if hi == lo >> 63:
         if -9007199254740992 <= lo <= 9007199254740992:

@@ -18,7 +18,7 @@ from state.values import (
 
 @compiled
 def scan_count(feature: int, log: Log, after_ms: int, skip: int) -> int:
-    """The number of records above ``after_ms`` that match (or are flagged, for ``distinct``), without record ``skip``."""
+    """The records above ``after_ms`` that match (or are flagged, for ``distinct``), without record ``skip``."""
     counts = get(feature, F_OP) == COUNT
     word, bit = get(feature, F_WORD if counts else F_FLAG_WORD), get(feature, F_BIT if counts else F_FLAG_BIT)
     bound = lower_bound(after_ms)
@@ -82,7 +82,9 @@ def spread_of_doubles(memory: Memory, feature: int, log: Log, bound: int, skip: 
     n = 0
     total, total_low, squares, squares_low = 0.0, 0.0, 0.0, 0.0
     for record in range(log.first, log.end):
-        if time_word(log, record) < bound or record == skip or not has_bit(log, record, get(feature, F_WORD), get(feature, F_BIT)):
+        if time_word(log, record) < bound or record == skip:
+            continue
+        if not has_bit(log, record, get(feature, F_WORD), get(feature, F_BIT)):
             continue
         word = get(log.at, record * log.width + get(feature, F_VALUE))
         if not is_number(memory, word):

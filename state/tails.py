@@ -23,7 +23,8 @@ def add_to_tail(memory: Memory, feature: int, tail: int, log: Log, record: int, 
     """Add a record to the running values (``sign`` 1) or subtract it (−1)."""
     op = get(feature, F_OP)
     if op == DISTINCT:
-        put(tail, L_COUNT, get(tail, L_COUNT) + sign * has_bit(log, record, get(feature, F_FLAG_WORD), get(feature, F_FLAG_BIT)))
+        flagged = has_bit(log, record, get(feature, F_FLAG_WORD), get(feature, F_FLAG_BIT))
+        put(tail, L_COUNT, get(tail, L_COUNT) + sign * flagged)
         return
     matched = has_bit(log, record, get(feature, F_WORD), get(feature, F_BIT))
     if op == COUNT:
@@ -86,7 +87,7 @@ def cut_tail(memory: Memory, feature: int, tail: int, log: Log, fresh: int) -> N
 
 @compiled
 def read_tail(memory: Memory, feature: int, tail: int, log: Log, after_ms: int, skip: int) -> Value:
-    """A feature over the records above ``after_ms`` without record ``skip``; ``UNKNOWN`` where some are not in the sums."""
+    """A feature above ``after_ms`` without record ``skip``; ``UNKNOWN`` where some numbers are not in the sums."""
     move_tail(memory, feature, tail, log, after_ms)
     own = skip >= 0 and skip + log.base >= get(tail, L_FROM)
     if own:

@@ -36,7 +36,10 @@ SERIES = [
     for kind, column in (("times", None), ("sums", 0), ("minima", 0), ("maxima", 0), ("values", 1))
 ]
 SERIES.append(Series("values", (1,), (0,), LONGEST_MS))  # of these only whether they are novel is asked
-OPS = {"times": ["count"], "sums": ["sum", "mean", "std"], "minima": ["min"], "maxima": ["max"], "values": ["distinct", "novel"]}
+OPS = {
+    "times": ["count"], "sums": ["sum", "mean", "std"], "minima": ["min"], "maxima": ["max"],
+    "values": ["distinct", "novel"],
+}  # fmt: skip
 FEATURES = [
     Feature(index, op, window, size_ms, *(("day", "UTC") if window == "this" else ()))
     for index, series in enumerate(SERIES)
@@ -106,7 +109,9 @@ class Engine:
         number = self.known.setdefault(value, len(self.known) + 1)
         return number << 3  # so that they meet in the table
 
-    def take_columns(self, rows: Any, effective_ms: Any, ts_ms: Any, stream: Any, masks: Any, words: Any, hashes: Any) -> Events:
+    def take_columns(
+        self, rows: Any, effective_ms: Any, ts_ms: Any, stream: Any, masks: Any, words: Any, hashes: Any
+    ) -> Events:
         """Add events given as columns; the values are in ``entity_…``."""
         shape = len(rows), len(self.features)
         masks = masks.reshape(-1, 1)
@@ -193,7 +198,8 @@ def random_events(rng: Random, count: int, odd_share: float) -> list[Event]:
             number = rng.choice([1e-5, 2**60, -(10**20), 10**20, 1e20, 0.123456])
         events.append(
             Event(
-                rng.choice([0, 0, 0, 0, 1, 2]) if events else 0, t_ms, t_ms - rng.randint(0, late_ms), rng.choice([1, 3, 3, 2, 4]), number,
+                rng.choice([0, 0, 0, 0, 1, 2]) if events else 0, t_ms, t_ms - rng.randint(0, late_ms),
+                rng.choice([1, 3, 3, 2, 4]), number,
                 rng.choice([None, np.base_repr(rng.randrange(values), 36).lower()]) if rng.random() < 0.3
                 else np.base_repr(rng.randrange(values), 36).lower(),
             )
@@ -221,7 +227,8 @@ def test_every_feature_is_what_the_list_gives(seed: int, long_log: int, monkeypa
         for event, got in zip(some, engine.take(some), strict=True):
             want = model.take(event)
             for feature, x, y in zip(FEATURES, got, want, strict=True):
-                assert agree(feature, x, y, exact=odd_share == 0), (at, event, feature, SERIES[feature.series].matchers, x, y)
+                matchers = SERIES[feature.series].matchers
+                assert agree(feature, x, y, exact=odd_share == 0), (at, event, feature, matchers, x, y)
         at += len(some)
         indexed += engine.is_indexed(0)
         longest = max(longest, engine.records(0))
@@ -261,7 +268,8 @@ def test_short_logs_have_no_index() -> None:
 def test_sums_stay_exact_over_many_additions_and_evictions(count: int) -> None:
     window_ms, late_ms, chunk, samples = 5_000, 3_000, 50_000, max(2, 2_000_000 // count)
     series = [Series(kind, (0,), (column,), window_ms) for kind, column in (("times", None), ("sums", 0))]
-    engine = Engine(series, [Feature(int(op != "count"), op, "last", window_ms) for op in ("count", "sum", "mean", "std")])
+    ops = "count", "sum", "mean", "std"
+    engine = Engine(series, [Feature(int(op != "count"), op, "last", window_ms) for op in ops])
     rng = np.random.default_rng(7)
     kept_ms, kept_units = np.empty(0, np.int64), np.empty(0, np.int64)
     for start in range(0, count, chunk):
