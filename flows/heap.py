@@ -10,7 +10,7 @@ _THRESHOLD_BYTES = 1 << 18
 
 
 def return_freed_memory() -> None:
-    """Give arrays of 256 KiB and more pages of their own for the rest of the process, which go back when they are freed.
+    """Give arrays from 256 KiB on pages of their own for the rest of the process, which go back when they are freed.
 
     By itself glibc raises this threshold up to 32 MiB as such arrays are freed, and then what growing stores leave
     behind stays in the heap: with 100,000 customers that was a quarter of the memory.
