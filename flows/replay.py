@@ -24,6 +24,7 @@ from flows.cluster import run_cluster
 from flows.dataflow import build_dataflow
 from flows.failures import Report, watched
 from flows.files_source import FilesSource
+from flows.heap import return_freed_memory
 from flows.kernels import warm_up
 from flows.lines import LineReader
 from operators.annotate import default_annotator
@@ -150,6 +151,7 @@ def run_worker(
         counts=sink(CountsSink(scratch / "counts.json")),
         report=report,
     )
+    return_freed_memory()
     thresholds = gc.get_threshold()
     gc.set_threshold(*_GC_THRESHOLDS)
     try:
