@@ -40,7 +40,7 @@ lint: setup  ## check style and types
 
 check: lint test  ## what CI runs: style, types, tests
 
-bench: setup  ## measure the engine, short form (four to eight minutes); results in build/bench
+bench: setup  ## measure the engine, short form (about five minutes); results in build/bench
 	@$(BIN)/python -m benchmarks.run
 
 bench-full: setup  ## measure everything three times, a million customers too; new plots for the documentation

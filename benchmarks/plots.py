@@ -105,7 +105,7 @@ def _bars(result: ScenarioResult, axes: Axes) -> None:
     bars = axes.barh(names, [rate.median for _, rate in rates], color=colours)
     axes.bar_label(bars, [f" {rate.median:,.0f}" for _, rate in rates])
     axes.margins(x=0.15)
-    _thousands(axes.xaxis, "events a second, without the start")
+    _thousands(axes.xaxis, "events a second, in the best of its rows")
 
 
 def _latency(result: ScenarioResult, axes: Axes) -> None:

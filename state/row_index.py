@@ -16,7 +16,7 @@ from state.texts import Texts
 FIRST_ROWS = 64
 _ID_BYTES = 20
 _LENGTH_BITS = 16
-_GROWTH = 1.5
+_GROWTH = 1.25
 
 _ROWS, _BYTES, _FREE = range(3)
 """Counters: rows up to the last in use, bytes of ids, rows that are free."""

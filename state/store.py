@@ -26,7 +26,7 @@ from state.texts import Texts
 from state.walk import answer, tick, walk
 
 _FIRST_POOL_WORDS = 1024
-_GROWTH = 1.5
+_GROWTH, _SPARE = 1.25, 1.125
 
 
 class RowStore:
@@ -123,7 +123,7 @@ class RowStore:
         if not self._clock.is_due(now_ms, self.pool_counters):
             return False
         live_words = int(self.pool_counters[POOL_USED] - self.pool_counters[POOL_FREE])
-        pool = np.zeros(int(live_words * _GROWTH) + _FIRST_POOL_WORDS, np.int64)
+        pool = np.zeros(int(live_words * _SPARE) + _FIRST_POOL_WORDS, np.int64)
         used = compact(self.memory, self.tables, len(self), now_ms, address(pool))
         self._pool = pool
         self.pool_counters[POOL_USED], self.pool_counters[POOL_FREE] = used, 0
