@@ -169,7 +169,7 @@ def test_tables_are_whole(path: Path) -> None:
     text = BLOCK.sub("", path.read_text(encoding="utf-8"))
     for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
         assert len({len(CELL.split(line)) for line in table.splitlines()}) == 1, table
-        assert re.fullmatch(r"\|(?:-+\|)+", table.splitlines()[1]), table
+        assert re.fullmatch(r"\|(?::?-+:?\|)+", table.splitlines()[1]), table
 
 
 def test_the_wrong_file_of_the_diagnostics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
