@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules import program as p
+from rules import opcodes as p
 from rules.plan import Feature, Series
 from tests.state.rows import Happening, Rows
 
