@@ -240,10 +240,8 @@ class RowStore:
             return integer
         if kind == NUMBER:
             return double
-        if kind == NULL:
-            return None
-        if kind == BOOLEAN:
-            return bool(integer)
+        if kind in (NULL, BOOLEAN):
+            return bool(integer) if kind == BOOLEAN else None
         if kind == BIG_WHOLE:
             return int(double) + integer
         assert kind == OBJECT
