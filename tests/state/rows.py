@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rules import program as p
+from rules import opcodes as p
 from rules.plan import Feature, Programs, Series
 from state.dispatch import SignatureTable
 from state.events import Events, RecordBuffer

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rules import program as p
+from rules import opcodes as p
 from rules.plan import Feature, Series
 from state.calendar import Periods
 from state.equality import value_key

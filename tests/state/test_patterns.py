@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rules import program as p
+from rules import opcodes as p
 from rules.plan import Feature, Series
 from tests.state.rows import Happening, Rows
 
@@ -16,7 +16,8 @@ few = settings(max_examples=100, deadline=None)
 
 
 def test_the_latest_goes_by_processing_order():
-    rows = Rows([Series("latest", (0,), (0,))], [Feature(0, "last"), Feature(0, "prev"), Feature(0, "age")])
+    series = [Series("latest", (0,), (0,)), Series("latest", (0,), (None,))]
+    rows = Rows(series, [Feature(0, "last"), Feature(0, "prev"), Feature(1, "age")])
     assert rows.add([Happening(3, "a", effective_ms=5), Happening(5, None), Happening(1, 7, effective_ms=2_005)]) == [
         ["a", None, None], [None, "a", 0.0], [7, None, 2.0],
     ]  # fmt: skip
