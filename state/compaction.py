@@ -57,13 +57,17 @@ class CompactionClock:
     def __init__(self, after_ms: int) -> None:
         self._after_ms = after_ms
         self._last_ms: int | None = None
+        self.words_left = 0
+        """Words in use after the last compaction; the caller notes them."""
 
     def is_due(self, now_ms: int, pool_counters: Words) -> bool:
         """Whether it is time; if so, the caller has to do it."""
         if self._last_ms is None:
             self._last_ms = now_ms
         used, free = int(pool_counters[POOL_USED]), int(pool_counters[POOL_FREE])
-        if (used <= _FEW_WORDS or 4 * free <= used) and now_ms < self._last_ms + self._after_ms:
+        # a pool that one long log fills is a quarter free again as soon as that log grows
+        worth_it = used > max(_FEW_WORDS, 2 * self.words_left) and 4 * free > used
+        if not worth_it and now_ms < self._last_ms + self._after_ms:
             return False
         self._last_ms = now_ms
         return True

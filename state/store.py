@@ -127,6 +127,7 @@ class RowStore:
         used = compact(self.memory, self.tables, len(self), now_ms, address(pool))
         self._pool = pool
         self.pool_counters[POOL_USED], self.pool_counters[POOL_FREE] = used, 0
+        self._clock.words_left = used
         self._free.fill(0)
         self._refresh()
         step, _kept = self._step(_moment(now_ms))

@@ -33,11 +33,11 @@ def test_rows_and_answers_are_the_same_after_pickling():
     numbers = np.arange(3)
     batch = make_batch(random.Random(3), 3)
     sent = EntityDelivery(
-        1, 2, 3, {"device_id": EntityRows(batch, numbers.astype(np.uint64), numbers + 7, numbers * 0 + 1)}
+        1, 2, 3, {"device_id": EntityRows(batch, numbers.astype(np.uint64), numbers + 7, np.full(3, 5))}
     )
     got = pickle.loads(pickle.dumps(sent)).rows["device_id"]
     assert rows(got.events) == rows(batch)
-    assert (got.keys.tolist(), got.sequences.tolist(), got.shards.tolist()) == ([0, 1, 2], [7, 8, 9], [1, 1, 1])
+    assert (got.keys.tolist(), got.shards.tolist(), got.sequences.tolist()) == ([0, 1, 2], [5, 5, 5], [7, 8, 9])
     table = numbers.reshape(3, 1)
     answer = EntityAnswer(1, 2, 3, [EntityValues("device_id", numbers, table, table * 2, table * 0.5)])
     (values,) = pickle.loads(pickle.dumps(answer)).values
