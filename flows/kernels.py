@@ -17,6 +17,7 @@ from llvmlite import binding
 from numba.core import config
 
 from flows.progress import say
+from rules.model import RuleSet
 from state.kernel_cache import kernel_folder
 
 _PATIENCE_SECONDS = 1.5
@@ -104,13 +105,6 @@ def _run_all() -> None:
     """Replay a few events with rules of all kinds, with and without entities, on this thread."""
     from flows.replay import ReplayJob, run_alone
     from rules.load import load_rules
-    from state.dispatch import SignatureTable
-    from state.texts import Texts
-
-    pickle.dumps(Texts.from_lines([b"what processes send"]))
-    SignatureTable(1, lambda _: [0], lambda _: [], lambda _: [], lambda _: False).signatures(
-        np.arange(_MANY_SIGNATURES, dtype=np.uint64)[:, None]
-    )
 
     with tempfile.TemporaryDirectory(prefix="cem-warm-up-") as name:
         folder = Path(name)
@@ -122,7 +116,29 @@ def _run_all() -> None:
             rule_file.write_text(text, encoding="utf-8")
             rules, problems = load_rules([rule_file])
             assert rules is not None, "\n".join(map(str, problems))
-            run_alone(ReplayJob(rules, tuple(events), folder))
+            run_alone(ReplayJob(rules, tuple(events), folder, compact_after_ms=0))
+            if number == 0:
+                _run_rare(rules)
+
+
+def _run_rare(rules: RuleSet) -> None:
+    """What a short replay does not come to: tables that grow late, rows and objects that are forgotten, sending."""
+    from operators.tables import PlanTables
+    from rules.planner import make_plan
+    from state.hashing import text_hashes
+    from state.texts import Texts
+
+    tables = PlanTables(make_plan(rules), 0)
+    store, signatures = tables.customer.store(), tables.customer.signatures
+    ids = Texts.from_lines([b"nobody", b"else"])
+    pickle.dumps(ids)
+    store.rows(text_hashes(ids, (0, 0)), ids)
+    store.mark_objects(np.zeros(1, np.bool_))
+    store.renumber_objects(np.zeros(1, np.int64))
+    store.compact_when_due(_FIRST_MS)
+    masks = np.zeros((_MANY_SIGNATURES, max(1, -(-len(tables.plan.matchers) // 64))), np.uint64)
+    masks[:, 0] = np.arange(_MANY_SIGNATURES)
+    signatures.signatures(masks)
 
 
 def _lines(partition: int) -> Iterator[str]:

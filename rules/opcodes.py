@@ -6,4 +6,4 @@ from __future__ import annotations
  CLOCK, ADD, SUBTRACT, MULTIPLY, DIVIDE, MODULO, NEGATE, ABSOLUTE, LOWER, HIGHER, LESS, LESS_EQUAL, EQUAL, NOT, AND,
  AND_JUMP, OR, OR_JUMP, TRUTH, COALESCE_JUMP, IS_NULL, PART, PROFILE_DAYS, HOLDING, HOLDING_DAYS, RISE,
  RISE_SET) = range(39)  # fmt: skip
-"""Operations, numbered as in ``state.machine`` (which cannot be imported here; a test compares the two)."""
+"""Operations, numbered as in ``state.operations`` (which cannot be imported here; a test compares the two)."""

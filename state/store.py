@@ -164,12 +164,11 @@ class RowStore:
         self._cached.fill(-1)
         arrays: tuple[NDArray[Any], ...] = (
             events.effective_ms, events.ts_ms, events.stream, events.signature, events.masks, events.words,
-            events.hashes, events.rows, numbers, starts,
-            events.entity_kind, events.entity_integer, events.entity_double,
+            events.hashes, events.rows, numbers, starts, events.entity_kind, events.entity_integer,
+            events.entity_double,
         )  # fmt: skip
-        effective_ms, ts_ms, stream, signature, masks, words, hashes, rows, number, start, *entities = map(
-            address, arrays
-        )
+        effective_ms, ts_ms, stream, signature, masks, words, hashes, rows, *others = map(address, arrays)
+        number, start, *entities = others
         scratch: list[Any] = [*self._scratch[:6], *entities, events.entity_kind.shape[1], *self._scratch[6:]]
         return Step(
             effective_ms, ts_ms, stream, signature, masks, events.masks.shape[1], words, events.words.shape[1], hashes,

@@ -85,4 +85,5 @@ def test_two_processes_write_what_one_writes(tmp_path):
         assert one
     for summary in summaries.values():
         del summary["events_per_second"], summary["peak_rss_bytes"]
+        del summary["bytes_per_customer"]  # each process has tables of its own
     assert summaries[1] == summaries[2]

@@ -5,7 +5,6 @@ import random
 
 import numpy as np
 import pytest
-from decoded_rows import plain_mask
 
 from operators import column_masks
 from operators.column_masks import ColumnMasks
@@ -16,6 +15,7 @@ from rules.plan import Matcher, Part
 from rules.values import equal
 from state.texts import Texts
 from state.words import encode
+from tests.operators.decoded_rows import plain_mask
 
 CLICK, TXN = 3, 4
 TEXTS = [None, "", "1", "a", "b"]

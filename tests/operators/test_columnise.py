@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from decoded_rows import plain_mask, rows_of
 from test_decode_random import STAGES, annotate, make_line
 
 from operators import column_masks
@@ -24,6 +23,7 @@ from rules.planner import make_plan
 from state.exact import SCALE
 from state.hashing import value_hash
 from state.words import KIND_BITS, WHOLE, to_python
+from tests.operators.decoded_rows import plain_mask, rows_of
 
 KEY = (3, 5)
 REQUIRED = ("stream", "event_id", "customer_id", "ts", "ticket_id", "stage", "amount", "direction", "label")

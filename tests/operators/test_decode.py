@@ -5,7 +5,6 @@ import json
 import pickle
 
 import pytest
-from decoded_rows import Rows, rows_of
 
 from config.lexicon import load_lexicon
 from operators import decode as decode_module
@@ -13,6 +12,7 @@ from operators.annotate import TextAnnotator
 from operators.dead_letters import DeadLetter
 from operators.decode import Decoder, PartitionClock
 from rules.model import STREAMS
+from tests.operators.decoded_rows import Rows, rows_of
 
 T0 = 1_760_000_000_000
 DAY_MS = 86_400_000

@@ -5,11 +5,11 @@ import math
 import random
 
 import pytest
-from decoded_rows import rows_of
 
 from config.lexicon import load_lexicon
 from operators.annotate import TextAnnotator
 from operators.decode import Decoder, PartitionClock
+from tests.operators.decoded_rows import rows_of
 
 STREAMS = ["profile", "ticket", "label", "click", "txn", "feedback"]
 T0 = 1_760_000_000_000
