@@ -87,11 +87,11 @@ def warm_up(tell: Callable[[str], None] = say) -> None:
 
 
 def _target() -> str:
-    """What the kernels in the cache depend on besides their sources: the processor."""
+    """What there is in the cache depends on besides the kernels' sources: the processor and this module."""
     settings = vars(config)
     name = settings["CPU_NAME"] or binding.get_host_cpu_name()
     features = settings["CPU_FEATURES"] or binding.get_host_cpu_features().flatten()
-    return hashlib.sha256(f"{name} {features}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{name} {features}".encode() + Path(__file__).read_bytes()).hexdigest()[:16]
 
 
 @contextmanager

@@ -120,6 +120,18 @@ def test_an_interrupted_warm_up_begins_anew(cold, monkeypatch):
     assert len(runs) == 2
 
 
+def test_a_warm_up_that_runs_other_events_is_run_again(cold, monkeypatch, tmp_path):
+    runs = []
+    monkeypatch.setattr(kernels, "_run_all", lambda: runs.append(1))
+    warm_up()
+    other = tmp_path / "other.py"
+    other.write_text("")
+    monkeypatch.setattr(kernels, "__file__", str(other))
+    warm_up()
+    warm_up()
+    assert len(runs) == 2
+
+
 @pytest.fixture
 def sources(tmp_path):
     for package in ("state", "operators"):
