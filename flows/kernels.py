@@ -74,7 +74,7 @@ def warm_up(tell: Callable[[str], None] = say) -> None:
     ready = kernel_folder() / f"ready-{_target()}"
     if ready.exists():
         return
-    waiting = threading.Timer(_PATIENCE_SECONDS, tell, ["Compiling the kernels (once, about half a minute) …"])
+    waiting = threading.Timer(_PATIENCE_SECONDS, tell, ["Compiling the kernels (once, about a minute) …"])
     waiting.daemon = True
     waiting.start()
     try:

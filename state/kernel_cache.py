@@ -1,7 +1,7 @@
 """Where compiled kernels are kept between runs: one folder for each state of the kernels' sources.
 
 Numba looks at the file of a kernel only: that a kernel which it calls has changed in another module goes unnoticed. So
-the folder's name is a digest of the sources of all kernels and of what they import.
+the folder's name is a digest of the sources of all kernels and of what they import. Where those lie does not matter.
 """
 
 from __future__ import annotations

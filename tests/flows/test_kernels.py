@@ -32,20 +32,25 @@ rules:
 EVENT = '{"stream": "click", "event_id": "e", "customer_id": "c", "ts": 1760000000000, "page": "a"}\n'
 
 
-def start(*arguments, **settings):
+def start(*arguments, root=ROOT, **settings):
     return subprocess.Popen(
-        [sys.executable, *arguments], cwd=ROOT, env=os.environ | settings, stdout=subprocess.PIPE,
+        [sys.executable, *arguments], cwd=root, env=os.environ | settings, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
 
 
-def test_a_second_start_compiles_nothing(tmp_path):
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_second_start_compiles_nothing_nor_does_another_copy_of_the_sources(elsewhere, tmp_path):
     warm_up()
+    root = ROOT
+    if elsewhere:
+        root = tmp_path / "copy"
+        shutil.copytree(ROOT, root, ignore=shutil.ignore_patterns(".*", "build", "tests"))
     (tmp_path / "rules.yaml").write_text(RULES)
     (tmp_path / "events.ndjson").write_text(EVENT)
     process = start(
         "-m", "flows.cli", "replay", "--rules", tmp_path / "rules.yaml", "--events", tmp_path / "events.ndjson",
-        "--out", tmp_path / "out", NUMBA_DEBUG_CACHE="1",
+        "--out", tmp_path / "out", root=root, NUMBA_DEBUG_CACHE="1",
     )  # fmt: skip
     printed, _ = process.communicate()
     assert process.returncode == 0, printed
