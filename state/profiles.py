@@ -37,21 +37,27 @@ def keep_profile(memory: Memory, tables: Tables, step: Step, i: int, row: int) -
 
 
 @compiled
-def keep_holdings(memory: Memory, tables: Tables, row_number: int, words: int, count: int) -> bool:
-    """Put a row's holdings in the place of those before; false for want of room in the pool."""
-    row = row_address(memory, row_number)
-    length = count * tables.holding_width
-    new_class = size_class(memory, max(1, length))
-    if get(memory.counters, POOL_USED) + get(memory.sizes, new_class) > memory.pool_words:
-        return False
-    header = get(row, tables.holdings_header)
-    if header:
-        release(memory, header >> 8, header & 0xFF)
-    offset = 0
-    if count:
-        offset = allocate(memory, new_class)
-        for word in range(length):
-            put(memory.pool, offset + word, get(words, word))
-    put(row, tables.holdings_header, offset << 8 | new_class if count else 0)
-    put(row, tables.holdings_header + 1, count)
-    return True
+def keep_holdings(memory: Memory, tables: Tables, words: int, at: int, end: int) -> int:
+    """Put rows' holdings in the place of those before.
+
+    ``words`` from ``at`` to ``end``: for each profile the row, the number of holdings, and their columns. Returns the
+    first word not taken for want of room in the pool.
+    """
+    while at < end:
+        row, count = row_address(memory, get(words, at)), get(words, at + 1)
+        length = count * tables.holding_width
+        new_class = size_class(memory, max(1, length))
+        if get(memory.counters, POOL_USED) + get(memory.sizes, new_class) > memory.pool_words:
+            break
+        header = get(row, tables.holdings_header)
+        if header:
+            release(memory, header >> 8, header & 0xFF)
+        offset = 0
+        if count:
+            offset = allocate(memory, new_class)
+            for word in range(length):
+                put(memory.pool, offset + word, get(words, at + 2 + word))
+        put(row, tables.holdings_header, offset << 8 | new_class if count else 0)
+        put(row, tables.holdings_header + 1, count)
+        at += 2 + length
+    return at

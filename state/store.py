@@ -27,6 +27,7 @@ from state.walk import answer, tick, walk
 
 _FIRST_POOL_WORDS = 1024
 _GROWTH, _SPARE = 1.25, 1.125
+_MOST_HELD = 65_536
 
 
 class RowStore:
@@ -64,7 +65,7 @@ class RowStore:
             np.zeros(layout.features + 1, np.int64) for _ in range(3)
         )
         self._cached_double = np.zeros(layout.features + 1)
-        self._holding_words = np.zeros(64, np.int64)
+        self._held: list[int] = []  # holdings that wait, for one call for many: row, count, columns
         self._dated = [kind == "date" for _, kind in layout.holding_columns]
         self._stack_kinds, self._stack_numbers = np.zeros(MACHINE_CELLS, np.int64), np.zeros(MACHINE_CELLS)
         self._scratch = tuple(
@@ -120,6 +121,7 @@ class RowStore:
         ``remembered``: those of some rows of which Python remembers something.
         """
         self.objects.collect_when_doubled()
+        self._put_holdings()
         if not self._clock.is_due(now_ms, self.pool_counters):
             return False
         live_words = int(self.pool_counters[POOL_USED] - self.pool_counters[POOL_FREE])
@@ -145,6 +147,7 @@ class RowStore:
 
     def mark_objects(self, used: NDArray[np.bool_]) -> None:
         """See ``ObjectHolder``."""
+        self._put_holdings()
         self._renumber_objects(0, address(used))
 
     def renumber_objects(self, numbers: Words) -> None:
@@ -188,6 +191,7 @@ class RowStore:
 
     def tick(self, records: RecordBuffer, rule: int, each_holding: bool, t_ms: int, start: int) -> int:
         """Try a date rule from row ``start`` on; returns the first row not tried."""
+        self._put_holdings()
         records.counters[:] = 0
         step, _kept = self._step(_moment(t_ms))
         reached: int = tick(
@@ -208,16 +212,19 @@ class RowStore:
         """Keep a customer's holdings: of each the columns that programs look at."""
         if not self.tables.holding_width:
             return
-        dated, word, words = self._dated, self.objects.word, self._holding_words
-        if len(holdings) * len(dated) > len(words):
-            words = self._holding_words = np.zeros(2 * len(holdings) * len(dated), np.int64)
-        at = 0
+        held, dated, word = self._held, self._dated, self.objects.word
+        held += (row, len(holdings))
         for holding in holdings:
-            for date, x in zip(dated, holding, strict=True):
-                words[at] = date_ordinal(x) if date else word(x)
-                at += 1
-        while not keep_holdings(self.memory, self.tables, row, address(words), len(holdings)):
+            held += [date_ordinal(x) if date else word(x) for date, x in zip(dated, holding, strict=True)]
+        if len(held) > _MOST_HELD:
+            self._put_holdings()
+
+    def _put_holdings(self) -> None:
+        """Bring the holdings that wait into the rows; whoever reads them there must come by here first."""
+        words, at = np.array(self._held, np.int64), 0
+        while (at := keep_holdings(self.memory, self.tables, address(words), at, len(words))) < len(words):
             self.grow_pool()
+        self._held.clear()
 
     def grow_pool(self) -> None:
         """Make more room for logs."""
