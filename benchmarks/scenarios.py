@@ -35,7 +35,7 @@ class Size:
 
 
 SHORT = Size(1, 2_500, (10_000, 50_000), (2,), 5_000, 2_000, 10)
-FULL = Size(3, 5_000, (10_000, 100_000, 1_000_000), (2, 4), 20_000, 20_000, 60)
+FULL = Size(3, 20_000, (10_000, 100_000, 1_000_000), (2, 4), 20_000, 20_000, 60)
 EACH = 100
 """With so many events of each customer, profiles are one of a hundred, as in a bank's stream."""
 

@@ -8,10 +8,12 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from time import sleep
+from time import monotonic, sleep
 
 _POLL_SECONDS = 0.05
 _ATTEMPTS = 3
+_SOCKETS, _LISTENING = Path("/proc/net/tcp"), "0A"
+_LISTENERS_SECONDS, _LISTENERS_POLL_SECONDS = 2.0, 0.005
 _NO_ADDRESS = "failed to initialize networking"
 """What the runtime says when somebody else took an address between our look and its use; nothing was done then."""
 
@@ -32,6 +34,19 @@ def free_addresses(count: int) -> list[str]:
     finally:
         for s in sockets:
             s.close()
+
+
+def wait_for_listeners(addresses: Sequence[str]) -> None:
+    """Wait until somebody listens at all these loopback addresses, or a moment: who comes too early is let in by the
+    runtime a second later only. Looks, and does not connect, as the runtime would take that for a process.
+    """
+    ports = {f"{int(address.rpartition(':')[2]):04X}" for address in addresses}
+    deadline = monotonic() + _LISTENERS_SECONDS
+    while ports and _SOCKETS.exists() and monotonic() < deadline:
+        sockets = (line.split() for line in _SOCKETS.read_text().splitlines()[1:])
+        if ports <= {fields[1].rpartition(":")[2] for fields in sockets if fields[3] == _LISTENING}:
+            return
+        sleep(_LISTENERS_POLL_SECONDS)
 
 
 def report_path(scratch: Path, index: int, *, known: bool) -> Path:

@@ -24,12 +24,12 @@ from operators.split import split
 from rules.model import STREAMS
 from state.sequencer import AFTER_ALL_MS, BEFORE_ALL_MS
 
-BATCH_BYTES = 4 << 20
+BATCH_BYTES = 16 << 20
 
 BEFORE_1973_MS = 10**11
 """A ``ts`` below this is legal but likelier to be in seconds than from the early seventies: it is counted."""
 
-MAX_BATCHES_AHEAD = 4
+MAX_BATCHES_AHEAD = 2
 """A partition that has delivered this many batches from beyond the slowest partition's watermark waits for it: they are
 held in memory, as nothing beyond that watermark can be decided."""
 

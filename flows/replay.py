@@ -20,7 +20,7 @@ from bytewax.outputs import Sink
 from bytewax.testing import cluster_main
 
 from flows.board import Board
-from flows.cluster import run_cluster
+from flows.cluster import run_cluster, wait_for_listeners
 from flows.dataflow import build_dataflow
 from flows.failures import Report, watched
 from flows.files_source import FilesSource
@@ -152,6 +152,7 @@ def run_worker(
         report=report,
     )
     return_freed_memory()
+    wait_for_listeners(addresses[:index])
     thresholds = gc.get_threshold()
     gc.set_threshold(*_GC_THRESHOLDS)
     try:

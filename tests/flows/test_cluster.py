@@ -109,6 +109,30 @@ def test_an_address_that_somebody_else_took_is_tried_anew(run, tmp_path):
         run(f"{report}('{said}'); sys.exit(3)", FOR_EVER)
 
 
+def test_who_listens_is_waited_for_and_not_connected_to(monkeypatch):
+    polls = []
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+
+        def listen_at_last(_):
+            polls.append(1)
+            if len(polls) == 3:
+                listener.listen()
+
+        monkeypatch.setattr(cluster, "sleep", listen_at_last)
+        cluster.wait_for_listeners([address])
+        listener.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+    assert len(polls) == 3
+
+
+def test_who_never_listens_is_not_waited_for_long(monkeypatch):
+    monkeypatch.setattr(cluster, "_LISTENERS_SECONDS", 0.02)
+    cluster.wait_for_listeners(cluster.free_addresses(1))
+
+
 def test_addresses_are_free_and_different():
     addresses = free_addresses(8)
     assert len(set(addresses)) == 8
