@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import marshal
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,6 +10,7 @@ from rules.context import Evaluation
 from rules.plan import RulePlan
 from state.customer import Customer
 from state.footprint import sampled_bytes
+from state.packing import Packer
 from state.walk import ASKED_BIT
 
 Holdings = list[tuple[str | None, dict[str, Any] | None]]
@@ -30,6 +30,7 @@ class Customers:
         self._holdings_column = holdings_column
         self._customers: dict[int, Customer] = {}
         self._profiles: list[bytes | None] = []
+        self._packer = Packer()
 
     def __len__(self) -> int:
         """Number of customers for whom a rule has held."""
@@ -53,11 +54,11 @@ class Customers:
     def profile(self, row: int) -> tuple[Any, ...] | None:
         """The profile's values that the rules read."""
         packed = self._profiles[row]
-        return None if packed is None else marshal.loads(packed)
+        return None if packed is None else self._packer.unpack(packed)
 
     def keep_profile(self, row: int, values: tuple[Any, ...]) -> None:
         """Take a newer profile."""
-        self._profiles[row] = marshal.dumps(values)
+        self._profiles[row] = self._packer.pack(values)
 
     def holdings(self, profile: tuple[Any, ...]) -> Holdings:
         """The holdings of a profile, each id once."""

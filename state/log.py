@@ -34,10 +34,10 @@ POOL_USED, POOL_FREE, OBJECTS_LIVE = 0, 1, 2
 
 
 def block_sizes() -> Words:
-    """Sizes of blocks in words by size class: steps of about a quarter, so that little of a block is empty."""
+    """Sizes of blocks in words by size class: steps of about an eighth, so that little of a block is empty."""
     sizes = [1]
     while sizes[-1] < 1 << 40:
-        sizes.append(sizes[-1] + max(1, sizes[-1] // 4))
+        sizes.append(sizes[-1] + max(1, sizes[-1] // 8))
     return np.array(sizes, np.int64)
 
 
@@ -214,7 +214,8 @@ def make_room(memory: Memory, row: int, header: int, width: int, fresh: int, spa
     new_offset, new_class = offset, block_class
     # where a quarter is stale, the block will do
     if offset == 0 or fresh == 0 or fresh * 4 < end or (length + 1) * width + spare > get(memory.sizes, block_class):
-        new_class = size_class(memory, (length + 1) * width + spare)
+        # a quarter more, or a log that grows would be copied over and over
+        new_class = size_class(memory, max((length + 1) * width + spare, (length * width * 5) >> 2))
         new_offset = allocate(memory, new_class)
     for word in range(length * width):
         put(pool, new_offset + word, get(pool, offset + fresh * width + word))

@@ -195,17 +195,9 @@ class RowStore:
         records.counters[:] = 0
         step, _kept = self._step(_moment(t_ms))
         reached: int = tick(
-            self.memory,
-            self.tables,
-            step,
-            records.addresses,
-            rule,
-            each_holding,
-            t_ms,
-            start,
-            len(self),
+            self.memory, self.tables, step, records.addresses, rule, each_holding, t_ms, start, len(self),
             self._layout.captures,
-        )
+        )  # fmt: skip
         return reached
 
     def set_holdings(self, row: int, holdings: Sequence[Sequence[Any]]) -> None:
