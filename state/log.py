@@ -203,6 +203,15 @@ def is_full(memory: Memory, row: int, header: int, width: int, spare: int) -> bo
 
 
 @compiled
+def log_class(memory: Memory, length: int, width: int, spare: int) -> int:
+    """The class of the block for a log of so many records that is to get one more, and ``spare`` words.
+
+    A quarter more than there is: else a log that grows would be copied over and over.
+    """
+    return size_class(memory, max((length + 1) * width + spare, (length * width * 5) >> 2))
+
+
+@compiled
 def make_room(memory: Memory, row: int, header: int, width: int, fresh: int, spare: int) -> None:
     """Make room in a log for one more record and ``spare`` words; records before ``fresh`` are dropped.
 
@@ -214,8 +223,7 @@ def make_room(memory: Memory, row: int, header: int, width: int, fresh: int, spa
     new_offset, new_class = offset, block_class
     # where a quarter is stale, the block will do
     if offset == 0 or fresh == 0 or fresh * 4 < end or (length + 1) * width + spare > get(memory.sizes, block_class):
-        # a quarter more, or a log that grows would be copied over and over
-        new_class = size_class(memory, max((length + 1) * width + spare, (length * width * 5) >> 2))
+        new_class = log_class(memory, length, width, spare)
         new_offset = allocate(memory, new_class)
     for word in range(length * width):
         put(pool, new_offset + word, get(pool, offset + fresh * width + word))

@@ -12,11 +12,11 @@ from state.log import (
     bounds,
     has_bit,
     is_full,
+    log_class,
     log_of,
     make_room,
     open_place,
     set_bounds,
-    size_class,
     stale_end,
 )  # fmt: skip
 from state.long_log import cut, drop_index, make_index, note_insertion, prepare, settle
@@ -91,7 +91,7 @@ def make_place(memory: Memory, tables: Tables, row: int, stream: int, after_ms: 
     if log.index_at:
         settle(memory, tables, stream, log)
     if is_full(memory, row, header, width, 1 if is_long else 0):
-        needed = get(memory.sizes, size_class(memory, (log.end + 1) * width + 1))
+        needed = get(memory.sizes, log_class(memory, log.end, width, 1))
         if get(memory.counters, POOL_USED) + needed > memory.pool_words:
             return False
         fresh = stale_end(log, after_ms)

@@ -14,6 +14,7 @@ from state.dispatch import SignatureTable
 from state.events import Events, RecordBuffer
 from state.hashing import text_hashes, value_hash
 from state.layout import Layout
+from state.log import POOL_USED
 from state.objects import ObjectTable
 from state.periods import PeriodTable
 from state.store import RowStore
@@ -84,6 +85,7 @@ class Rows:
         at = 0
         while at < len(events):
             at = walk.take(at, len(events))
+            assert int(self.store.pool_counters[POOL_USED]) <= len(self.store._pool)  # nothing wrote beyond its end
             found += self._found()
         return found
 

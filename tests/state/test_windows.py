@@ -157,6 +157,15 @@ def test_a_hundred_thousand_amounts_stay_exact():
     assert rows.add(events) == want
 
 
+@pytest.mark.parametrize("columns", [1, 3])
+def test_logs_that_grow_stay_within_the_pool(columns):
+    """Many logs of all lengths, so that some grow where the pool is nearly full."""
+    rows = rows_of(["count", "sum", "distinct"][:columns], [10**9], retention_ms=10**9)
+    for t in range(120):
+        found = rows.add([Happening(t, t, row=str(i), read=True) for i in range(0, 300, 1 + t % 7)])
+    assert found[0][0] == 120
+
+
 def test_equal_values_have_no_deviation_at_all():
     rows = rows_of(["std"], [2_000, 2, 1], retention_ms=2_000)
     found = rows.add([Happening(t, 0.1, read=t == 999) for t in range(1000)] + [Happening(1000, 0.2)])
