@@ -112,7 +112,7 @@ class Customer(StatefulBatchLogic[Event, Decision, "State"]):
             logins = self._logins
             logins.append(ts)
             _evict(logins, ts - 10 * MINUTE_MS)
-            if len(logins) >= 2:
+            if len(logins) >= 4:
                 decisions.append(_decision("login-burst", event, {"logins": len(logins)}))
         if event.query is not None and "提前还款" in event.query:
             searches = self._searches
@@ -132,7 +132,7 @@ class Customer(StatefulBatchLogic[Event, Decision, "State"]):
             units -= hour.popleft()[1]
         self._hour_units = units
         spent = units / UNITS
-        if spent > 5_000:
+        if spent > 50_000:
             decisions.append(_decision("spending-spree", event, {"spent": spent}))
         month = self._month
         month.append(item)
@@ -143,7 +143,7 @@ class Customer(StatefulBatchLogic[Event, Decision, "State"]):
         payments = len(month)
         if payments >= 5:
             usual = units / UNITS / payments
-            if amount > 5 * usual:
+            if amount > 10 * usual:
                 decisions.append(_decision("unusual-payment", event, {"payments": payments, "usual": usual}))
 
     def _low_score(self, event: Event, decisions: list[Decision]) -> None:

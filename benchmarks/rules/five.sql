@@ -51,7 +51,7 @@ FROM (
   FROM ${names}_events
   WHERE `stream` = 'click' AND `action` = 'login'
 )
-WHERE logins >= 2
+WHERE logins >= 4
 
 UNION ALL
 
@@ -64,7 +64,7 @@ FROM (
   FROM ${names}_events
   WHERE `stream` = 'txn' AND direction = 'out' AND COALESCE(currency, 'CNY') = 'CNY'
 )
-WHERE spent > 5000
+WHERE spent > 50000
 
 UNION ALL
 
@@ -79,7 +79,7 @@ FROM (
     RANGE BETWEEN INTERVAL '29 23:59:59.999' DAY TO SECOND(3) PRECEDING AND CURRENT ROW
   )
 )
-WHERE payments >= 5 AND amount > 5 * usual
+WHERE payments >= 5 AND amount > 10 * usual
 
 UNION ALL
 
