@@ -22,6 +22,7 @@ from benchmarks.process import Figures
 from flows.board import Board
 from flows.dataflow import build_dataflow
 from flows.files_source import FilesSource
+from flows.keeper import Keeper, message_reader
 from flows.kernels import warm_up
 from operators.annotate import default_annotator
 from operators.column_masks import ColumnMasks
@@ -76,6 +77,7 @@ def run_paced(
         flow = build_dataflow(
             source, PlanTables(plan), policy_of(task), decoder.values,
             partitions=1, dedup_ms=3_600_000, key=_KEY, until_ms=BEFORE_ALL_MS,
+            keeper=Keeper(None, message_reader(plan, _KEY)),
             actions=decisions, dead_letters=CollectingSink(), counts=CollectingSink(),
         )  # fmt: skip
         gc.set_threshold(*_GC_THRESHOLDS)

@@ -91,13 +91,13 @@ class PacedReader:
         return min(len(self._lines), int(passed * self._per_second) + 1) if passed >= 0 else 0
 
 
-class PacedSource(FixedPartitionedSource[Any, None]):
+class PacedSource(FixedPartitionedSource[Any, Any]):
     """The engine's source of one file, with the file's reader replaced by a paced one.
 
     ``lines``: none for reading the file only, as fast as it goes.
     """
 
-    def __init__(self, files: FixedPartitionedSource[Any, None], lines: Sequence[bytes], per_second: float) -> None:
+    def __init__(self, files: FixedPartitionedSource[Any, Any], lines: Sequence[bytes], per_second: float) -> None:
         self._files, self._lines, self._per_second = files, lines, per_second
         self.reader: PacedReader | None = None
 
@@ -110,7 +110,7 @@ class PacedSource(FixedPartitionedSource[Any, None]):
         return _PacedPartition(inner, self.reader)
 
 
-class _PacedPartition(StatefulSourcePartition[Any, None]):
+class _PacedPartition(StatefulSourcePartition[Any, Any]):
     def __init__(self, inner: Any, reader: PacedReader) -> None:
         self._inner, self._reader = inner, reader
 

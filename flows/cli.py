@@ -105,6 +105,15 @@ def replay(
         ),
     ] = "366d",  # type: ignore[assignment]
     workers: Annotated[int, typer.Option(min=1, max=64, help="Number of processes.")] = 1,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            readable=False, help="Keep the state in this folder: a run that was killed goes on when started again."
+        ),
+    ] = None,
+    epoch: Annotated[
+        int, typer.Option(parser=_duration_ms, metavar="DURATION", help="How often the state is written.")
+    ] = "1s",  # type: ignore[assignment]
     compact_after: Annotated[
         int,
         typer.Option(
@@ -125,6 +134,7 @@ def replay(
     rule_set, contact_policy = _load(rules, policy)
     job = ReplayJob(
         rule_set, tuple(events), out, contact_policy, lateness, dedup, until, max_jump, workers, compact_after,
+        state, max(1, epoch),
     )  # fmt: skip
     try:
         with stopped_by_signals(f"cem replay: stopped; what is in {out} is not complete"):

@@ -13,14 +13,14 @@ from bytewax.outputs import Sink
 
 from flows.failures import Report, watched
 from flows.files_source import SourceBatch
+from flows.keeper import Keeper, KeptShard, Resume
 from flows.shard_keys import shard_key
 from operators.batch import EventBatch
-from operators.delivery import SHARDS, Delivery, EntityAnswer, EntityDelivery
+from operators.delivery import SHARDS, Delivery, EntityAnswer
 from operators.entities import EntityShard
 from operators.outcome import Outcome, ReadValues
 from operators.shard import DecidingShard, OrderingShard, Shard
 from operators.tables import PlanTables
-from rules.plan import Plan
 from rules.policy import Policy
 from state.hashing import Key
 
@@ -29,38 +29,50 @@ Keyed = tuple[str, Any]
 
 def build_dataflow(
     source: Source[SourceBatch], tables: PlanTables, policy: Policy, read_values: ReadValues, *, partitions: int,
-    dedup_ms: int, until_ms: int, key: Key, actions: Sink[Any], dead_letters: Sink[Any], counts: Sink[Any],
-    report: Report | None = None,
+    dedup_ms: int, until_ms: int, key: Key, keeper: Keeper, actions: Sink[Any], dead_letters: Sink[Any],
+    counts: Sink[Any], report: Report | None = None,
 ) -> Dataflow:  # fmt: skip
     """Wire the graph. The sinks take keyed items: lists of lines, and counters; ``report`` is told of failures."""
 
     plan = tables.plan
 
-    def kept(logic: _Logic) -> _Logic:
-        return watched(logic, report, "on_batch")
+    def stage(logic: type[_Logic], name: str, make: Callable[[int], Any]) -> Callable[[Resume | None], _Logic]:
+        def build(resume: Resume | None) -> _Logic:
+            return watched(logic(name, make, keeper, resume), report, "on_batch", "snapshot")
+
+        return build
 
     flow = Dataflow("cem")
     batches = op.input("read", flow, source)
     op.output("write_dead_letters", op.flat_map("dead_letters", batches, _dead_letters), dead_letters)
     routed: Stream[Keyed] = op.flat_map("route", batches, _route)
     if plan.entities:
-        ordered = op.stateful_batch("order", routed, lambda _: kept(_OrderLogic(plan, partitions, dedup_ms, key)))
+        ordered = op.stateful_batch(
+            "order", routed,
+            stage(_OrderLogic, "order", lambda number: OrderingShard(number, plan, partitions, dedup_ms, key)),
+        )  # fmt: skip
         rows = op.flat_map("rows", ordered, lambda item: item[1][1])
-        answers = op.stateful_batch("entities", rows, lambda _: kept(_EntityLogic(tables)))
+        answers = op.stateful_batch(
+            "entities", rows, stage(_EntityLogic, "entities", lambda number: EntityShard(number, tables))
+        )
         inward = op.merge(
             "inward",
             op.flat_map("ordered", ordered, lambda item: item[1][0]),
             op.flat_map("answers", answers, lambda item: item[1]),
         )
         decided = op.stateful_batch(
-            "decide", inward, lambda _: kept(_StepLogic(DecidingShard(tables, policy, read_values, until_ms).step))
-        )
+            "decide", inward,
+            stage(_Logic, "decide", lambda _: DecidingShard(tables, policy, read_values, until_ms)),
+        )  # fmt: skip
         dropped = op.flat_map("dropped", ordered, lambda item: item[1][2])
         shard_counts = op.merge("shard_counts", op.flat_map("counts", decided, _counts), dropped)
     else:
         decided = op.stateful_batch(
             "decide", routed,
-            lambda _: kept(_StepLogic(Shard(tables, policy, read_values, partitions, dedup_ms, until_ms, key).step)),
+            stage(
+                _Logic, "decide",
+                lambda _: Shard(tables, policy, read_values, partitions, dedup_ms, until_ms, key),
+            ),
         )  # fmt: skip
         shard_counts = op.flat_map("counts", decided, _counts)
     op.output("write_actions", op.flat_map("lines", decided, _lines), actions)
@@ -94,53 +106,50 @@ def _counts(item: tuple[str, Outcome]) -> list[Keyed]:
     return [("counts", item[1].counts)] if item[1].counts else []
 
 
-class _Logic(StatefulBatchLogic[Any, Any, None]):
-    """A stage that is kept as long as the flow runs. Items carry the shard, as a builder is not told the key."""
+class _Logic(StatefulBatchLogic[Any, Any, Any]):
+    """One shard of a stage, kept as long as the flow runs, and in files where state is kept.
 
-    def snapshot(self) -> None:
-        return None
+    Items carry the shard's number, as a builder is not told the key; ``resume`` does too.
+    """
 
+    def __init__(self, stage: str, make: Callable[[int], Any], keeper: Keeper, resume: Resume | None) -> None:
+        self._stage, self._make, self._keeper = stage, make, keeper
+        self._shard: Any = None
+        self._kept: KeptShard | None = None
+        if resume is not None:
+            self._open(resume[0], resume)
 
-class _StepLogic(_Logic):
-    def __init__(self, step: Callable[[list[Any]], Outcome | None]) -> None:
-        self._step = step
+    def _open(self, number: int, resume: Resume | None) -> None:
+        self._number, self._shard = number, self._make(number)
+        self._kept = self._keeper.open(self._stage, number, self._shard, resume)
 
-    def on_batch(self, values: list[tuple[int, Any]]) -> tuple[Iterable[Outcome], bool]:
-        outcome = self._step([delivery for _, delivery in values])
-        return ([] if outcome is None else [outcome]), StatefulBatchLogic.RETAIN
+    def on_batch(self, values: list[tuple[int, Any]]) -> tuple[Iterable[Any], bool]:
+        """Let the shard take a step."""
+        if self._shard is None:
+            self._open(values[0][0], None)
+        done = self._shard.step([delivery for _, delivery in values])
+        return ([] if done is None else [self._emitted(done)]), StatefulBatchLogic.RETAIN
+
+    def _emitted(self, done: Any) -> Any:
+        return done
+
+    def snapshot(self) -> Resume | None:
+        """Write what changed; what the runtime is to remember of it."""
+        return None if self._kept is None else self._kept.snapshot()
 
 
 class _OrderLogic(_Logic):
     """Emits one triple a step: items for the deciding stage, for the entities, and counts."""
 
-    def __init__(self, plan: Plan, partitions: int, dedup_ms: int, key: Key) -> None:
-        self._plan, self._partitions, self._dedup_ms, self._key = plan, partitions, dedup_ms, key
-        self._shard: OrderingShard | None = None
-
-    def on_batch(self, values: list[tuple[int, Delivery]]) -> tuple[Iterable[Any], bool]:
-        shard = values[0][0]
-        if self._shard is None:
-            self._shard = OrderingShard(shard, self._plan, self._partitions, self._dedup_ms, self._key)
-        ready = self._shard.step([delivery for _, delivery in values])
-        if ready is None:
-            return [], StatefulBatchLogic.RETAIN
-        onward, to_entities, counted = ready
+    def _emitted(self, done: tuple[Any, Any, Any]) -> Any:
+        onward, to_entities, counted = done
         rows = [(shard_key(i), (i, delivery)) for i, delivery in enumerate(to_entities)]
         counts = [("counts", counted)] if counted else []
-        return [([(shard_key(shard), (shard, onward))], rows, counts)], StatefulBatchLogic.RETAIN
+        return [(shard_key(self._number), (self._number, onward))], rows, counts
 
 
 class _EntityLogic(_Logic):
     """Emits one list of answers a step, one for each customer shard."""
 
-    def __init__(self, tables: PlanTables) -> None:
-        self._tables = tables
-        self._shard: EntityShard | None = None
-
-    def on_batch(self, values: list[tuple[int, EntityDelivery]]) -> tuple[Iterable[list[Keyed]], bool]:
-        if self._shard is None:
-            self._shard = EntityShard(values[0][0], self._tables)
-        answers: list[EntityAnswer] | None = self._shard.step([delivery for _, delivery in values])
-        if answers is None:
-            return [], StatefulBatchLogic.RETAIN
-        return [[(shard_key(i), (i, answer)) for i, answer in enumerate(answers)]], StatefulBatchLogic.RETAIN
+    def _emitted(self, done: list[EntityAnswer]) -> list[Keyed]:
+        return [(shard_key(i), (i, answer)) for i, answer in enumerate(done)]

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from flows.cluster import ClusterError
 from flows.lines import SourceError
 from sinks.files import SinkError
+from state.disk import StateError
 
 Report = Callable[[BaseException], None]
 Called = TypeVar("Called")
@@ -23,7 +24,7 @@ def known_failure(error: BaseException) -> BaseException | None:
     """The source's or sink's error that ``error`` is or was caused by; the runtime wraps what its steps raise."""
     seen: BaseException | None = error
     while seen is not None:
-        if isinstance(seen, SourceError | SinkError | ClusterError):
+        if isinstance(seen, SourceError | SinkError | StateError | ClusterError):
             return seen
         seen = seen.__cause__ or seen.__context__
     return None

@@ -24,12 +24,12 @@ from operators.split import split
 from rules.model import STREAMS
 from state.sequencer import AFTER_ALL_MS, BEFORE_ALL_MS
 
-BATCH_BYTES = 16 << 20
+BATCH_BYTES = 8 << 20
 
 BEFORE_1973_MS = 10**11
 """A ``ts`` below this is legal but likelier to be in seconds than from the early seventies: it is counted."""
 
-MAX_BATCHES_AHEAD = 2
+MAX_BATCHES_AHEAD = 4
 """A partition that has delivered this many batches from beyond the slowest partition's watermark waits for it: they are
 held in memory, as nothing beyond that watermark can be decided."""
 
@@ -49,17 +49,31 @@ class SourceBatch:
     counts: Counts
 
 
-class _FilePartition(StatefulSourcePartition[SourceBatch, None]):
-    def __init__(self, path: Path, source: int, reader: ColumnReader, lateness_ms: int, board: Board) -> None:
-        self._reader = LineReader(path)
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a file has been read: its lines, the events among them, the highest ``ts``, and whether it was all."""
+
+    lines: int
+    events: int
+    high_ms: int | None
+    finished: bool
+
+
+class _FilePartition(StatefulSourcePartition[SourceBatch, Position]):
+    def __init__(
+        self, path: Path, source: int, reader: ColumnReader, lateness_ms: int, board: Board, start: Position | None
+    ) -> None:
+        start = start or Position(0, 0, None, False)
+        self._reader = LineReader(path, skip_lines=start.lines)
         self._source = source
         self._columns = reader
         self._lateness_ms = lateness_ms
         self._board = board
-        self._clock = PartitionClock(None)
+        self._clock = PartitionClock(start.high_ms)
         self._ahead: deque[int] = deque()
-        self._events = 0
-        self._finished = False
+        self._lines, self._events, self._finished = start.lines, start.events, start.finished
+        if self._finished:
+            board.finish(source)
 
     def next_batch(self) -> list[SourceBatch]:
         if self._finished:
@@ -72,6 +86,7 @@ class _FilePartition(StatefulSourcePartition[SourceBatch, None]):
             self._board.finish(self._source)
             return [SourceBatch(self._source, AFTER_ALL_MS, self._end_ms(), [], [], Counter())]
         batch = self._decode(raw.lines, raw.first_line)
+        self._lines = raw.first_line + len(raw.lines) - 1
         self._events += sum(map(len, batch.events))
         self._ahead.append(batch.watermark_ms)
         self._board.note(
@@ -111,14 +126,14 @@ class _FilePartition(StatefulSourcePartition[SourceBatch, None]):
             [letter.to_json() for letter in read.dead_letters], counts,
         )  # fmt: skip
 
-    def snapshot(self) -> None:
-        return None
+    def snapshot(self) -> Position:
+        return Position(self._lines, self._events, self._clock.high_ms, self._finished)
 
     def close(self) -> None:
         self._reader.close()
 
 
-class FilesSource(FixedPartitionedSource[SourceBatch, None]):
+class FilesSource(FixedPartitionedSource[SourceBatch, Position]):
     """NDJSON files, plain or compressed, as partitions in the order given."""
 
     def __init__(self, paths: Sequence[Path], reader: ColumnReader, lateness_ms: int, board: Board) -> None:
@@ -130,6 +145,6 @@ class FilesSource(FixedPartitionedSource[SourceBatch, None]):
     def list_parts(self) -> list[str]:
         return [f"{index:06d}" for index in range(len(self._paths))]
 
-    def build_part(self, step_id: str, for_part: str, resume_state: None) -> _FilePartition:
+    def build_part(self, step_id: str, for_part: str, resume_state: Position | None) -> _FilePartition:
         index = int(for_part)
-        return _FilePartition(self._paths[index], index, self._columns, self._lateness_ms, self._board)
+        return _FilePartition(self._paths[index], index, self._columns, self._lateness_ms, self._board, resume_state)

@@ -126,6 +126,7 @@ def _run_rare(rules: RuleSet) -> None:
     from operators.tables import PlanTables
     from rules.planner import make_plan
     from state.hashing import text_hashes
+    from state.row_snapshots import RowFrame, put_rows
     from state.texts import Texts
 
     tables = PlanTables(make_plan(rules), 0)
@@ -136,6 +137,9 @@ def _run_rare(rules: RuleSet) -> None:
     store.mark_objects(np.zeros(1, np.bool_))
     store.renumber_objects(np.zeros(1, np.int64))
     store.compact_when_due(_FIRST_MS)
+    store.note_changes()
+    rows, removed = store.take_changes(everything=True)
+    put_rows(tables.customer.store(), RowFrame.of(store, rows, removed, _FIRST_MS), np.arange(len(rows)))
     masks = np.zeros((_MANY_SIGNATURES, max(1, -(-len(tables.plan.matchers) // 64))), np.uint64)
     masks[:, 0] = np.arange(_MANY_SIGNATURES)
     signatures.signatures(masks)

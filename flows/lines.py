@@ -83,6 +83,11 @@ class LineReader:
         if self._trouble:
             where = f"after line {self._lines_read}" if self._lines_read else "before the first line"
             raise SourceError(f"{self.path}: {where}: {self._trouble}")
+        if self._skip_lines:
+            raise SourceError(
+                f"{self.path}: has {self._lines_read} lines, fewer than were read before; bring the file back as it "
+                "was, or start anew with another --state and --out"
+            )
         return None
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import json
 import pickle
 import resource
@@ -10,8 +11,10 @@ import secrets
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -25,8 +28,10 @@ from flows.dataflow import build_dataflow
 from flows.failures import Report, watched
 from flows.files_source import FilesSource
 from flows.heap import return_freed_memory
+from flows.keeper import Keeper, message_reader
 from flows.kernels import warm_up
 from flows.lines import LineReader
+from flows.state_folder import open_state, recovery_config
 from operators.annotate import default_annotator
 from operators.column_masks import ColumnMasks
 from operators.columnise import Columniser
@@ -53,7 +58,8 @@ class ReplayJob:
     """What to replay.
 
     ``until_ms``: go on to this time if the events end earlier; ``compact_after_ms``: give back memory whenever event
-    time has gone on by this, if not before; ``key``: of the hashes of ids.
+    time has gone on by this, if not before; ``key``: of the hashes of ids. ``state``: the folder to keep the state in,
+    so that a run that was killed goes on; written every ``epoch_ms``.
     """
 
     rules: RuleSet
@@ -66,6 +72,8 @@ class ReplayJob:
     max_jump_ms: int = 366 * DAY_MS
     workers: int = 1
     compact_after_ms: int = DAY_MS
+    state: Path | None = None
+    epoch_ms: int = 1_000
     key: Key = field(default_factory=lambda: (secrets.randbits(64), secrets.randbits(64)))
 
 
@@ -74,9 +82,9 @@ def replay(job: ReplayJob, progress: Callable[[Board], Any] | None = None) -> di
 
     ``progress`` is called once, with the board that shows how far the partitions are, before the flow starts.
     """
-    _prepare(job)
     warm_up()
-    with tempfile.TemporaryDirectory(prefix="cem-replay-") as folder:
+    with _kept_state(job) as (job, resumed), tempfile.TemporaryDirectory(prefix="cem-replay-") as folder:
+        _prepare(job, resumed)
         scratch = Path(folder)
         board = Board(scratch / "board", len(job.events), job.workers, create=True)
         if progress is not None:
@@ -97,14 +105,38 @@ def replay(job: ReplayJob, progress: Callable[[Board], Any] | None = None) -> di
 
 def run_alone(job: ReplayJob) -> None:
     """Run a replay in this process, without a summary."""
-    _prepare(job)
+    _prepare(job, False)
     with tempfile.TemporaryDirectory(prefix="cem-replay-") as folder:
         Board(Path(folder) / "board", len(job.events), 1, create=True)
         run_worker(job, Path(folder), [], 0)
 
 
-def _prepare(job: ReplayJob) -> None:
-    """Find out what will not do before anything is read, and begin with empty files."""
+@contextmanager
+def _kept_state(job: ReplayJob) -> Iterator[tuple[ReplayJob, bool]]:
+    """Hold the state's folder: the job with the key that is kept there, and whether an earlier run is to go on."""
+    if job.state is None:
+        yield job, False
+        return
+    with open_state(job.state, _about(job)) as (key, resumed):
+        yield replace(job, key=key), resumed
+
+
+def _about(job: ReplayJob) -> dict[str, str]:
+    """What a run must have in common with the one that it goes on from: a text for each, by the option's name."""
+
+    def digest(value: object) -> str:
+        return hashlib.sha256(repr(value).encode()).hexdigest()[:16]
+
+    return {
+        "--rules": digest(job.rules), "--policy": digest(job.policy),
+        "--events": json.dumps([str(path.absolute()) for path in job.events]), "--out": str(job.out.absolute()),
+        "--lateness": f"{job.lateness_ms}ms", "--dedup": f"{job.dedup_ms}ms", "--until": str(job.until_ms),
+        "--max-jump": f"{job.max_jump_ms}ms",
+    }  # fmt: skip
+
+
+def _prepare(job: ReplayJob, resumed: bool) -> None:
+    """Find out what will not do before anything is read, and begin with empty files (or go on with those there)."""
     for path in job.events:
         LineReader(path).close()
     try:
@@ -115,7 +147,7 @@ def _prepare(job: ReplayJob) -> None:
     for output in outputs:
         if output.exists() and any(output.samefile(path) for path in job.events):
             raise SinkError(f"{output}: is to be read and would be overwritten; choose another folder with --out")
-    for output in outputs:  # the sinks are built only when something is written
+    for output in () if resumed else outputs:  # the sinks are built only when something is written
         open_for_writing(output).close()
 
 
@@ -135,8 +167,9 @@ def run_worker(
     source = FilesSource(job.events, reader, job.lateness_ms, board)
 
     def sink(sink: Sink[Any]) -> Sink[Any]:
-        return watched(sink, report, "build_part", "write_batch", "close")
+        return watched(sink, report, "build_part", "write_batch", "snapshot", "close")
 
+    keeper = Keeper(job.state, message_reader(plan, job.key))
     flow = build_dataflow(
         watched(source, report, "build_part", "next_batch"),
         PlanTables(plan, job.compact_after_ms),
@@ -145,9 +178,10 @@ def run_worker(
         partitions=len(job.events),
         dedup_ms=job.dedup_ms,
         key=job.key,
+        keeper=keeper,
         until_ms=BEFORE_ALL_MS if job.until_ms is None else job.until_ms,
-        actions=sink(LinesSink(job.out / ACTIONS)),
-        dead_letters=sink(LinesSink(job.out / DEAD_LETTERS)),
+        actions=sink(LinesSink(job.out / ACTIONS, durable=job.state is not None)),
+        dead_letters=sink(LinesSink(job.out / DEAD_LETTERS, durable=job.state is not None)),
         counts=sink(CountsSink(scratch / "counts.json")),
         report=report,
     )
@@ -156,9 +190,13 @@ def run_worker(
     thresholds = gc.get_threshold()
     gc.set_threshold(*_GC_THRESHOLDS)
     try:
-        cluster_main(flow, list(addresses), index)  # type: ignore[no-untyped-call]
+        cluster_main(  # type: ignore[no-untyped-call]
+            flow, list(addresses), index, epoch_interval=timedelta(milliseconds=job.epoch_ms),
+            recovery_config=None if job.state is None else recovery_config(job.state),
+        )  # fmt: skip
     finally:
         gc.set_threshold(*thresholds)
+        keeper.close()
     board.note_memory(index, _peak_rss_bytes())
 
 

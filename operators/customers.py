@@ -24,41 +24,56 @@ class Customers:
     ----------
     holdings_column
         Where a profile's values have the holdings, null if no rule reads them.
+
+    Attributes
+    ----------
+    by_row, profiles
+        The customers, and the profiles' values as the ``packer`` packs them.
+    changed
+        The rows of which something changed, if anybody wants to know them.
     """
 
     def __init__(self, holdings_column: int | None) -> None:
         self._holdings_column = holdings_column
-        self._customers: dict[int, Customer] = {}
-        self._profiles: list[bytes | None] = []
-        self._packer = Packer()
+        self.by_row: dict[int, Customer] = {}
+        self.profiles: list[bytes | None] = []
+        self.packer = Packer()
+        self.changed: set[int] | None = None
 
     def __len__(self) -> int:
         """Number of customers for whom a rule has held."""
-        return len(self._customers)
+        return len(self.by_row)
 
     def make_room(self, rows: int) -> None:
         """There are so many rows now."""
-        self._profiles += [None] * (rows - len(self._profiles))
+        self.profiles += [None] * (rows - len(self.profiles))
 
     def find(self, row: int) -> Customer | None:
-        """The customer, if anything is remembered."""
-        return self._customers.get(row)
+        """The customer, if anything is remembered; it may be changed."""
+        customer = self.by_row.get(row)
+        if customer is not None and self.changed is not None:
+            self.changed.add(row)
+        return customer
 
     def of(self, row: int) -> Customer:
         """The customer, of whom something is to be remembered."""
-        customer = self._customers.get(row)
+        if self.changed is not None:
+            self.changed.add(row)
+        customer = self.by_row.get(row)
         if customer is None:
-            customer = self._customers[row] = Customer()
+            customer = self.by_row[row] = Customer()
         return customer
 
     def profile(self, row: int) -> tuple[Any, ...] | None:
         """The profile's values that the rules read."""
-        packed = self._profiles[row]
-        return None if packed is None else self._packer.unpack(packed)
+        packed = self.profiles[row]
+        return None if packed is None else self.packer.unpack(packed)
 
     def keep_profile(self, row: int, values: tuple[Any, ...]) -> None:
         """Take a newer profile."""
-        self._profiles[row] = self._packer.pack(values)
+        if self.changed is not None:
+            self.changed.add(row)
+        self.profiles[row] = self.packer.pack(values)
 
     def holdings(self, profile: tuple[Any, ...]) -> Holdings:
         """The holdings of a profile, each id once."""
@@ -73,11 +88,11 @@ class Customers:
     @property
     def armed(self) -> int:
         """Number of rules that wait for their deadline."""
-        return sum(a.firing is not None for customer in self._customers.values() for a in customer.armed.values())
+        return sum(a.firing is not None for customer in self.by_row.values() for a in customer.armed.values())
 
     def used_bytes(self, rule_ids: Sequence[str]) -> int:
         """Bytes of all this; the ids of rules are the plan's."""
-        customers, profiles = self._customers, self._profiles
+        customers, profiles = self.by_row, self.profiles
         found = sampled_bytes(customers.items(), len(customers), list(rule_ids))
         return (
             found + sys.getsizeof(customers) + sys.getsizeof(profiles) + sum(map(sys.getsizeof, filter(None, profiles)))
@@ -89,13 +104,13 @@ class Customers:
         """Forget what cannot matter at or after a time; ``kept`` with those of ``rows`` of whom something stays."""
         remembered = set(kept)
         for row in rows:
-            customer = self._customers.get(row)
+            customer = self.by_row.get(row)
             if customer is None:
                 continue
             if row in remembered or not customer.forget(now_ms, cap_horizon_ms, cooldowns_ms):
                 remembered.add(row)
             else:
-                del self._customers[row]
+                del self.by_row[row]
         return remembered
 
     def holds(self, planned: RulePlan, row: int, evaluation: Evaluation, holding_id: str | None,
@@ -108,7 +123,7 @@ class Customers:
         if not planned.rises:
             return planned.when is None or bool(planned.when(evaluation))
         key = (planned.rule.id, holding_id)
-        remembered = self._customers[row].rose if row in self._customers else {}
+        remembered = self.by_row[row].rose if row in self.by_row else {}
         evaluation.rose_before = (
             remembered.get(key) if rose is None else _rose(rose, remembered.get(key), planned.rises)
         )

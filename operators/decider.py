@@ -28,7 +28,7 @@ from rules.plan import RulePlan
 from rules.policy import Policy
 from state.calendar import first_at_or_after, next_day
 from state.customer import Armed
-from state.events import Events
+from state.events import Events, value_of
 from state.timers import DEADLINE, TICK, Timer, TimerQueue
 from state.walk import SURELY
 
@@ -36,12 +36,20 @@ _PROFILE, _TICKET = STREAMS.index("profile"), STREAMS.index("ticket")
 
 
 class Decider:
-    """The customers of one shard."""
+    """The customers of one shard.
+
+    Attributes
+    ----------
+    plan, store, customers, timers
+        The plan, and what is remembered: in rows, by Python, and of what is to happen.
+    ticking
+        Whether daily ticks have begun.
+    """
 
     def __init__(self, tables: PlanTables, policy: Policy, read_values: ReadValues) -> None:
         plan = tables.plan
-        self._plan, self._tables, self._read_values = plan, tables, read_values
-        self._store = tables.customer.store()
+        self.plan, self._tables, self._read_values = plan, tables, read_values
+        self.store = tables.customer.store()
         self._signatures = tables.customer.signatures
         self._records = tables.records
         self._armed_bits = {
@@ -54,31 +62,16 @@ class Decider:
         ticket_fields = plan.fields["ticket"]
         self._ticket_columns = ticket_fields.index("ticket_id"), ticket_fields.index("stage")
         self._has_date_rules = any(planned.rule.daily is not None for planned in plan.rules)
-        self._ticking = False
-        self._timers = TimerQueue()
-        self._customers = Customers(plan.profile_column("holdings"))
-        self._desk = Desk(plan.rules, self._gate, self._store, self._customers, self._timers)
-
-    @property
-    def pending(self) -> int:
-        """Number of decisions that are held."""
-        return self._timers.held_decisions
-
-    @property
-    def armed(self) -> int:
-        """Number of rules that wait for their deadline, over all customers."""
-        return self._customers.armed
-
-    @property
-    def customers(self) -> int:
-        """Number of customers of whom something is remembered."""
-        return self._store.filled
+        self.ticking = False
+        self.timers = TimerQueue()
+        self.customers = Customers(plan.profile_column("holdings"))
+        self._desk = Desk(plan.rules, self._gate, self.store, self.customers, self.timers)
 
     @property
     def used_bytes(self) -> int:
         """Bytes of all that is remembered of customers, and of what no shard has told of the table of objects."""
-        python = self._customers.used_bytes([planned.rule.id for planned in self._plan.rules])
-        return self._store.used_bytes + python + self._timers.used_bytes + self._tables.objects.bytes_to_report()
+        python = self.customers.used_bytes([planned.rule.id for planned in self.plan.rules])
+        return self.store.used_bytes + python + self.timers.used_bytes + self._tables.objects.bytes_to_report()
 
     def run(
         self, events: EventBatch | None, entities: Entities | None, until_ms: int, *, inclusive: bool = False
@@ -92,15 +85,15 @@ class Decider:
             self._apply(events, entities or self._tables.entities_over_nothing(len(events)))
         self._fire_timers(until_ms + 1 if inclusive else until_ms)
         if not inclusive:
-            self._store.compact_when_due(until_ms, partial(self._forget, until_ms))
+            self.store.compact_when_due(until_ms, partial(self._forget, until_ms))
         return out
 
     # --- events ----------------------------------------------------------------------------------
 
     def _apply(self, events: EventBatch, entities: Entities) -> None:
-        store, count = self._store, len(events)
+        store, count = self.store, len(events)
         rows = store.rows(events.customer_hash, events.customer_id)
-        self._customers.make_room(len(store))
+        self.customers.make_room(len(store))
         signatures = self._signatures.signatures(events.masks)
         step = Events(
             events.effective_ms, events.ts_ms, events.stream, signatures, events.masks,
@@ -117,17 +110,17 @@ class Decider:
 
     def _forget(self, now_ms: int, rows: list[int]) -> set[int]:
         """The rows of customers of whom Python remembers something that may matter at or after a time."""
-        kept = set(self._timers.rows())
-        return self._customers.forget(rows, now_ms, kept, self._gate.cap_horizon_ms, self._cooldowns_ms)
+        kept = set(self.timers.rows())
+        return self.customers.forget(rows, now_ms, kept, self._gate.cap_horizon_ms, self._cooldowns_ms)
 
     def _segment_end(self, events: EventBatch, at: int) -> int:
         """Where the kernels have to stop: date rules look at all customers as they are at the tick."""
         if not self._has_date_rules:
             return len(events)
-        if not self._ticking:
+        if not self.ticking:
             first = np.flatnonzero(events.stream[at:] == _PROFILE)
             return at + int(first[0]) + 1 if len(first) else len(events)
-        tick_ms = self._timers.next_tick_ms()
+        tick_ms = self.timers.next_tick_ms()
         if tick_ms is None:
             return len(events)
         return max(at + 1, int(np.searchsorted(events.effective_ms, tick_ms, side="right")))
@@ -136,7 +129,7 @@ class Decider:
         records = self._records
         at = records.events[: records.counters[0]]
         columns = (at, step.rows[at], events.effective_ms[at], events.ts_ms[at], events.stream[at])
-        captured = self._store.captured(self._records)
+        captured = self._records.captured(self._tables.objects)
         anchor: Anchor | None = None
         for place, number, start in zip(
             zip(*(column.tolist() for column in columns), strict=True), records.rules[: len(at)].tolist(),
@@ -149,27 +142,27 @@ class Decider:
                 self._note_event(anchor, int(step.signature[anchor.index]))
                 continue
             surely, number = number >= SURELY, number & (SURELY - 1)
-            planned = self._plan.rules[number]
+            planned = self.plan.rules[number]
             evaluation = Evaluation(
-                anchor.effective_ms, anchor.stream, anchor, partial(self._customers.profile, anchor.row),
+                anchor.effective_ms, anchor.stream, anchor, partial(self.customers.profile, anchor.row),
                 self._feature_reader(number, captured, start), self._entity_reader(step, anchor.index),
             )  # fmt: skip
             rose = captured[start + len(planned.features)] if planned.rises and planned.kept_rises else None
-            if (surely and not planned.rises) or self._customers.holds(planned, anchor.row, evaluation, None, rose):
+            if (surely and not planned.rises) or self.customers.holds(planned, anchor.row, evaluation, None, rose):
                 self._anchor(number, anchor, evaluation)
 
     def _note_event(self, anchor: Anchor, signature: int) -> None:
         """An event that changes what Python keeps of its customer."""
         if anchor.stream == _PROFILE:
-            self._customers.keep_profile(anchor.row, anchor.values)
+            self.customers.keep_profile(anchor.row, anchor.values)
             if self._holding_names:
-                holdings = [entry for _, entry in self._customers.holdings(anchor.values) if entry is not None]
-                self._store.set_holdings(
+                holdings = [entry for _, entry in self.customers.holdings(anchor.values) if entry is not None]
+                self.store.set_holdings(
                     anchor.row, [[entry.get(name) for name in self._holding_names] for entry in holdings]
                 )
-            if not self._ticking:
+            if not self.ticking:
                 self._start_ticking(anchor.effective_ms)
-        customer = self._customers.find(anchor.row)
+        customer = self.customers.find(anchor.row)
         if customer is None:
             return
         if anchor.stream == _TICKET:
@@ -177,7 +170,7 @@ class Decider:
             customer.tickets.stage(anchor.values[id_column], anchor.values[stage_column])
         if customer.armed:
             mask = self._signatures.masks[signature]
-            for planned in self._plan.rules:
+            for planned in self.plan.rules:
                 if planned.unless_mask & mask:
                     armed = customer.armed.get(planned.rule.id)
                     if armed is not None:
@@ -188,18 +181,19 @@ class Decider:
         return lambda feature: captured[start + places[feature]]
 
     def _entity_reader(self, step: Events, index: int) -> Callable[[tuple[str, int]], Any]:
-        numbers, value = self._tables.entity_numbers, self._store.value
+        numbers, objects = self._tables.entity_numbers, self._tables.objects
 
         def read(key: tuple[str, int]) -> Any:
             at = index, numbers[key]
-            return value(int(step.entity_kind[at]), int(step.entity_integer[at]), float(step.entity_double[at]))
+            kind, integer, double = step.entity_kind[at], step.entity_integer[at], step.entity_double[at]
+            return value_of(objects, int(kind), int(integer), float(double))
 
         return read
 
     def _anchor(self, number: int, anchor: Anchor, evaluation: Evaluation) -> None:
-        planned = self._plan.rules[number]
+        planned = self.plan.rules[number]
         rule = planned.rule
-        customer = self._customers.of(anchor.row)
+        customer = self.customers.of(anchor.row)
         armed = customer.armed.get(rule.id)
         is_armed = armed is not None and armed.firing is not None
         if rule.unless is not None and is_armed and rule.unless.restart == "first":
@@ -211,16 +205,14 @@ class Decider:
             return
         deadline_ms = anchor.effective_ms + rule.unless.within_ms
         customer.arm(rule.id, Armed(deadline_ms, firing))
-        self._store.arm(anchor.row, self._plan.programs.armed_bits[number], True)
+        self.store.arm(anchor.row, self.plan.programs.armed_bits[number], True)
         if armed is None:
-            self._timers.set(deadline_ms, DEADLINE, number, anchor.row)
-
-    # --- evaluation ------------------------------------------------------------------------------
+            self.timers.set(deadline_ms, DEADLINE, number, anchor.row)
 
     # --- timers ----------------------------------------------------------------------------------
 
     def _fire_timers(self, before_ms: int) -> None:
-        timers = self._timers
+        timers = self.timers
         while (at_ms := timers.next_ms()) is not None and at_ms < before_ms:
             timer = timers.pop()
             if timer.kind == TICK:
@@ -232,54 +224,54 @@ class Decider:
                 self._desk.decide(timer.rule, timer.row, timer.firing, at_ms, timer.indices)
 
     def _meet_deadline(self, timer: Timer) -> None:
-        rule_id = self._plan.rules[timer.rule].rule.id
-        customer = self._customers.of(timer.row)
+        rule_id = self.plan.rules[timer.rule].rule.id
+        customer = self.customers.of(timer.row)
         armed = customer.armed[rule_id]
         if armed.firing is not None and armed.deadline_ms > timer.at_ms:
-            self._timers.set(armed.deadline_ms, DEADLINE, timer.rule, timer.row)
+            self.timers.set(armed.deadline_ms, DEADLINE, timer.rule, timer.row)
             return
         customer.disarm(rule_id)
         bit = self._armed_bits[rule_id]
         if all(self._armed_bits[other] != bit for other in customer.armed):
-            self._store.arm(timer.row, bit, False)
+            self.store.arm(timer.row, bit, False)
         if armed.firing is not None:
             self._desk.decide(timer.rule, timer.row, armed.firing, timer.at_ms)
 
     def _start_ticking(self, from_ms: int) -> None:
-        self._ticking = True
-        for number, planned in enumerate(self._plan.rules):
+        self.ticking = True
+        for number, planned in enumerate(self.plan.rules):
             if planned.rule.daily is not None:
                 daily, zone = planned.rule.daily, ZoneInfo(planned.rule.timezone)
                 self._set_tick(number, first_at_or_after(from_ms, daily.hour, daily.minute, zone))
 
     def _set_tick(self, number: int, day: tuple[dt.date, int] | None) -> None:
         if day is not None:
-            self._timers.set(day[1], TICK, number, date=day[0].isoformat())
+            self.timers.set(day[1], TICK, number, date=day[0].isoformat())
 
     def _tick(self, timer: Timer) -> None:
-        planned = self._plan.rules[timer.rule]
+        planned = self.plan.rules[timer.rule]
         daily = planned.rule.daily
         assert daily is not None
         row = 0
-        while row < len(self._store):
-            row = self._store.tick(self._records, timer.rule, self._by_holding(planned), timer.at_ms, row)
+        while row < len(self.store):
+            row = self.store.tick(self._records, timer.rule, self._by_holding(planned), timer.at_ms, row)
             self._take_ticked(timer, planned)
         zone = ZoneInfo(planned.rule.timezone)
         self._set_tick(timer.rule, next_day(dt.date.fromisoformat(timer.date), daily.hour, daily.minute, zone))
 
     def _take_ticked(self, timer: Timer, planned: RulePlan) -> None:
         records = self._records
-        captured, count = self._store.captured(self._records), records.counters[0]
+        captured, count = self._records.captured(self._tables.objects), records.counters[0]
         places = records.rules[:count].tolist()
         for row, place, start in zip(
             records.events[:count].tolist(), places, records.starts[:count].tolist(), strict=True
         ):
             reader = self._feature_reader(timer.rule, captured, start)
-            evaluation = Evaluation(timer.at_ms, -1, None, partial(self._customers.profile, row), reader, _no_entity)
+            evaluation = Evaluation(timer.at_ms, -1, None, partial(self.customers.profile, row), reader, _no_entity)
             rose = captured[start + len(planned.features)] if planned.rises and planned.kept_rises else None
             for holding_id, holding in self._holdings_at(planned, evaluation.profile or (), place):
                 evaluation.holding = holding
-                if self._customers.holds(planned, row, evaluation, holding_id, rose):
+                if self.customers.holds(planned, row, evaluation, holding_id, rose):
                     firing = firing_of(planned, evaluation, "daily", timer.date, timer.at_ms, False, holding_id)
                     self._desk.decide(timer.rule, row, firing, timer.at_ms)
 
@@ -291,7 +283,7 @@ class Decider:
         """The holdings that a record is about."""
         if not planned.rule.each_holding:
             return [(None, None)]
-        holdings = self._customers.holdings(profile)
+        holdings = self.customers.holdings(profile)
         return [holdings[place]] if self._by_holding(planned) else holdings
 
 

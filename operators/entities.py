@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from operators.delivery import SHARDS, EntityAnswer, EntityDelivery, EntityRows, EntityValues
 from operators.split import merge_order
 from operators.tables import PlanTables, RowTables
+from operators.waiting import ReadMessages
 from state.events import Events
+from state.json_values import from_json, to_json
 from state.reads import BIG_WHOLE, NUMBER, OBJECT, WHOLE
+from state.row_snapshots import Newest, RowFrame, put_rows
 from state.sequencer import AFTER_ALL_MS, BEFORE_ALL_MS, Frontier
 from state.store import RowStore
 from state.texts import Texts
@@ -42,6 +46,30 @@ class EntityShard:
             answers[0].used_bytes = sum(entity_field.used_bytes for entity_field in self._fields.values())
         return answers
 
+    def note_changes(self) -> None:
+        """See ``operators.shard.StatefulShard``."""
+        for entity_field in self._fields.values():
+            entity_field.store.note_changes()
+
+    def sections(self, *, everything: bool) -> dict[str, Any]:
+        """See ``operators.shard.StatefulShard``. At the end of an epoch nothing waits here."""
+        now_ms = min(self._frontier.ms, self._end_ms)
+        sections: dict[str, Any] = {"entities": to_json({"watermark_ms": self._frontier.ms, "end_ms": self._end_ms})}
+        for name, entity_field in self._fields.items():
+            sections |= entity_field.sections(name, now_ms, everything)
+        return sections
+
+    def restore(self, frames: Sequence[Mapping[str, Any]], read: ReadMessages) -> None:
+        """See ``operators.shard.StatefulShard``."""
+        head = from_json(frames[-1]["entities"])
+        self._frontier.restore([head["watermark_ms"]] * SHARDS)
+        self._end_ms = head["end_ms"]
+        for name, entity_field in self._fields.items():
+            newest = Newest()
+            for sections in reversed(frames):
+                frame = RowFrame.from_sections(name, sections, entity_field.store.row_words)
+                put_rows(entity_field.store, frame, newest.rows(frame)[0])
+
 
 class _EntityField:
     """The entities of one ``per=`` field in one shard, and the events that wait."""
@@ -49,13 +77,18 @@ class _EntityField:
     def __init__(self, name: str, tables: RowTables) -> None:
         self._name = name
         self._tables = tables
-        self._store: RowStore = tables.store()
+        self.store: RowStore = tables.store()
         self._runs: list[EntityRows] = []
 
     @property
     def used_bytes(self) -> int:
         """Bytes of what is remembered of the entities."""
-        return self._store.used_bytes
+        return self.store.used_bytes
+
+    def sections(self, name: str, now_ms: int, everything: bool) -> dict[str, Any]:
+        """The entities that changed, or all, as sections of a file."""
+        assert not self._runs
+        return RowFrame.of(self.store, *self.store.take_changes(everything=everything), now_ms).sections(name)
 
     def add(self, rows: EntityRows) -> None:
         """Take events of one customer shard, in processing order."""
@@ -74,7 +107,7 @@ class _EntityField:
         self._runs = waiting
         self._answer(ready, answers)
         if frontier_ms < AFTER_ALL_MS:
-            self._store.compact_when_due(frontier_ms)
+            self.store.compact_when_due(frontier_ms)
 
     def _answer(self, ready: list[EntityRows], answers: list[EntityAnswer]) -> None:
         if not ready:
@@ -99,7 +132,7 @@ class _EntityField:
                 )  # fmt: skip
 
     def _read(self, rows: EntityRows) -> Events:
-        store, events, count = self._store, rows.events, len(rows.keys)
+        store, events, count = self.store, rows.events, len(rows.keys)
         shape = count, self._tables.layout.features
         # the hash with its 64 bits is the entity's id: no other text is needed of it
         no_text = Texts(np.empty(0, np.uint8), np.zeros(count, np.int64), np.zeros(count, np.int32))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +11,10 @@ from numpy.typing import NDArray
 from operators.batch import EventBatch
 from operators.delivery import Delivery
 from operators.split import merge_order
+from operators.waiting import ReadMessages, waiting_runs, waiting_sections
 from state.dedup import Deduplicator
 from state.hashing import Key, sip_hashes
+from state.json_values import from_json, to_json
 from state.log import Words
 from state.objects import ObjectTable
 from state.sequencer import BEFORE_ALL_MS, Frontier
@@ -26,18 +29,18 @@ class OrderedBuffer:
 
     def __init__(self, objects: ObjectTable | None = None) -> None:
         self._objects = objects
-        self._runs: list[EventBatch] = []
+        self.runs: list[EventBatch] = []
         if objects is not None:
             objects.hold(self)
 
     def mark_objects(self, used: NDArray[np.bool_]) -> None:
         """See ``ObjectHolder``."""
-        for run in self._runs:
+        for run in self.runs:
             used[run.words[(run.words & KIND_MASK) == OBJECT] >> KIND_BITS] = True
 
     def renumber_objects(self, numbers: Words) -> None:
         """See ``ObjectHolder``."""
-        for run in self._runs:
+        for run in self.runs:
             is_object = (run.words & KIND_MASK) == OBJECT
             if is_object.any():  # else the words may be those of the sender
                 run.words[is_object] = numbers[run.words[is_object] >> KIND_BITS] << KIND_BITS | OBJECT
@@ -45,13 +48,13 @@ class OrderedBuffer:
     def add(self, events: EventBatch) -> None:
         """Take a run of events in processing order; its objects get the numbers of the process's table, if that is
         given."""
-        self._runs.append(events if self._objects is None else events.adopted(self._objects))
+        self.runs.append(events if self._objects is None else events.adopted(self._objects))
 
     def take(self, frontier_ms: int) -> EventBatch | None:
         """The events with an effective time below the frontier, in processing order; null if there are none."""
         ready: list[EventBatch] = []
         waiting: list[EventBatch] = []
-        for run in self._runs:
+        for run in self.runs:
             count = int(np.searchsorted(run.effective_ms, frontier_ms))
             if count:
                 ready.append(run.slice(0, count))
@@ -59,7 +62,7 @@ class OrderedBuffer:
                 waiting.append(run.slice(count, len(run)))
         if len(waiting) > MAX_RUNS:
             waiting = [in_order(waiting)]
-        self._runs = waiting
+        self.runs = waiting
         return in_order(ready) if ready else None
 
 
@@ -86,6 +89,31 @@ class Ordering:
     def used_bytes(self) -> int:
         """Bytes of what is remembered of events, to know them if they come again."""
         return self._deduplicator.used_bytes
+
+    def note_changes(self) -> None:
+        """From now on know what changes."""
+        self._deduplicator.note_changes()
+
+    def sections(self, *, everything: bool) -> dict[str, Any]:
+        """What changed since the last call, or all, as sections of a file."""
+        first, second, times = self._deduplicator.take(self.frontier.ms, everything=everything)
+        head = {"watermarks": self.frontier.watermarks, "end_ms": self.end_ms}
+        return waiting_sections(self._buffer.runs) | {
+            "seen.first": first, "seen.second": second, "seen.times": times, "ordering": to_json(head),
+        }  # fmt: skip
+
+    def restore(self, frames: Sequence[Mapping[str, Any]], read: ReadMessages) -> None:
+        """Take the state from files, the oldest first: a base and what changed after it."""
+        for sections in frames:
+            self._deduplicator.put(
+                np.frombuffer(sections["seen.first"], np.uint64), np.frombuffer(sections["seen.second"], np.uint64),
+                np.frombuffer(sections["seen.times"], np.int64),
+            )  # fmt: skip
+        head = from_json(frames[-1]["ordering"])
+        self.frontier.restore(head["watermarks"])
+        self.end_ms = head["end_ms"]
+        for run in waiting_runs(frames[-1], read):
+            self._buffer.add(run)
 
     def step(self, deliveries: Sequence[Delivery]) -> tuple[EventBatch | None, int] | None:
         """Events that are ready and the number of duplicates dropped; none if the frontier did not move."""

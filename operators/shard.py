@@ -9,19 +9,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
 from operators.batch import EventBatch
 from operators.decider import Decider
+from operators.decider_state import Sections, decider_sections, note_changes, restore_decider
 from operators.delivery import ENTITY_SHARDS, Delivery, EntityAnswer, EntityDelivery, EntityRows, EntityValues
 from operators.ordering import OrderedBuffer, Ordering
 from operators.outcome import Counts, Entities, Outcome, ReadValues
 from operators.tables import PlanTables
+from operators.waiting import ReadMessages
 from rules.model import STREAMS
 from rules.plan import Plan
 from rules.policy import Policy
 from state.hashing import Key
+from state.json_values import from_json, to_json
 from state.sequencer import AFTER_ALL_MS, Frontier
 
 
@@ -36,11 +40,27 @@ def _finish_or_go_on(
     if frontier_ms < AFTER_ALL_MS:
         return decider.run(events, entities, frontier_ms)
     outcome = decider.run(events, entities, end_ms, inclusive=True)
-    outcome.counts[("pending",)] += decider.pending
-    outcome.counts[("armed",)] += decider.armed
-    outcome.counts[("memory", "customers")] += decider.customers
+    outcome.counts[("pending",)] += decider.timers.held_decisions
+    outcome.counts[("armed",)] += decider.customers.armed
+    outcome.counts[("memory", "customers")] += decider.store.filled
     outcome.counts[("memory", "bytes")] += decider.used_bytes + other_bytes
     return outcome
+
+
+class StatefulShard(Protocol):
+    """A keyed stage's shard whose state can be kept in files.
+
+    A file holds what changed since the file before, or everything; ``note_changes`` comes before the first.
+    """
+
+    def note_changes(self) -> None:
+        """From now on know what changes."""
+
+    def sections(self, *, everything: bool) -> dict[str, Any]:
+        """What changed since the last call, or all, as buffers by name. Only at the end of an epoch."""
+
+    def restore(self, frames: Sequence[Sections], read: ReadMessages) -> None:
+        """Take the state from files, the oldest first: one that held everything and those after it."""
 
 
 class Shard:
@@ -71,6 +91,23 @@ class Shard:
             outcome.counts[("duplicates",)] += duplicates
         return outcome
 
+    def note_changes(self) -> None:
+        """See ``StatefulShard``."""
+        self._ordering.note_changes()
+        note_changes(self._decider)
+
+    def sections(self, *, everything: bool) -> dict[str, Any]:
+        """See ``StatefulShard``."""
+        now_ms = min(self._ordering.frontier.ms, self._ordering.end_ms)
+        return self._ordering.sections(everything=everything) | decider_sections(
+            self._decider, now_ms, everything=everything
+        )
+
+    def restore(self, frames: Sequence[Sections], read: ReadMessages) -> None:
+        """See ``StatefulShard``."""
+        self._ordering.restore(frames, read)
+        restore_decider(self._decider, frames)
+
 
 class OrderingShard:
     """Orders one shard's events and sends them on to the entities and to the deciding stage."""
@@ -99,6 +136,18 @@ class OrderingShard:
             for name in self._relevant:
                 self._split(name, events, first_sequence, to_entities)
         return Delivery(0, watermark_ms, end_ms, events, first_sequence), to_entities, counts
+
+    def note_changes(self) -> None:
+        """See ``StatefulShard``."""
+        self._ordering.note_changes()
+
+    def sections(self, *, everything: bool) -> dict[str, Any]:
+        """See ``StatefulShard``."""
+        return self._ordering.sections(everything=everything)
+
+    def restore(self, frames: Sequence[Sections], read: ReadMessages) -> None:
+        """See ``StatefulShard``."""
+        self._ordering.restore(frames, read)
 
     def _split(self, name: str, events: EventBatch, first_sequence: int, to_entities: list[EntityDelivery]) -> None:
         slots = self._slots[name][events.stream]
@@ -181,6 +230,25 @@ class DecidingShard:
         events = self._buffer.take(self._frontier.ms)
         entities = None if events is None else self._entities(len(events))
         return _finish_or_go_on(self._decider, events, entities, self._frontier.ms, self._end_ms, self._entity_bytes)
+
+    def note_changes(self) -> None:
+        """See ``StatefulShard``."""
+        note_changes(self._decider)
+
+    def sections(self, *, everything: bool) -> dict[str, Any]:
+        """See ``StatefulShard``. At the end of an epoch nothing waits here."""
+        assert not self._buffer.runs
+        assert not self._answers
+        head = {"watermark_ms": self._frontier.ms, "end_ms": self._end_ms, "entity_bytes": self._entity_bytes}
+        now_ms = min(self._frontier.ms, self._end_ms)
+        return decider_sections(self._decider, now_ms, everything=everything) | {"deciding": to_json(head)}
+
+    def restore(self, frames: Sequence[Sections], read: ReadMessages) -> None:
+        """See ``StatefulShard``."""
+        restore_decider(self._decider, frames)
+        head = from_json(frames[-1]["deciding"])
+        self._frontier.restore([head["watermark_ms"]] * (1 + ENTITY_SHARDS))
+        self._end_ms, self._entity_bytes = head["end_ms"], head["entity_bytes"]
 
     def _entities(self, count: int) -> Entities:
         """The entities' values at the next ``count`` events; those that no entity gave are aggregates over nothing."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,25 @@ def open_for_writing(path: Path) -> Any:
         ) from error
 
 
+def _open_at(path: Path, position: int) -> Any:
+    """The file, for bytes, cut off at a position."""
+    try:
+        size = path.stat().st_size
+        if size >= position:
+            file = path.open("r+b", buffering=_BUFFER_BYTES)
+            file.truncate(position)
+            file.seek(position)
+            return file
+    except FileNotFoundError:
+        size = 0
+    except OSError as error:
+        raise _failed(path, error) from error
+    raise SinkError(
+        f"{path}: has {size} bytes where the run that goes on had written {position}; bring the file back, or start "
+        "anew with another --state and --out"
+    )
+
+
 def write_file(path: Path, content: bytes) -> None:
     """Write a whole file."""
     try:
@@ -43,7 +63,7 @@ def _failed(path: Path, error: OSError) -> SinkError:
     )
 
 
-class _OneFileSink(FixedPartitionedSink[Any, None]):
+class _OneFileSink(FixedPartitionedSink[Any, Any]):
     """One partition, whatever the keys and the number of workers: the file has one writer."""
 
     def __init__(self, path: Path) -> None:
@@ -56,10 +76,10 @@ class _OneFileSink(FixedPartitionedSink[Any, None]):
         return 0
 
 
-class _LinesPartition(StatefulSinkPartition[list[bytes], None]):
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file = open_for_writing(path)
+class _LinesPartition(StatefulSinkPartition[list[bytes], int | None]):
+    def __init__(self, path: Path, durable: bool, start: int | None) -> None:
+        self._path, self._durable = path, durable
+        self._file = open_for_writing(path) if not start else _open_at(path, start)
 
     def write_batch(self, values: list[list[bytes]]) -> None:
         try:
@@ -70,8 +90,16 @@ class _LinesPartition(StatefulSinkPartition[list[bytes], None]):
         except OSError as error:
             raise _failed(self._path, error) from error
 
-    def snapshot(self) -> None:
-        return None
+    def snapshot(self) -> int | None:
+        if not self._durable:
+            return None
+        try:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise _failed(self._path, error) from error
+        position: int = self._file.tell()
+        return position
 
     def close(self) -> None:
         with contextlib.suppress(OSError):  # all was written before, or the failure told
@@ -79,23 +107,31 @@ class _LinesPartition(StatefulSinkPartition[list[bytes], None]):
 
 
 class LinesSink(_OneFileSink):
-    """Writes lists of lines, given under any key, to one file."""
+    """Writes lists of lines, given under any key, to one file.
 
-    def build_part(self, step_id: str, for_part: str, resume_state: None) -> _LinesPartition:
-        return _LinesPartition(self._path)
+    ``durable``: what is written survives a crash of the machine from one snapshot on, and what was written after the
+    snapshot that a run resumes from is cut off.
+    """
+
+    def __init__(self, path: Path, *, durable: bool = False) -> None:
+        super().__init__(path)
+        self._durable = durable
+
+    def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> _LinesPartition:
+        return _LinesPartition(self._path, self._durable, resume_state)
 
 
-class _CountsPartition(StatefulSinkPartition["Counter[tuple[str, ...]]", None]):
-    def __init__(self, path: Path) -> None:
+class _CountsPartition(StatefulSinkPartition["Counter[tuple[str, ...]]", "Counter[tuple[str, ...]]"]):
+    def __init__(self, path: Path, start: Counter[tuple[str, ...]] | None) -> None:
         self._path = path
-        self._counts: Counter[tuple[str, ...]] = Counter()
+        self._counts: Counter[tuple[str, ...]] = Counter(start)
 
     def write_batch(self, values: list[Counter[tuple[str, ...]]]) -> None:
         for counts in values:
             self._counts.update(counts)
 
-    def snapshot(self) -> None:
-        return None
+    def snapshot(self) -> Counter[tuple[str, ...]]:
+        return self._counts.copy()
 
     def close(self) -> None:
         nested: dict[str, Any] = {}
@@ -110,5 +146,7 @@ class _CountsPartition(StatefulSinkPartition["Counter[tuple[str, ...]]", None]):
 class CountsSink(_OneFileSink):
     """Adds up counters whose keys are paths, and writes them as nested objects when the flow has ended."""
 
-    def build_part(self, step_id: str, for_part: str, resume_state: None) -> _CountsPartition:
-        return _CountsPartition(self._path)
+    def build_part(
+        self, step_id: str, for_part: str, resume_state: Counter[tuple[str, ...]] | None
+    ) -> _CountsPartition:
+        return _CountsPartition(self._path, resume_state)

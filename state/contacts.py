@@ -60,6 +60,27 @@ class ContactLedger:
             for name, t_ms in zip(emitted[1::3], emitted[2::3], strict=True)
         )
 
+    def to_record(self) -> list[Any]:
+        """As values of JSON."""
+        emitted = self._emitted
+        if isinstance(emitted, tuple):
+            return [list(x) if isinstance(x, tuple) else x for x in emitted]
+        last = [[list(short) if isinstance(short, tuple) else short, t_ms] for short, t_ms in emitted.last.items()]
+        return [last, emitted.by_class]
+
+    @classmethod
+    def from_record(cls, record: list[Any]) -> ContactLedger:
+        """The ledger of a record."""
+        ledger = cls()
+        if len(record) == 2:  # else a multiple of three
+            last, by_class = record
+            many = ledger._emitted = _Many(())
+            many.last = {_tuple(short): t_ms for short, t_ms in last}
+            many.by_class = by_class
+        else:
+            ledger._emitted = tuple(map(_tuple, record))
+        return ledger
+
     def forget(self, t_ms: int, horizon_ms: int, cooldowns_ms: Mapping[str, int]) -> bool:
         """Drop what matters for nothing from ``t_ms`` on; whether nothing is left. ``cooldowns_ms``: by rule id."""
         emitted = self._emitted
@@ -80,35 +101,39 @@ class ContactLedger:
 class _Many:
     """The decisions of a customer who has had many."""
 
-    __slots__ = ("_by_class", "last")
+    __slots__ = ("by_class", "last")
 
     def __init__(self, emitted: tuple[Any, ...]) -> None:
         self.last: dict[Any, int] = {}
-        self._by_class: dict[str, list[int]] = {}
+        self.by_class: dict[str, list[int]] = {}
         for short, rule_class, t_ms in zip(emitted[::3], emitted[1::3], emitted[2::3], strict=True):
             self.record(short, rule_class, t_ms, t_ms + 1)
 
     def record(self, short: Any, rule_class: str, t_ms: int, horizon_ms: int) -> None:
         self.last[short] = t_ms
         for name in (rule_class,) if rule_class == UNCAPPED_CLASS else (rule_class, "*"):
-            times = self._by_class.setdefault(name, [])
+            times = self.by_class.setdefault(name, [])
             times.append(t_ms)
             if not len(times) & 63:
                 del times[: bisect_right(times, t_ms - horizon_ms)]
 
     def count(self, rule_class: str, after_ms: int) -> int:
-        times = self._by_class.get(rule_class)
+        times = self.by_class.get(rule_class)
         return len(times) - bisect_right(times, after_ms) if times else 0
 
     def forget(self, t_ms: int, horizon_ms: int, cooldowns_ms: Mapping[str, int]) -> bool:
         for short in [key for key, last in self.last.items() if t_ms - last >= _cooldown_ms(key, cooldowns_ms)]:
             del self.last[short]
-        for name in list(self._by_class):
-            times = self._by_class[name]
+        for name in list(self.by_class):
+            times = self.by_class[name]
             del times[: bisect_right(times, t_ms - horizon_ms)]
             if not times:
-                del self._by_class[name]
-        return not self.last and not self._by_class
+                del self.by_class[name]
+        return not self.last and not self.by_class
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _short(key: RuleKey) -> str | RuleKey:

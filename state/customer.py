@@ -74,6 +74,24 @@ class Customer:
         return self._shadows.setdefault(rule_id, ContactLedger())
 
     @property
+    def shadows(self) -> Mapping[str, ContactLedger]:
+        """What rules in shadow would have emitted, by rule."""
+        return _NOTHING if self._shadows is None else self._shadows
+
+    def set_shadow(self, rule_id: str, ledger: ContactLedger) -> None:
+        """Take what a rule in shadow would have emitted."""
+        self._shadows = {**self.shadows, rule_id: ledger}
+
+    @property
+    def has_tickets(self) -> bool:
+        """Whether there is any ticket."""
+        return bool(self._tickets)
+
+    def set_tickets(self, tickets: TicketBook) -> None:
+        """Take the tickets."""
+        self._tickets = tickets
+
+    @property
     def tickets(self) -> TicketBook:
         """The tickets of this customer."""
         if self._tickets is None:

@@ -10,6 +10,7 @@ from state.log import Words
 
 _FIRST_SLOTS = 256
 _NEVER_MS = -1
+_STREAM_FACTOR = 0x9E3779B97F4A7C15
 
 _Table = tuple[NDArray[np.uint64], NDArray[np.uint64], Words]
 """First half of the key, second half, the time at which the event took effect (−1 for an empty slot)."""
@@ -25,6 +26,26 @@ class Deduplicator:
         self._dedup_ms = dedup_ms
         self._table = _table(_FIRST_SLOTS)
         self._entries = np.zeros(1, np.int64)
+        self._noted: list[_Table] | None = None
+
+    def note_changes(self) -> None:
+        """From now on keep what is new for ``take``."""
+        self._noted = []
+
+    def take(self, now_ms: int, *, everything: bool) -> _Table:
+        """The events remembered since the last call, or all; not those that matter no more at ``now_ms``."""
+        noted, self._noted = self._noted or [], []
+        if everything:
+            live = self._table[2] > max(now_ms - self._dedup_ms, _NEVER_MS)
+            return self._table[0][live], self._table[1][live], self._table[2][live]
+        first, second, times = (np.concatenate(columns) for columns in zip(_table(0), *noted, strict=True))
+        return first, second, times
+
+    def put(self, first: NDArray[np.uint64], second: NDArray[np.uint64], times: Words) -> None:
+        """Remember events that ``take`` gave, older calls first."""
+        self._make_room(_NEVER_MS, len(times))
+        _move(first, second, times, *self._table, _NEVER_MS)
+        self._entries[0] = int((self._table[2] > _NEVER_MS).sum())
 
     @property
     def used_bytes(self) -> int:
@@ -41,6 +62,9 @@ class Deduplicator:
         if 2 * (int(self._entries[0]) + len(new)) > len(self._table[2]):
             self._make_room(int(effective_ms[0]) - self._dedup_ms, len(new))
         _keep(effective_ms, stream, customers, ids, *self._table, self._entries, self._dedup_ms, new)
+        if self._noted is not None:
+            mixed = customers ^ ((stream + np.uint64(1)) * np.uint64(_STREAM_FACTOR))
+            self._noted.append((mixed[new], ids[new], effective_ms[new]))
         return new
 
     def _make_room(self, after_ms: int, events: int) -> None:
@@ -82,7 +106,7 @@ def _keep(
     new: NDArray[np.bool_],
 ) -> None:  # fmt: skip
     for i in range(len(new)):
-        a, b = customers[i] ^ (np.uint64(stream[i] + 1) * np.uint64(0x9E3779B97F4A7C15)), ids[i]
+        a, b = customers[i] ^ (np.uint64(stream[i] + 1) * np.uint64(_STREAM_FACTOR)), ids[i]
         at = _place(first, second, times, a, b)
         if times[at] < 0:
             entries[0] += 1

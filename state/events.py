@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from state.cells import address
 from state.log import Words
+from state.objects import ObjectTable
+from state.reads import BIG_WHOLE, BOOLEAN, NULL, NUMBER, OBJECT, WHOLE
 from state.walk import Records
 
 RECORDS, VALUES = 4_096, 65_536
@@ -30,6 +34,29 @@ class RecordBuffer:
             address(self.doubles), address(self.counters), RECORDS, VALUES,
         )  # fmt: skip
 
+    def captured(self, objects: ObjectTable) -> list[Any]:
+        """The values that come with the records."""
+        count = self.counters[1]
+        columns = self.kinds[:count].tolist(), self.integers[:count].tolist(), self.doubles[:count].tolist()
+        return [
+            integer if kind == WHOLE else double if kind == NUMBER else value_of(objects, kind, integer, double)
+            for kind, integer, double in zip(*columns, strict=True)
+        ]
+
+
+def value_of(objects: ObjectTable, kind: int, integer: int, double: float) -> Any:
+    """A value of the kernels as Python's."""
+    if kind == WHOLE:
+        return integer
+    if kind == NUMBER:
+        return double
+    if kind in (NULL, BOOLEAN):
+        return bool(integer) if kind == BOOLEAN else None
+    if kind == BIG_WHOLE:
+        return int(double) + integer
+    assert kind == OBJECT
+    return objects.values[integer]
+
 
 class Events:
     """Events of one shard in processing order, ready for the kernels.
@@ -48,3 +75,13 @@ class Events:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+
+def moment(t_ms: int) -> Events:
+    """One event of no stream that matches nothing, for the clock's sake."""
+    times = np.array([t_ms], np.int64)
+    none = np.empty((1, 0), np.int64)
+    return Events(
+        times, times, np.zeros(1, np.uint8), times, np.zeros((1, 1), np.uint64), none, np.empty((1, 0), np.uint64),
+        times, (none, none, np.empty((1, 0))),
+    )  # fmt: skip

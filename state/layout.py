@@ -210,6 +210,10 @@ class Layout:
             row[tables.F_PERIOD] = update[tables.U_PERIOD]
         return row
 
+    def rises(self, rule: int) -> bool:
+        """Whether a row remembers what conditions of a rule were."""
+        return self._programs.rise_counts[rule] > 0
+
     def tables(self) -> Tables:
         """The tables; their arrays live as long as this layout."""
         programs = self._programs

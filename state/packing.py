@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import marshal
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 MAX_SHAPES = 4_096
@@ -15,7 +16,7 @@ _PLAIN = -1
 class Packer:
     """Packs values; the lists of names of the objects among them are kept once, not in every object.
 
-    What one packer packs, only it unpacks.
+    What one packer packs, only it unpacks, or another that is given its ``shapes``: the lists of names.
 
     >>> packer = Packer()
     >>> values = (None, 2.5, [{"kind": "fund", "amount": 5}, {"kind": "loan", "amount": 7}])
@@ -23,9 +24,9 @@ class Packer:
     True
     """
 
-    def __init__(self) -> None:
-        self._numbers: dict[tuple[str, ...], int] = {}
-        self._shapes: list[tuple[str, ...]] = []
+    def __init__(self, shapes: Iterable[Sequence[str]] = ()) -> None:
+        self.shapes: list[tuple[str, ...]] = list(map(tuple, shapes))
+        self._numbers = {names: number for number, names in enumerate(self.shapes)}
 
     def pack(self, values: tuple[Any, ...]) -> bytes:
         """The values (of JSON, without a set of their own) as bytes."""
@@ -47,13 +48,13 @@ class Packer:
         names = tuple(entry)
         number = self._numbers.get(names)
         if number is None:
-            if len(self._shapes) == MAX_SHAPES:
+            if len(self.shapes) == MAX_SHAPES:
                 return _PLAIN, entry
-            number = self._numbers[names] = len(self._shapes)
-            self._shapes.append(names)
+            number = self._numbers[names] = len(self.shapes)
+            self.shapes.append(names)
         return number, *entry.values()
 
     def _unpack_entry(self, entry: tuple[Any, ...]) -> Any:
         if entry[0] == _PLAIN:
             return entry[1]
-        return dict(zip(self._shapes[entry[0]], entry[1:], strict=True))
+        return dict(zip(self.shapes[entry[0]], entry[1:], strict=True))

@@ -27,13 +27,15 @@ class RowIndex:
 
     Attributes
     ----------
+    hashes
+        uint64[capacity]: of the ids, by row.
     places
         int64[capacity]: by row, where its id is; −1 if the row is free.
     """
 
     def __init__(self) -> None:
         self._slots = np.full(2 * FIRST_ROWS, -1, np.int32)
-        self._hashes = np.zeros(FIRST_ROWS, np.uint64)
+        self.hashes = np.zeros(FIRST_ROWS, np.uint64)
         self.places, self._idle = np.zeros(FIRST_ROWS, np.int64), np.zeros(FIRST_ROWS, np.int64)
         self._ids = np.empty(FIRST_ROWS * _ID_BYTES, np.uint8)
         self._counters = np.zeros(3, np.int64)
@@ -50,7 +52,7 @@ class RowIndex:
     @property
     def used_bytes(self) -> int:
         """Bytes of what is in use."""
-        by_row = self._hashes.itemsize + self.places.itemsize
+        by_row = self.hashes.itemsize + self.places.itemsize
         return int(len(self) * by_row + self.free * self._idle.itemsize + self._counters[_BYTES] + self._slots.nbytes)
 
     def rows(self, hashes: NDArray[np.uint64], ids: Texts) -> Words:
@@ -58,7 +60,7 @@ class RowIndex:
         self._make_room(len(ids), int(ids.lengths.sum()))
         found = np.empty(len(ids), np.int64)
         _find_rows(
-            hashes, ids.address, ids.starts, ids.lengths, self._slots, self._hashes, self.places, self._idle,
+            hashes, ids.address, ids.starts, ids.lengths, self._slots, self.hashes, self.places, self._idle,
             address(self._ids), self._counters, found,
         )  # fmt: skip
         return found
@@ -68,6 +70,11 @@ class RowIndex:
         place = int(self.places[row])
         start = place >> _LENGTH_BITS
         return self._ids[start : start + (place & 0xFFFF)].tobytes().decode()
+
+    def ids_of(self, rows: Words) -> Texts:
+        """The ids of some rows, where they are now."""
+        places = self.places[rows]
+        return Texts(self._ids.view(), places >> _LENGTH_BITS, (places & 0xFFFF).astype(np.int32))
 
     def remove(self, rows: Words) -> None:
         """Free some rows."""
@@ -84,10 +91,10 @@ class RowIndex:
 
     def _make_room(self, rows: int, id_bytes: int) -> None:
         needed = len(self) + max(0, rows - self.free)
-        if needed > len(self._hashes):
-            capacity = max(needed, int(len(self._hashes) * _GROWTH))
-            self._hashes, self.places, self._idle = (
-                grown(array, capacity) for array in (self._hashes, self.places, self._idle)
+        if needed > len(self.hashes):
+            capacity = max(needed, int(len(self.hashes) * _GROWTH))
+            self.hashes, self.places, self._idle = (
+                grown(array, capacity) for array in (self.hashes, self.places, self._idle)
             )
         if int(self._counters[_BYTES]) + id_bytes > len(self._ids):
             self._ids = grown(self._ids, max(int(self._counters[_BYTES]) + id_bytes, int(len(self._ids) * _GROWTH)))
@@ -97,7 +104,7 @@ class RowIndex:
 
     def _fill(self, rows: int) -> None:
         self._slots = np.full(max(2 * FIRST_ROWS, 1 << (2 * rows).bit_length()), -1, np.int32)
-        _fill_slots(self._slots, self._hashes, self.places, len(self))
+        _fill_slots(self._slots, self.hashes, self.places, len(self))
 
 
 def grown(array: NDArray[Any], capacity: int) -> NDArray[Any]:

@@ -19,3 +19,13 @@ class Frontier:
         if watermark_ms > self._watermarks[source]:
             self._watermarks[source] = watermark_ms
             self.ms = min(self._watermarks)
+
+    @property
+    def watermarks(self) -> list[int]:
+        """The inputs' watermarks."""
+        return list(self._watermarks)
+
+    def restore(self, watermarks: list[int]) -> None:
+        """Take the watermarks of an earlier run."""
+        self._watermarks = list(watermarks)
+        self.ms = min(self._watermarks)

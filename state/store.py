@@ -10,16 +10,17 @@ from numpy.typing import NDArray
 
 from state.calendar import date_ordinal
 from state.cells import address
+from state.changes import Changes
 from state.compaction import DAY_MS, CompactionClock, compact, find_idle, renumber_objects, scalar_words, sequence_reach
 from state.dispatch import SignatureTable
-from state.events import Events, RecordBuffer
+from state.events import Events, RecordBuffer, moment
 from state.layout import Layout
 from state.log import POOL_FREE, POOL_USED, Memory, Words, block_sizes
 from state.objects import ObjectTable
 from state.operations import MACHINE_CELLS
 from state.periods import PeriodTable
 from state.profiles import keep_holdings
-from state.reads import BIG_WHOLE, BOOLEAN, NULL, NUMBER, OBJECT, WHOLE, Step
+from state.reads import Step
 from state.row_index import FIRST_ROWS, RowIndex, grown
 from state.tables import R_ARMED, R_FLAGS, Tables
 from state.texts import Texts
@@ -52,8 +53,8 @@ class RowStore:
         self.tables = tables
         self._layout = layout  # keeps the tables alive
         self._periods = periods
-        self._index = RowIndex()
-        self._fixed = np.zeros((FIRST_ROWS, layout.row_words), np.int64)
+        self.index = RowIndex()
+        self.fixed = np.zeros((FIRST_ROWS, layout.row_words), np.int64)
         self._pool = np.zeros(_FIRST_POOL_WORDS, np.int64)
         self._sizes = block_sizes()
         self._free = np.zeros(len(self._sizes), np.int64)
@@ -66,7 +67,8 @@ class RowStore:
         )
         self._cached_double = np.zeros(layout.features + 1)
         self._held: list[int] = []  # holdings that wait, for one call for many: row, count, columns
-        self._dated = [kind == "date" for _, kind in layout.holding_columns]
+        self.dated = np.array([kind == "date" for _, kind in layout.holding_columns] + [False])
+        self.changes: Changes | None = None
         self._stack_kinds, self._stack_numbers = np.zeros(MACHINE_CELLS, np.int64), np.zeros(MACHINE_CELLS)
         self._scratch = tuple(
             map(address, (
@@ -74,46 +76,66 @@ class RowStore:
                 self._stack_kinds, self._stack_numbers,
             ))
         )  # fmt: skip
-        self._scalars = scalar_words(layout.update_rows, layout.profile_row)
+        self.scalars = scalar_words(layout.update_rows, layout.profile_row)
         self._refresh()
         objects.hold(self)
 
     def _refresh(self) -> None:
         """Note where the arrays are now."""
         self._memory = Memory(
-            address(self._fixed), self._fixed.shape[1], address(self._pool), len(self._pool), address(self._free),
+            address(self.fixed), self.fixed.shape[1], address(self._pool), len(self._pool), address(self._free),
             address(self.pool_counters), address(self._sizes), len(self._sizes), *self.objects.addresses,
         )  # fmt: skip
 
     def __len__(self) -> int:
         """Rows up to the last one in use, free ones included."""
-        return len(self._index)
+        return len(self.index)
+
+    @property
+    def row_words(self) -> int:
+        """Words of a row without its logs."""
+        return self.fixed.shape[1]
+
+    def note_changes(self) -> None:
+        """From now on know which rows change."""
+        self.changes = Changes(self.index)
+
+    def changes_in(self, rows: Words) -> None:
+        """Something that belongs to some rows changed, here or elsewhere."""
+        if self.changes is not None:
+            self.changes.note(rows)
+
+    def take_changes(self, *, everything: bool) -> tuple[Words, tuple[NDArray[np.uint64], Texts]]:
+        """See ``Changes.take``."""
+        assert self.changes is not None
+        self._put_holdings()
+        return self.changes.take(everything=everything)
 
     # --- rows ------------------------------------------------------------------------------------
 
     def rows(self, hashes: NDArray[np.uint64], ids: Texts) -> Words:
         """The rows of some ids, made where they are new."""
-        found = self._index.rows(hashes, ids)
-        if len(self._index) > len(self._fixed):
-            self._fixed = grown(self._fixed, len(self._index.places))
+        found = self.index.rows(hashes, ids)
+        if len(self.index) > len(self.fixed):
+            self.fixed = grown(self.fixed, len(self.index.places))
             self._refresh()
         return found
 
     def id_of(self, row: int) -> str:
         """The id of a row."""
-        return self._index.id_of(row)
+        return self.index.id_of(row)
 
     # --- memory ----------------------------------------------------------------------------------
 
     @property
     def filled(self) -> int:
         """Number of rows that are not free."""
-        return len(self._index) - self._index.free
+        return len(self.index) - self.index.free
 
     @property
     def used_bytes(self) -> int:
         """Bytes of what is in use: rows with their ids, and logs with their freed blocks."""
-        return 8 * (len(self) * self._fixed.shape[1] + int(self.pool_counters[POOL_USED])) + self._index.used_bytes
+        return 8 * (len(self) * self.fixed.shape[1] + int(self.pool_counters[POOL_USED])) + self.index.used_bytes
 
     def compact_when_due(self, now_ms: int, remembered: Callable[[list[int]], Collection[int]] | None = None) -> bool:
         """Give back what nothing at or after ``now_ms`` can see, if it is time; whether it was.
@@ -132,17 +154,19 @@ class RowStore:
         self._clock.words_left = used
         self._free.fill(0)
         self._refresh()
-        step, _kept = self._step(_moment(now_ms))
+        step, _kept = self._step(moment(now_ms))
         found = np.empty(len(self) + 1, np.int64)
         count = find_idle(
             self.memory, self.tables, step, len(self), self._layout.updates, address(self._reach), now_ms,
-            address(self._index.places), address(found),
+            address(self.index.places), address(found),
         )  # fmt: skip
         if count:
             kept = () if remembered is None else remembered(found[:count].tolist())
             idle = np.setdiff1d(found[:count], np.fromiter(kept, np.int64))
-            self._fixed[idle] = 0
-            self._index.remove(idle)
+            if self.changes is not None:
+                self.changes.note_removed(idle)
+            self.fixed[idle] = 0
+            self.index.remove(idle)
         return True
 
     def mark_objects(self, used: NDArray[np.bool_]) -> None:
@@ -155,8 +179,8 @@ class RowStore:
         self._renumber_objects(address(numbers), 0)
 
     def _renumber_objects(self, numbers: int, used: int) -> None:
-        dated = np.array([*self._dated, False])
-        renumber_objects(self.memory, self.tables, len(self), address(self._scalars), address(dated), numbers, used)
+        scalars, dated = address(self.scalars), address(self.dated)
+        renumber_objects(self.memory, self.tables, len(self), scalars, dated, numbers, used)
 
     # --- events ----------------------------------------------------------------------------------
 
@@ -180,10 +204,12 @@ class RowStore:
 
     def walk(self, table: SignatureTable, events: Events, records: RecordBuffer) -> Walk:
         """Begin to take events."""
+        self.changes_in(events.rows)
         return Walk(self, table, events, records)
 
     def answer(self, table: SignatureTable, events: Events) -> None:
         """Add events and read the features that each wants, into ``events.entity_…``."""
+        self.changes_in(events.rows)
         step, _kept = self._step(events)
         start = 0
         while (start := answer(self.memory, self.tables, table.dispatch, step, start, len(events))) < len(events):
@@ -192,8 +218,10 @@ class RowStore:
     def tick(self, records: RecordBuffer, rule: int, each_holding: bool, t_ms: int, start: int) -> int:
         """Try a date rule from row ``start`` on; returns the first row not tried."""
         self._put_holdings()
+        if self.changes is not None and start == 0 and self._layout.rises(rule):
+            self.changes.note(np.arange(len(self)))  # it remembers what the conditions were
         records.counters[:] = 0
-        step, _kept = self._step(_moment(t_ms))
+        step, _kept = self._step(moment(t_ms))
         reached: int = tick(
             self.memory, self.tables, step, records.addresses, rule, each_holding, t_ms, start, len(self),
             self._layout.captures,
@@ -204,7 +232,7 @@ class RowStore:
         """Keep a customer's holdings: of each the columns that programs look at."""
         if not self.tables.holding_width:
             return
-        held, dated, word = self._held, self._dated, self.objects.word
+        held, dated, word = self._held, self.dated[:-1].tolist(), self.objects.word
         held += (row, len(holdings))
         for holding in holdings:
             held += [date_ordinal(x) if date else word(x) for date, x in zip(dated, holding, strict=True)]
@@ -223,38 +251,18 @@ class RowStore:
         self._pool = grown(self._pool, int(len(self._pool) * _GROWTH) + 64)
         self._refresh()
 
-    def captured(self, records: RecordBuffer) -> list[Any]:
-        """The values that come with the records."""
-        count, value = records.counters[1], self.value
-        columns = records.kinds[:count].tolist(), records.integers[:count].tolist(), records.doubles[:count].tolist()
-        return [
-            integer if kind == WHOLE else double if kind == NUMBER else value(kind, integer, double)
-            for kind, integer, double in zip(*columns, strict=True)
-        ]
-
-    def value(self, kind: int, integer: int, double: float) -> Any:
-        """A value of the kernels as Python's."""
-        if kind == WHOLE:
-            return integer
-        if kind == NUMBER:
-            return double
-        if kind in (NULL, BOOLEAN):
-            return bool(integer) if kind == BOOLEAN else None
-        if kind == BIG_WHOLE:
-            return int(double) + integer
-        assert kind == OBJECT
-        return self.objects.values[integer]
-
     def flag(self, row: int, bits: int) -> None:
         """Set flags of a row."""
-        self._fixed[row, R_FLAGS] |= bits
+        self.changes_in(np.array([row]))
+        self.fixed[row, R_FLAGS] |= bits
 
     def arm(self, row: int, bit: int, on: bool) -> None:
         """Note that a rule waits for its deadline, or no longer does."""
+        self.changes_in(np.array([row]))
         if on:
-            self._fixed[row, R_ARMED] |= bit
+            self.fixed[row, R_ARMED] |= bit
         else:
-            self._fixed[row, R_ARMED] &= ~bit
+            self.fixed[row, R_ARMED] &= ~bit
 
     @property
     def memory(self) -> Memory:
@@ -262,16 +270,6 @@ class RowStore:
         if self._memory.object_numbers != self.objects.addresses[0]:
             self._refresh()
         return self._memory
-
-
-def _moment(t_ms: int) -> Events:
-    """One event of no stream that matches nothing, for the clock's sake."""
-    times = np.array([t_ms], np.int64)
-    none = np.empty((1, 0), np.int64)
-    return Events(
-        times, times, np.zeros(1, np.uint8), times, np.zeros((1, 1), np.uint64), none, np.empty((1, 0), np.uint64),
-        times, (none, none, np.empty((1, 0))),
-    )  # fmt: skip
 
 
 class Walk:

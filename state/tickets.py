@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from state.contacts import RuleKey
 
 
@@ -38,3 +40,18 @@ class TicketBook:
         """The open ticket of a rule that was emitted first, null if there is none."""
         closed = self._closed or ()
         return next((ticket for ticket, rule in self._rules.items() if rule == key and ticket not in closed), None)
+
+    def to_record(self) -> list[Any]:
+        """As values of JSON: rule, holding, ticket and whether it is closed, of each."""
+        closed = self._closed or ()
+        return [[*key, ticket, ticket in closed] for ticket, key in self._rules.items()]
+
+    @classmethod
+    def from_record(cls, record: list[Any]) -> TicketBook:
+        """The tickets of a record."""
+        book = cls()
+        for rule_id, holding_id, ticket, is_closed in record:
+            book.opened((rule_id, holding_id), ticket)
+            if is_closed:
+                book.stage(ticket, "closed")
+        return book

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import heapq
 import sys
+from collections.abc import Container
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from state.footprint import sampled_bytes
@@ -75,6 +77,17 @@ class TimerQueue:
     def rows(self) -> list[int]:
         """The rows of customers for whom something is to happen."""
         return [entry[4].row for entry in self._heap if entry[4].row >= 0]
+
+    def ticks(self) -> list[Timer]:
+        """The daily ticks to come."""
+        return [timer for *_, timer in self._heap if timer.kind == TICK]
+
+    def by_row(self, rows: Container[int]) -> dict[int, list[Timer]]:
+        """The timers of some rows by row, each in the order in which they happen."""
+        found: dict[int, list[Timer]] = {}
+        for *_, timer in sorted((entry for entry in self._heap if entry[4].row in rows), key=itemgetter(0, 1, 2, 3)):
+            found.setdefault(timer.row, []).append(timer)
+        return found
 
     def next_ms(self) -> int | None:
         """The time of the earliest timer."""

@@ -169,3 +169,10 @@ def test_files_that_cannot_be_opened(tmp_path, monkeypatch):
     monkeypatch.setattr("builtins.open", refuse)
     with pytest.raises(SourceError, match=r"may not be read; .*chmod"):
         LineReader(tmp_path / "secret.ndjson")
+
+
+def test_a_file_that_has_become_shorter_is_not_taken_for_read(tmp_path):
+    path = tmp_path / "events.ndjson"
+    path.write_bytes(b"a\nb\n")
+    with pytest.raises(SourceError, match="has 2 lines, fewer than were read before; bring the file back"):
+        read_all(path, skip_lines=3)

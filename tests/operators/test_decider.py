@@ -43,8 +43,8 @@ def test_a_rule_has_one_deadline_in_memory_however_often_it_is_armed(tmp_path, r
 
     for at_ms in range(1000):
         assert decider.run(event(at_ms, streams[at_ms % len(streams)]), None, at_ms + 1).lines == []
-        assert len(decider._timers._heap) == 1
+        assert len(decider.timers._heap) == 1
     (line,) = decider.run(event(1000, "click"), None, AFTER_ALL_MS).lines
     assert f'"ts":{1000 + 90 * 86_400_000}'.encode() in line
     assert b'"anchor_event_id":"e1000"' in line
-    assert decider._timers.next_ms() is None
+    assert decider.timers.next_ms() is None

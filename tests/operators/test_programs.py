@@ -16,7 +16,7 @@ from rules.load import load_rules
 from rules.model import STREAMS
 from rules.planner import make_plan
 from state import operations, tables
-from state.events import Events
+from state.events import Events, value_of
 from state.walk import SURELY
 
 NUMBERS = ["txn.amount", "txn.balance", "profile.aum", "profile.demand_balance", "n", "total", "before", "mean_before",
@@ -147,7 +147,7 @@ def walked(plan_tables, events):
             planned = plan_tables.plan.rules[number]
             if len(planned.features) == width:
                 features[event] = [
-                    store.value(int(records.kinds[k]), int(records.integers[k]), float(records.doubles[k]))
+                    value_of(store.objects, int(records.kinds[k]), int(records.integers[k]), float(records.doubles[k]))
                     for k in range(start, start + width)
                 ]
     return verdicts, features

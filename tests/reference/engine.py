@@ -13,8 +13,8 @@ from tests.reference.compare import compare, compare_dead_letters
 from tests.reference.generate import Case
 
 
-def run_engine(case: Case, folder: Path, workers: int = 1) -> dict[str, Any]:
-    """The summary; decisions and dead letters are in ``folder/out``."""
+def run_engine(case: Case, folder: Path, workers: int = 1, **more: Any) -> dict[str, Any]:
+    """The summary; decisions and dead letters are in ``folder/out``. ``more``: of the job."""
     case.save(folder)
     rule_set, problems = load_rules([folder / f"rules-{i}.yaml" for i in range(len(case.rules))])
     assert rule_set is not None, "\n".join(map(str, problems))
@@ -23,16 +23,16 @@ def run_engine(case: Case, folder: Path, workers: int = 1) -> dict[str, Any]:
         policy, problems = load_policy(folder / "policy.yaml")
         assert policy is not None, "\n".join(map(str, problems))
     events = tuple(folder / f"part-{i}.ndjson" for i in range(len(case.partitions)))
-    return replay(ReplayJob(rule_set, events, folder / "out", policy, workers=workers, **case.options))
+    return replay(ReplayJob(rule_set, events, folder / "out", policy, workers=workers, **case.options, **more))
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_bytes().splitlines()]
 
 
-def difference(case: Case, folder: Path, workers: int = 1) -> str | None:
+def difference(case: Case, folder: Path, workers: int = 1, **more: Any) -> str | None:
     """The first difference between the engine and the reference, or none."""
-    summary = run_engine(case, folder, workers)
+    summary = run_engine(case, folder, workers, **more)
     want = case.run()
     got_dead = read_lines(folder / "out" / "dead_letters.ndjson")
     counts = {"duplicates": want.duplicates, "late": want.late, "pending": want.pending, "events": want.events}

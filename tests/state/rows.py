@@ -11,7 +11,7 @@ import numpy as np
 from rules import opcodes as p
 from rules.plan import Feature, Programs, Series
 from state.dispatch import SignatureTable
-from state.events import Events, RecordBuffer
+from state.events import Events, RecordBuffer, value_of
 from state.hashing import text_hashes, value_hash
 from state.layout import Layout
 from state.log import POOL_USED
@@ -119,10 +119,10 @@ class Rows:
         )  # fmt: skip
 
     def _found(self) -> list[list[Any]]:
-        records = self._records
+        records, objects = self._records, self.store.objects
         return [
             [
-                self.store.value(int(records.kinds[i]), int(records.integers[i]), float(records.doubles[i]))
+                value_of(objects, int(records.kinds[i]), int(records.integers[i]), float(records.doubles[i]))
                 for i in range(start, start + self._width)
             ]
             for start in records.starts[: records.counters[0]].tolist()

@@ -90,7 +90,7 @@ class Engine:
         tables = PlanTables(plan, compact_after_ms)
         self._objects = tables.objects
         self.decider = Decider(tables, Policy.default(), decoder.values)
-        self.store = self.decider._store
+        self.store = self.decider.store
 
     def take(self, event, until_ms):
         events = self._reader.read([json.dumps(event).encode()], "f", 1, self._clock)
@@ -151,7 +151,7 @@ def test_idle_rows_go_and_come_back_as_new(tmp_path, seed):
     assert len(compacting.store) <= len(keeping.store) == keeping.decider.customers
     event = {"stream": "txn", "event_id": "last", "customer_id": "C7", "ts": until_ms + 9 * DAY_MS, "amount": 1}
     compacting.take(event | {"direction": "in"}, until_ms + 9 * DAY_MS)
-    assert (compacting.decider.customers, len(compacting.decider._customers)) == (1, 0)
+    assert (compacting.decider.store.filled, len(compacting.decider.customers)) == (1, 0)
 
 
 def test_a_removed_row_is_used_again_under_another_id(tmp_path):
@@ -161,7 +161,7 @@ def test_a_removed_row_is_used_again_under_another_id(tmp_path):
         engine.take(event | {"amount": 1, "direction": "in"}, day * 3 * DAY_MS)
         assert engine.decider.customers == 1
         assert f"customer {day}" in {
-            engine.store.id_of(row) for row in range(len(engine.store)) if engine.store._index.places[row] >= 0
+            engine.store.id_of(row) for row in range(len(engine.store)) if engine.store.index.places[row] >= 0
         }
     assert len(engine.store) <= 2
     assert engine.store.used_bytes < 5_000

@@ -41,4 +41,4 @@ def test_names_without_end_fill_no_memory(monkeypatch):
     profiles = [([{f"name-{i}": i}],) for i in range(10)]
     packed = [packer.pack(profile) for profile in profiles]
     assert [packer.unpack(one) for one in packed] == profiles
-    assert len(packer._shapes) == 3
+    assert len(packer.shapes) == 3

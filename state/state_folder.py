@@ -1,0 +1,151 @@
+"""The folder of the recovery state: whose it is, and what its contents were made for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from state.delta_file import FORMAT
+from state.disk import DISK, RESTORE, TEMPORARY, Disk, StateError, explained, lock_file, read_chunks, replace_file
+from state.shard_reader import LOCK_FILE, ShardReader
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+FORMAT_FILE = "format.json"
+
+Json = str | int | float | bool | None | list["Json"] | dict[str, "Json"]
+
+
+class StateFolder:
+    """A state folder: `open` takes it for this process, `inspect` looks at it.
+
+    Attributes
+    ----------
+    path
+        The folder.
+    about
+        What its contents were made for, as given when it was first opened; a caller compares it with its own.
+    """
+
+    def __init__(self, path: Path, about: dict[str, Json], disk: Disk, lock: int | None) -> None:
+        self.path = path
+        self.about = about
+        self._disk = disk
+        self._lock = lock
+
+    @classmethod
+    def open(cls, path: Path, about: Mapping[str, Json], disk: Disk = DISK) -> StateFolder:
+        """Take a folder for this process; one that is missing or empty is made a state folder for `about`.
+
+        The processes of one cluster share the folder under their parent's lock; each shard has its own.
+
+        Raises
+        ------
+        StateError
+            Another process uses it, it is something else or of another format, or it cannot be written.
+        ValueError
+            `about` has the key ``format``.
+        """
+        if "format" in about:
+            raise ValueError("the format is not for the caller to say")
+        _make_folder(disk, path)
+        _refuse_strange(disk, path)
+        lock = lock_file(disk, path / LOCK_FILE)
+        try:
+            if FORMAT_FILE not in _names(disk, path):
+                text = json.dumps({"format": FORMAT, **about}, ensure_ascii=False, indent=2) + "\n"
+                replace_file(disk, path / FORMAT_FILE, [memoryview(text.encode())])
+            return cls(path, _read_about(disk, path), disk, lock)
+        except BaseException:
+            disk.close(lock)
+            raise
+
+    @classmethod
+    def inspect(cls, path: Path, disk: Disk = DISK) -> StateFolder:
+        """Look at a folder, also while a process uses it; nothing is written.
+
+        Raises
+        ------
+        StateError
+            It is no state folder, or one of another format, or it cannot be read.
+        """
+        if FORMAT_FILE not in _names(disk, path):
+            raise StateError(path, f"this is no state folder, it has no {FORMAT_FILE}", "give one with --state")
+        return cls(path, _read_about(disk, path), disk, None)
+
+    def __enter__(self) -> StateFolder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let other processes have the folder."""
+        if self._lock is not None:
+            self._disk.close(self._lock)
+            self._lock = None
+
+    def shards(self) -> list[ShardReader]:
+        """The shards that have files, by name; to look at.
+
+        Raises
+        ------
+        StateError
+            The folder cannot be read.
+        """
+        folders = [folder for name in _names(self._disk, self.path) if self._disk.is_folder(folder := self.path / name)]
+        return [ShardReader(folder, self._disk) for folder in folders if LOCK_FILE in _names(self._disk, folder)]
+
+
+def _make_folder(disk: Disk, path: Path) -> None:
+    with explained(path, "look for the folder"):
+        missing = [folder for folder in (path, *path.parents) if not disk.is_folder(folder)]
+    for folder in reversed(missing or [path]):  # also if it was there: whoever made it may have been stopped just then
+        with explained(folder, "make the folder"):
+            disk.make_folder(folder)
+            disk.fsync_folder(folder.parent)
+
+
+def _names(disk: Disk, path: Path) -> list[str]:
+    with explained(path, "list the folder"):
+        return disk.list_folder(path)
+
+
+def _refuse_strange(disk: Disk, path: Path) -> None:
+    """Nothing is put into a folder that somebody uses for something else."""
+    names = set(_names(disk, path))
+    strange = sorted(names - {LOCK_FILE, FORMAT_FILE + TEMPORARY})
+    if FORMAT_FILE not in names and strange:
+        raise StateError(
+            path / strange[0],
+            f"the folder is not empty, and no state folder: it has no {FORMAT_FILE}",
+            "choose an empty or new folder with --state, or restore the state folder from a copy",
+        )
+
+
+def _read_about(disk: Disk, path: Path) -> dict[str, Json]:
+    file = path / FORMAT_FILE
+    with explained(file, "read the file"):
+        handle = disk.open(file)
+        try:
+            text = b"".join(read_chunks(disk, handle, memoryview(bytearray(disk.size(handle)))))
+        finally:
+            disk.close(handle)
+    try:
+        about = json.loads(text)
+    except ValueError as error:
+        raise StateError(file, f"the file is damaged: {error}", RESTORE) from error
+    if not isinstance(about, dict) or type(found := about.pop("format", None)) is not int:
+        raise StateError(file, "the file is damaged: it names no format", RESTORE)
+    if found != FORMAT:
+        raise StateError(
+            file,
+            f"the state folder has format {found}, this program reads format {FORMAT}",
+            "use the release that wrote it, or start anew with another --state folder",
+        )
+    return about
