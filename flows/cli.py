@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -66,6 +66,10 @@ def _duration_ms(text: str) -> int:
     return size_ms
 
 
+def _duration(help_text: str) -> Any:
+    return typer.Option(parser=_duration_ms, metavar="DURATION", help=help_text)
+
+
 @app.command()
 def replay(
     rules: Annotated[list[Path], typer.Option(readable=False, help="A rule file; repeat the option for several.")],
@@ -82,12 +86,8 @@ def replay(
     policy: Annotated[
         Path | None, typer.Option(readable=False, help="The contact policy: control group, caps, quiet hours.")
     ] = None,
-    lateness: Annotated[
-        int, typer.Option(parser=_duration_ms, metavar="DURATION", help="How far out of order a file may be, e.g. 10s.")
-    ] = "10s",  # type: ignore[assignment]  # typer parses defaults as well
-    dedup: Annotated[
-        int, typer.Option(parser=_duration_ms, metavar="DURATION", help="An event seen again within this is dropped.")
-    ] = "1h",  # type: ignore[assignment]
+    lateness: Annotated[int, _duration("How far out of order a file may be, e.g. 10s.")] = "10s",  # type: ignore[assignment]  # typer parses it
+    dedup: Annotated[int, _duration("An event seen again within this is dropped.")] = "1h",  # type: ignore[assignment]
     until: Annotated[
         int | None,
         typer.Option(
@@ -98,11 +98,7 @@ def replay(
     ] = None,
     max_jump: Annotated[
         int,
-        typer.Option(
-            parser=_duration_ms,
-            metavar="DURATION",
-            help="An event this far above its file's highest time is a dead letter; 0 for no limit.",
-        ),
+        _duration("An event this far above its file's highest time is a dead letter; 0 for no limit."),
     ] = "366d",  # type: ignore[assignment]
     workers: Annotated[int, typer.Option(min=1, max=64, help="Number of processes.")] = 1,
     state: Annotated[
@@ -111,16 +107,10 @@ def replay(
             readable=False, help="Keep the state in this folder: a run that was killed goes on when started again."
         ),
     ] = None,
-    epoch: Annotated[
-        int, typer.Option(parser=_duration_ms, metavar="DURATION", help="How often the state is written.")
-    ] = "1s",  # type: ignore[assignment]
+    epoch: Annotated[int, _duration("How often the state is written.")] = "1s",  # type: ignore[assignment]
     compact_after: Annotated[
         int,
-        typer.Option(
-            parser=_duration_ms,
-            metavar="DURATION",
-            help="Clear out what no rule can see any more whenever event time has gone on by this; saves memory.",
-        ),
+        _duration("Clear out what no rule can see any more whenever event time has gone on by this; saves memory."),
     ] = "1d",  # type: ignore[assignment]
 ) -> None:
     """Run rules over event files: every decision is written, emitted or suppressed with its reason."""

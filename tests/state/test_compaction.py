@@ -144,11 +144,11 @@ def test_idle_rows_go_and_come_back_as_new(tmp_path, seed):
     removed = 0
     without_profiles = [at for at in random_events(Random(seed), 30, 600) if at[0]["stream"] != "profile"]
     for event, until_ms in without_profiles:
-        before = compacting.decider.customers
+        before = compacting.decider.store.filled
         assert compacting.take(event, until_ms) == keeping.take(event, until_ms)
-        removed += compacting.decider.customers < before
+        removed += compacting.decider.store.filled < before
     assert removed > 5
-    assert len(compacting.store) <= len(keeping.store) == keeping.decider.customers
+    assert len(compacting.store) <= len(keeping.store) == keeping.decider.store.filled
     event = {"stream": "txn", "event_id": "last", "customer_id": "C7", "ts": until_ms + 9 * DAY_MS, "amount": 1}
     compacting.take(event | {"direction": "in"}, until_ms + 9 * DAY_MS)
     assert (compacting.decider.store.filled, len(compacting.decider.customers)) == (1, 0)
@@ -159,7 +159,7 @@ def test_a_removed_row_is_used_again_under_another_id(tmp_path):
     for day in range(300):
         event = {"stream": "txn", "event_id": f"e{day}", "customer_id": f"customer {day}", "ts": day * 3 * DAY_MS}
         engine.take(event | {"amount": 1, "direction": "in"}, day * 3 * DAY_MS)
-        assert engine.decider.customers == 1
+        assert engine.decider.store.filled == 1
         assert f"customer {day}" in {
             engine.store.id_of(row) for row in range(len(engine.store)) if engine.store.index.places[row] >= 0
         }

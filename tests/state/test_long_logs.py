@@ -17,7 +17,7 @@ import pytest
 import state.tables
 from rules.plan import Feature, Programs, Series
 from state.dispatch import SignatureTable
-from state.events import Events
+from state.events import Events, value_of
 from state.layout import Layout
 from state.log import POOL_USED, bounds, index_of
 from state.objects import ObjectTable
@@ -97,7 +97,7 @@ class Engine:
             np.array([e.mask for e in events], np.uint64), np.array(words), np.array(hashes, np.uint64),
         )  # fmt: skip
         return [
-            [self.store.value(*cell) for cell in zip(*map(np.ndarray.tolist, columns), strict=True)]
+            [value_of(self.store.objects, *cell) for cell in zip(*map(np.ndarray.tolist, columns), strict=True)]
             for columns in zip(read.entity_kind, read.entity_integer, read.entity_double, strict=True)
         ]
 
