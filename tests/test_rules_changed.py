@@ -107,7 +107,12 @@ class Change:
         return taken[0]
 
 
-@pytest.mark.parametrize("seed", range(40))
+IN_THE_SUITE = (1, 3, 8, 13, 18, 21, 25, 28)
+
+
+@pytest.mark.parametrize(
+    "seed", [seed if seed in IN_THE_SUITE else pytest.param(seed, marks=pytest.mark.slow) for seed in range(60)]
+)
 def test_random_rules(seed, tmp_path, interrupted_after, monkeypatch):
     rng = Random(f"changed {seed}")
     case = Change(rng, tmp_path)
