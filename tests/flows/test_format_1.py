@@ -16,7 +16,7 @@ from state.state_folder import FORMAT_FILE, StateFolder
 
 ROOT = Path(__file__).parents[2]
 ARCHIVE = Path(__file__).with_name("format-1.tar.xz")
-"""The state of a run that was killed, what it ran on and had written, and what it would have written; see its README."""
+"""The state of a run that was killed, what it ran on and had written, and what it was to write; its README tells."""
 
 EVENTS = [f"events/part-{number}.ndjson" for number in range(3)]
 UNTIL_MS = 1_760_800_000_000
