@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from state.delta_file import FORMAT
 from state.disk import TEMPORARY
 from state.state_folder import FORMAT_FILE, StateFolder
 
@@ -62,6 +63,8 @@ def test_it_is_gone_on_from(folder, more):
     assert lines(folder / "out/actions.ndjson") == lines(folder / "uninterrupted.ndjson")
     assert lines(folder / "out/dead_letters.ndjson") == lines(folder / "uninterrupted_dead_letters.ndjson")
     assert 1_000 < written < len(lines(folder / "out/actions.ndjson")) - 100
+    assert StateFolder.inspect(folder / "state").about["shards"] == 16
+    assert json.loads((folder / "state" / FORMAT_FILE).read_bytes())["format"] == FORMAT
 
 
 def test_its_files_are_whole(folder):

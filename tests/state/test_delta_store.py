@@ -323,7 +323,7 @@ def test_small_deltas_call_for_no_base(tmp_path: Path) -> None:
         (lambda folder: (folder / "000000000002.delta").unlink(), "2.delta: the file is missing"),
         (lambda folder: flip(folder / "000000000002.delta", -20), "2.delta: the contents do not match the checksum"),
         (lambda folder: flip(folder / "000000000002.delta", 0), "2.delta: this is no state file"),
-        (lambda folder: flip(folder / "000000000002.delta", 8), "2.delta: the file has format 0, this program reads"),
+        (lambda folder: flip(folder / "000000000002.delta", 8), "2.delta: the file has format 3, this program reads"),
         (lambda folder: flip(folder / "000000000002.delta", 15), "2.delta: the file is cut short or damaged"),
         (lambda folder: cut(folder / "000000000002.delta", 0), "2.delta: the file is cut short, 0 bytes"),
         (lambda folder: cut(folder / "000000000002.delta", 100), "2.delta: the file is cut short or damaged"),
