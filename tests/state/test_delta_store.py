@@ -312,6 +312,7 @@ def test_the_disk_is_waited_for_before_the_name_is_there() -> None:
     for _ in range(50):
         disk = FaultDisk(rng)
         disk.make_folder(STATE)
+        disk.fsync_folder(ROOT)
         shards = [ShardFiles(STATE / f"s{number}", disk) for number in range(3)]
         for shard in shards:
             assert list(shard.load(0)) == []
