@@ -23,22 +23,26 @@ from benchmarks.process import Figures, MeasureError, measure
 from benchmarks.results import machine
 from benchmarks.rule_sets import POLICY, write_rules
 
-SPEED_SIZES = ((5_000, 100), (25_000, 20), (100_000, 20))
-"""Customers, and events of each."""
+SPEED_SIZES = ((5_000, 200), (25_000, 40), (100_000, 20))
+"""Customers, and events of each: a million events and more, so that there are ten epochs and more."""
 TOUCHED, GROUPS, GROUPS_KEPT = 1_000, 24, 8
 """Customers touched in an epoch; so many epochs, the last so many of which are looked at."""
 _EVENTS_EACH, _DAYS = 5, 20
 
 
-def ratios(scratch: Path, customers: int, each: int, pairs: int, workers: int) -> list[Figures]:
+def ratios(scratch: Path, customers: int, each: int, pairs: int) -> list[Figures]:
     """Pairs of runs, without state and with it."""
     files = write_population(scratch / f"events-{customers}-{each}", Population(customers, each), 2)
-    task = _task(scratch) | {"events": [str(path) for path in files.paths], "workers": workers, "task": "state_speed"}
+    task = _task(scratch) | {"events": [str(path) for path in files.paths], "task": "state_speed"}
     found = []
     for _ in range(pairs):
         plain, kept = measure(task), measure(task | {"state": str(scratch / "state")})
-        found.append({"plain": plain["rate"], "state": kept["rate"], "ratio": kept["rate"] / plain["rate"]})
-        print(f"{customers:,} customers, {workers} processes: {found[-1]}", file=sys.stderr, flush=True)
+        processor = plain["processor_seconds"] / kept["processor_seconds"]
+        found.append(
+            {"plain": plain["rate"], "state": kept["rate"], "ratio": kept["rate"] / plain["rate"]}
+            | {"processor": processor}
+        )
+        print(f"{customers:,} customers: {found[-1]}", file=sys.stderr, flush=True)
     return found
 
 
@@ -109,21 +113,29 @@ def _tail(customers: int) -> bytes:
 
 def report(speeds: dict[str, list[Figures]], sparse_figures: dict[int, Figures]) -> str:
     """The tables in Markdown."""
-    lines = ["| customers, events each, processes | without, events/s | with, events/s | ratio |", "|---|--:|--:|--:|"]
+    lines = [
+        "| customers, events each | without, events/s | with, events/s | ratio | in processor time |",
+        "|---|--:|--:|--:|--:|",
+    ]
     for name, pairs in speeds.items():
-        span = sorted(pair["ratio"] for pair in pairs)
         plain, kept = (median(pair[key] for pair in pairs) for key in ("plain", "state"))
-        lines.append(f"| {name} | {plain:,.0f} | {kept:,.0f} | {median(span):.2f} ({span[0]:.2f} – {span[-1]:.2f}) |")
+        spans = [_span([pair[key] for pair in pairs]) for key in ("ratio", "processor")]
+        lines.append(f"| {name} | {plain:,.0f} | {kept:,.0f} | {' | '.join(spans)} |")
     lines += ["", "| customers | touched in an epoch | bytes written | of the state | goes on after, s |",
               "|--:|--:|--:|--:|--:|"]  # fmt: skip
     for customers, figures in sparse_figures.items():
         share = figures["bytes"] / figures["state_bytes"]
-        seconds = figures["restart_seconds"]
-        span_text = f"{median(seconds):.1f} ({min(seconds):.1f} – {max(seconds):.1f})" if seconds else ""
+        restarts = _span(figures["restart_seconds"], 1) if figures["restart_seconds"] else ""
         lines.append(
-            f"| {customers:,} | {figures['touched']:,.0f} | {figures['bytes']:,.0f} | {share:.2%} | {span_text} |"
+            f"| {customers:,} | {figures['touched']:,.0f} | {figures['bytes']:,.0f} | {share:.2%} | {restarts} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def _span(values: list[float], digits: int = 2) -> str:
+    """The median, with the lowest and the highest."""
+    middle, lowest, highest = (f"{value:.{digits}f}" for value in (median(values), min(values), max(values)))
+    return f"{middle} ({lowest} – {highest})"
 
 
 def main() -> None:
@@ -133,7 +145,6 @@ def main() -> None:
     parser.add_argument("--restarts", type=int, default=3, help="restarts of each size (3)")
     parser.add_argument("--speed-customers", type=int, nargs="*", default=[size for size, _ in SPEED_SIZES])
     parser.add_argument("--sparse-customers", type=int, nargs="*", default=[10_000, 100_000, 1_000_000])
-    parser.add_argument("--workers", type=int, nargs="*", default=[1])
     parser.add_argument("--scratch", type=Path, help="folder for events and state, kept (default: a temporary one)")
     parser.add_argument("--out", type=Path, default=Path("build/bench"), help="folder for results (build/bench)")
     options = parser.parse_args()
@@ -143,10 +154,8 @@ def main() -> None:
         each_of = dict(SPEED_SIZES)
         speeds = {}
         for customers in options.speed_customers:
-            for workers in options.workers:
-                each = each_of.get(customers, 20)
-                name = f"{customers:,}, {each}, {workers}"
-                speeds[name] = ratios(scratch, customers, each, options.pairs, workers)
+            each = each_of.get(customers, 20)
+            speeds[f"{customers:,}, {each}"] = ratios(scratch, customers, each, options.pairs)
         sparse_figures = {size: sparse(scratch, size, options.restarts) for size in options.sparse_customers}
     options.out.mkdir(parents=True, exist_ok=True)
     figures = {"machine": machine(), "speed": speeds, "sparse": sparse_figures}
