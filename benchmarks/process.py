@@ -24,6 +24,9 @@ TASKS = {
     "latency": "benchmarks.measure_flow:latency",
     "startup": "benchmarks.measure_flow:startup",
     "other": "benchmarks.measure_other:other",
+    "state_killed": "benchmarks.measure_state:killed",
+    "state_restart": "benchmarks.measure_state:restart",
+    "state_speed": "benchmarks.measure_state:speed",
 }
 
 

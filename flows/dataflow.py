@@ -13,7 +13,7 @@ from bytewax.outputs import Sink
 
 from flows.failures import Report, watched
 from flows.files_source import SourceBatch
-from flows.keeper import Keeper, KeptShard, Resume
+from flows.keeper import Keeper, KeptShard, Resume, Snapshot
 from flows.shard_keys import shard_key
 from operators.batch import EventBatch
 from operators.delivery import SHARDS, Delivery, EntityAnswer
@@ -41,7 +41,7 @@ def build_dataflow(
 
     def stage(logic: type[_Logic], name: str, make: Callable[[int], Any]) -> Callable[[Resume | None], _Logic]:
         def build(resume: Resume | None) -> _Logic:
-            return watched(logic(name, make, keeper, resume), report, "on_batch", "snapshot")
+            return watched(logic(name, make, keeper, resume, report), report, "on_batch", "snapshot")
 
         return build
 
@@ -115,8 +115,10 @@ class _Logic(StatefulBatchLogic[Any, Any, Any]):
     Items carry the shard's number, as a builder is not told the key; ``resume`` does too.
     """
 
-    def __init__(self, stage: str, make: Callable[[int], Any], keeper: Keeper, resume: Resume | None) -> None:
-        self._stage, self._make, self._keeper = stage, make, keeper
+    def __init__(
+        self, stage: str, make: Callable[[int], Any], keeper: Keeper, resume: Resume | None, report: Report | None
+    ) -> None:
+        self._stage, self._make, self._keeper, self._report = stage, make, keeper, report
         self._shard: Any = None
         self._kept: KeptShard | None = None
         if resume is not None:
@@ -136,9 +138,9 @@ class _Logic(StatefulBatchLogic[Any, Any, Any]):
     def _emitted(self, done: Any) -> Any:
         return done
 
-    def snapshot(self) -> Resume | None:
+    def snapshot(self) -> Snapshot | None:
         """Write what changed; what the runtime is to remember of it."""
-        return None if self._kept is None else self._kept.snapshot()
+        return None if self._kept is None else watched(self._kept.snapshot(), self._report, "wait")
 
 
 class _OrderLogic(_Logic):

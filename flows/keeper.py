@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +26,10 @@ Resume = tuple[int, int, str]
 """What the runtime remembers of a shard: its number, and version and id of its last file."""
 
 
+FINISHERS = 4
+"""Threads that wait for the disk; what several shards wait for at once takes it little longer than for one."""
+
+
 class Keeper:
     """Opens the shards of one process.
 
@@ -33,29 +39,60 @@ class Keeper:
     def __init__(self, folder: Path | None, read: ReadMessages) -> None:
         self._folder, self._read = folder, read
         self._opened: list[KeptShard] = []
+        self._finishers = ThreadPoolExecutor(FINISHERS, "finish-state")
 
     def open(self, stage: str, number: int, shard: StatefulShard, resume: Resume | None) -> KeptShard | None:
         """Give a shard the state that it had in its last file; null where no state is kept."""
         if self._folder is None:
             return None
-        kept = KeptShard(self._folder / f"{stage}-{number:02d}", number, shard, self._read, resume)
+        folder = self._folder / f"{stage}-{number:02d}"
+        kept = KeptShard(folder, number, shard, self._read, resume, self._finishers)
         self._opened.append(kept)
         return kept
 
     def close(self) -> None:
         """Let others have the files."""
+        self._finishers.shutdown(cancel_futures=True)  # first, as they work in the folders
         for kept in self._opened:
             kept.close()
+
+
+class Snapshot:
+    """What the runtime is to remember of a shard's file, once that survives a crash.
+
+    The runtime pickles all snapshots of an epoch, on the worker that took them, before it writes down any of them or
+    counts the epoch as done. So pickling is where to wait: whatever it remembers is on the disk, and until then the
+    shards' files are finished side by side.
+    """
+
+    def __init__(self, resume: Resume, finished: Future[None]) -> None:
+        self._resume, self._finished = resume, finished
+
+    def wait(self) -> Resume:
+        """Return when the file survives a crash.
+
+        Raises
+        ------
+        StateError
+            It could not be written.
+        """
+        self._finished.result()
+        return self._resume
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Resume]]:
+        return tuple, (self.wait(),)
 
 
 class KeptShard:
     """A shard with its files."""
 
     def __init__(
-        self, folder: Path, number: int, shard: StatefulShard, read: ReadMessages, resume: Resume | None
-    ) -> None:
+        self, folder: Path, number: int, shard: StatefulShard, read: ReadMessages, resume: Resume | None,
+        finishers: Executor,
+    ) -> None:  # fmt: skip
         self._files = ShardFiles(folder)
-        self._number, self._shard = number, shard
+        self._number, self._shard, self._finishers = number, shard, finishers
+        self._last: Snapshot | None = None
         _, self._version, file_id = resume or (number, 0, None)
         frames = [frame.sections for frame in self._files.load(self._version, file_id)]
         self._anew = bool(frames) and shard.restore(frames, read)
@@ -65,13 +102,17 @@ class KeptShard:
         """Let others have the files."""
         self._files.close()
 
-    def snapshot(self) -> Resume:
-        """Write what changed."""
+    def snapshot(self) -> Snapshot:
+        """Begin to write what changed."""
+        if self._last is not None:
+            self._last.wait()
         base = self._files.needs_base or self._anew
         self._anew = False
         self._version += 1
-        written = self._files.write(self._version, self._shard.sections(everything=base), base=base)
-        return self._number, self._version, written.id
+        begun = self._files.begin(self._version, self._shard.sections(everything=base), base=base)
+        finished = self._finishers.submit(self._files.finish)
+        self._last = Snapshot((self._number, self._version, begun.id), finished)
+        return self._last
 
 
 def message_reader(plan: Plan, key: Key) -> ReadMessages:

@@ -34,7 +34,10 @@ class Changes:
         if everything:
             rows = np.arange(len(self._index))
         else:
-            rows = np.unique(np.concatenate(self._rows)) if self._rows else np.empty(0, np.int64)
+            changed = np.zeros(len(self._index.places), np.bool_)
+            for some in self._rows:
+                changed[some] = True
+            rows = np.flatnonzero(changed)
         rows = rows[self._index.places[rows] >= 0]
         hashes, ids = [np.empty(0, np.uint64)], [Texts.from_lines([])]
         if not everything:

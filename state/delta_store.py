@@ -7,12 +7,13 @@ what lies beyond it on disk when it resumes belongs to a run that was cut off, a
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from state.delta_file import Frame, Header, lay_out, pieces
-from state.disk import DISK, RESTORE, Disk, StateError, explained, lock_file, replace_file
+from state.disk import DISK, RESTORE, Disk, NewFile, StateError, explained, lock_file
 from state.shard_reader import LOCK_FILE, RESUME_BACK, Entry, FileInfo, ShardReader, describe
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class ShardFiles(ShardReader):
     def __init__(self, folder: Path, disk: Disk = DISK) -> None:
         super().__init__(folder, disk)
         self._head: tuple[int, str] | None = None  # version and id of the newest; none before a load, or after an error
+        self._begun: tuple[Header, NewFile] | None = None
         self._kept: dict[Entry, int] = {}  # the files up to the head; their bytes, of the newest base and later
         with explained(folder, "make the folder"):
             disk.make_folder(folder)
@@ -62,7 +64,7 @@ class ShardFiles(ShardReader):
 
     def close(self) -> None:
         """Give up the lock; nothing can be written any more."""
-        self._head = None
+        self._forget_head()
         if self._lock is not None:
             self._disk.close(self._lock)
             self._lock = None
@@ -71,14 +73,16 @@ class ShardFiles(ShardReader):
     def needs_base(self) -> bool:
         """Whether the next version is better written as a base.
 
-        It is when there is none, or when the deltas since take more than the base and at least 1 MiB: so what is
-        written in all stays within a small multiple of what changed, and what a load reads within one of the state.
+        It is when there is none, or when the deltas since take more than the base, about, and at least 1 MiB: so what
+        is written in all stays within a small multiple of what changed, and what a load reads within one of the state.
+        About: each shard has a share of its own, 3/4 to 5/4, so that not all write their bases in the same epoch.
         """
         base = self._base_before(self._kept, None)
         if base is None:
             return True
         deltas_bytes = sum(size for entry, size in self._kept.items() if entry.version > base.version)
-        return deltas_bytes > max(MIN_DELTAS_BYTES, self._kept[base])
+        share = 0.75 + zlib.crc32(self.folder.name.encode()) / (1 << 33)
+        return deltas_bytes > max(MIN_DELTAS_BYTES, share * self._kept[base])
 
     def load(self, version: int, file_id: str | None = None) -> Iterator[Frame]:
         """Resume at a version: the newest base up to it and the deltas after, in order, each as it was written.
@@ -105,7 +109,7 @@ class ShardFiles(ShardReader):
         self._require_lock()
         if version < 0:
             raise ValueError(f"version {version} is negative")
-        self._head = None
+        self._forget_head()
         entries = self._entries()
         if entries and entries[-1].version > version + RESUME_BACK:
             raise StateError(
@@ -145,9 +149,19 @@ class ShardFiles(ShardReader):
         ValueError
             Nothing is loaded, `version` is not the next one, or it is a delta without a base before it.
         """
+        info = self.begin(version, sections, base=base)
+        self.finish()
+        return info
+
+    def begin(self, version: int, sections: Mapping[str, ReadableBuffer], *, base: bool) -> FileInfo:
+        """The first half of `write`: when it returns the buffers are free, but nothing survives a crash.
+
+        Until `finish` has gone through, the version must not be remembered as one to resume at, and the next one
+        cannot be begun. Raises what `write` raises.
+        """
         self._require_lock()
         if self._head is None:
-            raise ValueError("load a version first, to its end")
+            raise ValueError("load a version first, to its end" if self._begun is None else "finish the last version")
         if version != self._head[0] + 1:
             raise ValueError(f"the next version is {self._head[0] + 1}, not {version}")
         if not base and self._base_before(self._kept, None) is None:
@@ -156,10 +170,28 @@ class ShardFiles(ShardReader):
         previous, self._head = self._head, None
         header = Header(self.folder.name, version, base, self._disk.new_id(), *previous, layout)
         entry = Entry(version, base)
-        self._kept[entry] = self._replace(entry, header, sections)
-        self._prune(version)
-        self._head = (version, header.id)
-        return describe(header, self._kept[entry])
+        file = NewFile(self._disk, self.folder / entry.name, pieces(header, sections))
+        self._begun = header, file
+        return describe(header, file.bytes)
+
+    def finish(self) -> None:
+        """The second half of `write`, in any thread: waits until what was begun survives a crash.
+
+        Raises
+        ------
+        StateError
+            The system refuses. The version may be there or not.
+        ValueError
+            Nothing was begun.
+        """
+        self._require_lock()
+        if self._begun is None:
+            raise ValueError("begin a version first")
+        (header, file), self._begun = self._begun, None
+        file.finish()
+        self._kept[Entry(header.version, header.is_base)] = file.bytes
+        self._prune(header.version)
+        self._head = (header.version, header.id)
 
     def rewrite(self, version: int, sections: Mapping[str, ReadableBuffer]) -> FileInfo:
         """Put other contents into an existing version, as when a customer is erased; its kind and id stay.
@@ -178,17 +210,21 @@ class ShardFiles(ShardReader):
         old = self._checked(entry).header
         previous = (old.previous_version, old.previous_id)
         header = Header(old.shard, version, old.is_base, old.id, *previous, lay_out(sections))
-        written = self._replace(entry, header, sections)
+        file = NewFile(self._disk, self.folder / entry.name, pieces(header, sections))
+        file.finish()
         if entry in self._kept:
-            self._kept[entry] = written
-        return describe(header, written)
+            self._kept[entry] = file.bytes
+        return describe(header, file.bytes)
+
+    def _forget_head(self) -> None:
+        self._head = None
+        if self._begun is not None:
+            self._begun[1].drop()
+            self._begun = None
 
     def _require_lock(self) -> None:
         if self._lock is None:
             raise ValueError(f"{self.folder} is closed")
-
-    def _replace(self, entry: Entry, header: Header, sections: Mapping[str, ReadableBuffer]) -> int:
-        return replace_file(self._disk, self.folder / entry.name, pieces(header, sections))
 
     def _chain_to(self, entries: list[Entry], version: int) -> list[Entry]:
         if version == 0:

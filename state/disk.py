@@ -16,7 +16,7 @@ TEMPORARY = ".tmp"
 RESTORE = "restore the state folder from a copy, or start anew with another --state folder"
 NOT_YOURS = "let the user of this process write there, or choose another --state folder"
 CHUNK_BYTES = 1 << 20
-"""Written or read at once, and hashed while it is in the processor's cache."""
+"""Written or read at once."""
 
 REMEDIES = {
     errno.ENOSPC: "make room on the disk and start again; what was committed is safe",
@@ -149,6 +149,81 @@ class Disk:
 DISK = Disk()
 
 
+class NewFile:
+    """A file on its way: what is to be in it is written, under another name; `finish` puts it in its place.
+
+    Parameters
+    ----------
+    disk
+        The file system.
+    path
+        Where it goes. The folder exists.
+    pieces
+        What it holds; written before this returns, and not looked at later.
+
+    Attributes
+    ----------
+    bytes
+        Its size.
+
+    Raises
+    ------
+    StateError
+        The system refuses; nothing is left behind.
+    """
+
+    def __init__(self, disk: Disk, path: Path, pieces: Iterable[memoryview]) -> None:
+        self._disk, self._path = disk, path
+        self._temporary = path.with_name(path.name + TEMPORARY)
+        self._file: int | None = None
+        self.bytes = 0
+        with self._or_nothing():
+            self._file = disk.create(self._temporary)
+            for piece in pieces:
+                taken = 0
+                while taken < len(piece):
+                    taken += disk.write(self._file, piece[taken:])
+                self.bytes += taken
+
+    def finish(self) -> None:
+        """Return when the file is in its place, whenever the machine stops; the file there before is gone.
+
+        Most of it is waiting for the disk, so several may be finished at once, in threads.
+
+        Raises
+        ------
+        StateError
+            The system refuses. The file at `path` is then the old one or the new one.
+        """
+        with self._or_nothing():
+            assert self._file is not None
+            self._disk.fsync(self._file)
+            self._close()
+            self._disk.rename(self._temporary, self._path)
+            self._disk.fsync_folder(self._path.parent)
+
+    def drop(self) -> None:
+        """Leave the file at `path` as it is; nothing is left of this one, as far as the system allows."""
+        with suppress(OSError):
+            self._close()
+        with suppress(OSError):
+            self._disk.unlink(self._temporary)
+
+    @contextmanager
+    def _or_nothing(self) -> Iterator[None]:
+        with explained(self._path, "write the file"):
+            try:
+                yield
+            except OSError:
+                self.drop()
+                raise
+
+    def _close(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            self._disk.close(file)
+
+
 def replace_file(disk: Disk, path: Path, pieces: Iterable[memoryview]) -> int:
     """Write a file that is there in full or not at all, whenever the machine stops; its bytes.
 
@@ -157,27 +232,9 @@ def replace_file(disk: Disk, path: Path, pieces: Iterable[memoryview]) -> int:
     StateError
         The system refuses. The file at `path` is then the old one or the new one.
     """
-    temporary = path.with_name(path.name + TEMPORARY)
-    written = 0
-    with explained(path, "write the file"):
-        try:
-            file = disk.create(temporary)
-            try:
-                for piece in pieces:
-                    taken = 0
-                    while taken < len(piece):
-                        taken += disk.write(file, piece[taken:])
-                    written += taken
-                disk.fsync(file)
-            finally:
-                disk.close(file)
-            disk.rename(temporary, path)
-            disk.fsync_folder(path.parent)
-        except OSError:
-            with suppress(OSError):
-                disk.unlink(temporary)
-            raise
-    return written
+    file = NewFile(disk, path, pieces)
+    file.finish()
+    return file.bytes
 
 
 def read_chunks(disk: Disk, file: int, view: memoryview) -> Iterator[memoryview]:

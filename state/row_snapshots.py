@@ -136,9 +136,11 @@ def _own_objects(store: RowStore, memory: Memory, rows: int) -> list[Any]:
     table: ObjectTable = store.objects
     used = np.zeros(len(table.values) + 1, np.bool_)
     renumber_objects(memory, store.tables, rows, address(store.scalars), address(store.dated), 0, address(used))
-    numbers = np.cumsum(used) - 1
+    kept = np.flatnonzero(used)
+    numbers = np.empty(len(used), np.int64)  # not filled: few of the process's objects are those of some rows
+    numbers[kept] = np.arange(len(kept))
     renumber_objects(memory, store.tables, rows, address(store.scalars), address(store.dated), address(numbers), 0)
-    return [table.values[number] for number in np.flatnonzero(used).tolist()]
+    return [table.values[number] for number in kept.tolist()]
 
 
 @compiled

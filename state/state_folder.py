@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from state.delta_file import FORMAT
+from state.delta_file import FORMAT, OLDEST_FORMAT
 from state.disk import DISK, RESTORE, TEMPORARY, Disk, StateError, explained, lock_file, read_chunks, replace_file
 from state.shard_reader import LOCK_FILE, ShardReader
 
@@ -40,6 +40,8 @@ class StateFolder:
     def open(cls, path: Path, about: Mapping[str, Json], disk: Disk = DISK) -> StateFolder:
         """Take a folder for this process; one that is missing or empty is made a state folder for `about`.
 
+        One of an older format that is still read becomes one of this format: older programs refuse it from now on.
+
         The processes of one cluster share the folder under their parent's lock; each shard has its own.
 
         Raises
@@ -57,7 +59,10 @@ class StateFolder:
         try:
             if FORMAT_FILE not in _names(disk, path):
                 _write_about(disk, path, about)
-            return cls(path, _read_about(disk, path), disk, lock)
+            found, kept = _read_about(disk, path)
+            if found != FORMAT:  # before the first file that an older program could not read
+                _write_about(disk, path, kept)
+            return cls(path, kept, disk, lock)
         except BaseException:
             disk.close(lock)
             raise
@@ -73,7 +78,7 @@ class StateFolder:
         """
         if FORMAT_FILE not in _names(disk, path):
             raise StateError(path, f"this is no state folder, it has no {FORMAT_FILE}", "give one with --state")
-        return cls(path, _read_about(disk, path), disk, None)
+        return cls(path, _read_about(disk, path)[1], disk, None)
 
     def __enter__(self) -> StateFolder:
         return self
@@ -144,7 +149,8 @@ def _refuse_strange(disk: Disk, path: Path) -> None:
         )
 
 
-def _read_about(disk: Disk, path: Path) -> dict[str, Json]:
+def _read_about(disk: Disk, path: Path) -> tuple[int, dict[str, Json]]:
+    """The folder's format and what its contents were made for."""
     file = path / FORMAT_FILE
     with explained(file, "read the file"):
         handle = disk.open(file)
@@ -158,10 +164,10 @@ def _read_about(disk: Disk, path: Path) -> dict[str, Json]:
         raise StateError(file, f"the file is damaged: {error}", RESTORE) from error
     if not isinstance(about, dict) or type(found := about.pop("format", None)) is not int:
         raise StateError(file, "the file is damaged: it names no format", RESTORE)
-    if found != FORMAT:
+    if not OLDEST_FORMAT <= found <= FORMAT:
         raise StateError(
             file,
-            f"the state folder has format {found}, this program reads format {FORMAT}",
+            f"the state folder has format {found}, this program reads formats {OLDEST_FORMAT} to {FORMAT}",
             "use the release that wrote it, or start anew with another --state folder",
         )
-    return about
+    return found, about

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import sys
@@ -18,14 +19,14 @@ from state.disk import Disk
 
 
 def main() -> None:
-    operation, left = sys.argv[1], [int(sys.argv[2])]
+    operation, fatal = sys.argv[1], int(sys.argv[2])
+    done = itertools.count(1)  # counts right in several threads
     kept = files._LinesPartition if operation == "lines" else Disk
     name = "write_batch" if operation == "lines" else operation
     plain = getattr(kept, name)
 
     def counted(self, *arguments):
-        left[0] -= 1
-        if left[0] == 0:
+        if next(done) == fatal:
             if operation == "write":
                 file, data = arguments
                 plain(self, file, memoryview(data)[: len(data) // 2])

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import re
+import threading
 from dataclasses import replace
 
 import pytest
 
 from flows.failures import failure_message
+from flows.keeper import Snapshot
 from flows.replay import ReplayJob, replay
 from rules.load import load_rules
 from rules.policy import Policy
+from state.disk import Disk
 from state.state_folder import StateFolder
 
 RULES = """\
@@ -110,3 +116,43 @@ def test_a_damaged_file_is_named(job):
 
 def test_a_folder_that_is_something_else_is_refused(job, tmp_path):
     assert "--state" in refusal(replace(job, state=tmp_path))
+
+
+def test_a_file_that_cannot_be_finished_ends_the_run(job, monkeypatch):
+    """It is finished in another thread than that which wrote it; when there is room again, the run goes on."""
+    fsync = Disk.fsync
+
+    def full(self, file):
+        if threading.current_thread() is not threading.main_thread():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fsync(self, file)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Disk, "fsync", full)
+        message = refusal(job)
+    assert re.search(r"decide-\d\d/000000000001\.base: cannot write the file: .*make room on the disk", message)
+    replay(job)
+    assert written(job)["actions.ndjson"].count(b"\n") == 35
+
+
+def test_the_runtime_remembers_only_what_is_on_the_disk(job, monkeypatch):
+    """When it writes down which file a shard had last, that file is there in full and its name is on the disk."""
+    on_disk = set()
+    remembered = []
+    sync, reduce = Disk.fsync_folder, Snapshot.__reduce__
+
+    def fsync_folder(self, path):
+        sync(self, path)
+        on_disk.update(path.iterdir())
+
+    def pickled(self):
+        reduced = reduce(self)
+        number, version, _ = reduced[1][0]
+        remembered.append(f"decide-{number:02d}/{version:012d}")
+        assert remembered[-1] in {f"{path.parent.name}/{path.stem}" for path in on_disk}
+        return reduced
+
+    monkeypatch.setattr(Disk, "fsync_folder", fsync_folder)
+    monkeypatch.setattr(Snapshot, "__reduce__", pickled)
+    replay(replace(job, epoch_ms=5))
+    assert len(remembered) >= 16

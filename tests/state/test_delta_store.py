@@ -133,7 +133,13 @@ class Run:
         is_base = shard.needs_base or self.rng.random() < 0.2
         contents = self.state if is_base else changes
         self.committed = max(self.committed, version - RESUME_BACK)
-        info = shard.write(version, sections_of(contents), base=is_base)
+        if self.rng.random() < 0.5:
+            info = shard.write(version, sections_of(contents), base=is_base)
+        else:
+            info = shard.begin(version, sections_of(contents), base=is_base)
+            if self.rng.random() < 0.05:
+                raise StopError
+            shard.finish()
         self.history[version] = Version(is_base, info.id, [contents])
         self.committed = self.rng.randint(self.committed, version)
 
@@ -280,6 +286,47 @@ def test_nothing_is_written_before_a_load_or_out_of_turn(tmp_path: Path) -> None
         loaded(shard, 2)
 
 
+def test_what_is_begun_is_there_when_it_is_finished(tmp_path: Path) -> None:
+    cells = np.arange(5)
+    with started(tmp_path / "s", "b") as shard:
+        info = shard.begin(2, {"note": b"nnnnn", "keys": cells, "values": cells}, base=False)
+        cells[:] = 7
+        with pytest.raises(ValueError, match="finish the last version"):
+            shard.begin(3, sections_of({}), base=False)
+        assert [known.version for known in ShardReader(tmp_path / "s").files()] == [1]
+        shard.finish()
+        with pytest.raises(ValueError, match="begin a version first"):
+            shard.finish()
+        assert shard.files()[-1] == info
+        assert loaded(shard, 2, info.id)[1] == {i: i for i in range(5)}
+        shard.begin(3, sections_of({3: 3}), base=False)
+        assert len(names(tmp_path / "s")) == 3
+        assert loaded(shard, 2) == [{1: 1}, {i: i for i in range(5)}]
+        shard.begin(3, sections_of({3: 3}), base=False)
+    assert names(tmp_path / "s") == ["1.base", "2.delta"]
+
+
+def test_the_disk_is_waited_for_before_the_name_is_there() -> None:
+    """Whatever the order in which shards are finished, a version that is finished survives a loss of power."""
+    rng = random.Random(5)
+    for _ in range(50):
+        disk = FaultDisk(rng)
+        disk.make_folder(STATE)
+        disk.fsync_folder(ROOT)
+        shards = [ShardFiles(STATE / f"s{number}", disk) for number in range(3)]
+        for shard in shards:
+            assert list(shard.load(0)) == []
+            put(shard, "b")
+            shard.begin(2, sections_of({2: 2}), base=False)
+        finished = rng.sample(shards, rng.randint(0, 3))
+        for shard in finished:
+            shard.finish()
+        disk.lose_power()
+        for shard in shards:
+            again = ShardFiles(shard.folder, disk)
+            assert loaded(again, 2 if shard in finished else 1)[0] == {1: 1}
+
+
 def test_a_rewritten_version_is_part_of_the_chain(tmp_path: Path) -> None:
     with started(tmp_path / "s", "bddd") as shard:
         before = shard.files()[1]
@@ -323,7 +370,7 @@ def test_small_deltas_call_for_no_base(tmp_path: Path) -> None:
         (lambda folder: (folder / "000000000002.delta").unlink(), "2.delta: the file is missing"),
         (lambda folder: flip(folder / "000000000002.delta", -20), "2.delta: the contents do not match the checksum"),
         (lambda folder: flip(folder / "000000000002.delta", 0), "2.delta: this is no state file"),
-        (lambda folder: flip(folder / "000000000002.delta", 8), "2.delta: the file has format 0, this program reads"),
+        (lambda folder: flip(folder / "000000000002.delta", 8), "2.delta: the file has format 3, this program reads"),
         (lambda folder: flip(folder / "000000000002.delta", 15), "2.delta: the file is cut short or damaged"),
         (lambda folder: cut(folder / "000000000002.delta", 0), "2.delta: the file is cut short, 0 bytes"),
         (lambda folder: cut(folder / "000000000002.delta", 100), "2.delta: the file is cut short or damaged"),

@@ -26,7 +26,7 @@ def test_the_first_to_open_says_what_it_is_for(tmp_path: Path) -> None:
         assert folder.about == ABOUT
     with StateFolder.open(path, {"shards": 8}) as folder:
         assert folder.about == ABOUT
-    assert json.loads((path / "format.json").read_text()) == {"format": 1, **ABOUT}
+    assert json.loads((path / "format.json").read_text()) == {"format": 2, **ABOUT}
     with pytest.raises(ValueError, match="not for the caller"):
         StateFolder.open(path, {"format": 2})
 
@@ -73,7 +73,10 @@ def test_a_file_is_no_folder(tmp_path: Path, below: str) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('{"format": 2}', "the state folder has format 2, this program reads format 1; use the release that wrote it"),
+        (
+            '{"format": 3}',
+            "the state folder has format 3, this program reads formats 1 to 2; use the release that wrote it",
+        ),
         ('{"format": "1"}', "the file is damaged: it names no format; restore"),
         ("[]", "the file is damaged: it names no format; restore"),
         ('{"format"', "the file is damaged: .*; restore"),
@@ -87,6 +90,15 @@ def test_an_unknown_format_is_refused_and_unlocked(tmp_path: Path, text: str, sa
             StateFolder.open(tmp_path, ABOUT)
     with pytest.raises(StateError, match=said):
         StateFolder.inspect(tmp_path)
+
+
+def test_a_folder_of_an_older_format_becomes_one_of_this(tmp_path: Path) -> None:
+    (tmp_path / "format.json").write_text('{"format": 1, "shards": 64}')
+    assert StateFolder.inspect(tmp_path).about == {"shards": 64}
+    assert json.loads((tmp_path / "format.json").read_text())["format"] == 1
+    with StateFolder.open(tmp_path, ABOUT) as folder:
+        assert folder.about == {"shards": 64}
+    assert json.loads((tmp_path / "format.json").read_text()) == {"format": 2, "shards": 64}
 
 
 def test_a_folder_that_cannot_be_written() -> None:
