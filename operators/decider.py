@@ -9,7 +9,7 @@ of at most its time.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -20,6 +20,7 @@ from operators.batch import EventBatch
 from operators.customers import Customers, Holdings
 from operators.firing import Desk, firing_of
 from operators.outcome import Anchor, Entities, Outcome, ReadValues
+from operators.plan_changes import Since, warm_from_ms
 from operators.policy_gate import PolicyGate
 from operators.tables import PlanTables
 from rules.context import Evaluation
@@ -28,7 +29,7 @@ from rules.plan import RulePlan
 from rules.policy import Policy
 from state.calendar import first_at_or_after, next_day
 from state.customer import Armed
-from state.events import Events, value_of
+from state.events import Events
 from state.timers import DEADLINE, TICK, Timer, TimerQueue
 from state.walk import SURELY
 
@@ -44,11 +45,15 @@ class Decider:
         The plan, and what is remembered: in rows, by Python, and of what is to happen.
     ticking
         Whether daily ticks have begun.
+    tables, since
+        The plan's tables, and since when its state has all events.
     """
 
     def __init__(self, tables: PlanTables, policy: Policy, read_values: ReadValues) -> None:
         plan = tables.plan
-        self.plan, self._tables, self._read_values = plan, tables, read_values
+        self.plan, self.tables, self._read_values = plan, tables, read_values
+        self.since: Since = {}
+        self._warm_from_ms: dict[int, int] = {}  # by rule, only of those that came later than their windows begin
         self.store = tables.customer.store()
         self._signatures = tables.customer.signatures
         self._records = tables.records
@@ -71,7 +76,7 @@ class Decider:
     def used_bytes(self) -> int:
         """Bytes of all that is remembered of customers, and of what no shard has told of the table of objects."""
         python = self.customers.used_bytes([planned.rule.id for planned in self.plan.rules])
-        return self.store.used_bytes + python + self.timers.used_bytes + self._tables.objects.bytes_to_report()
+        return self.store.used_bytes + python + self.timers.used_bytes + self.tables.objects.bytes_to_report()
 
     def run(
         self, events: EventBatch | None, entities: Entities | None, until_ms: int, *, inclusive: bool = False
@@ -82,7 +87,7 @@ class Decider:
         """
         out = self._desk.out = Outcome()
         if events is not None:
-            self._apply(events, entities or self._tables.entities_over_nothing(len(events)))
+            self._apply(events, entities or self.tables.entities_over_nothing(len(events)))
         self._fire_timers(until_ms + 1 if inclusive else until_ms)
         if not inclusive:
             self.store.compact_when_due(until_ms, partial(self._forget, until_ms))
@@ -129,7 +134,7 @@ class Decider:
         records = self._records
         at = records.events[: records.counters[0]]
         columns = (at, step.rows[at], events.effective_ms[at], events.ts_ms[at], events.stream[at])
-        captured = self._records.captured(self._tables.objects)
+        captured = self._records.captured(self.tables.objects)
         anchor: Anchor | None = None
         for place, number, start in zip(
             zip(*(column.tolist() for column in columns), strict=True), records.rules[: len(at)].tolist(),
@@ -145,7 +150,7 @@ class Decider:
             planned = self.plan.rules[number]
             evaluation = Evaluation(
                 anchor.effective_ms, anchor.stream, anchor, partial(self.customers.profile, anchor.row),
-                self._feature_reader(number, captured, start), self._entity_reader(step, anchor.index),
+                self._feature_reader(number, captured, start), self.tables.entity_reader(step, anchor.index),
             )  # fmt: skip
             rose = captured[start + len(planned.features)] if planned.rises and planned.kept_rises else None
             if (surely and not planned.rises) or self.customers.holds(planned, anchor.row, evaluation, None, rose):
@@ -155,13 +160,9 @@ class Decider:
         """An event that changes what Python keeps of its customer."""
         if anchor.stream == _PROFILE:
             self.customers.keep_profile(anchor.row, anchor.values)
-            if self._holding_names:
-                holdings = [entry for _, entry in self.customers.holdings(anchor.values) if entry is not None]
-                self.store.set_holdings(
-                    anchor.row, [[entry.get(name) for name in self._holding_names] for entry in holdings]
-                )
+            self.keep_holdings(anchor.row, anchor.values)
             if not self.ticking:
-                self._start_ticking(anchor.effective_ms)
+                self.begin_ticks(anchor.effective_ms)
         customer = self.customers.find(anchor.row)
         if customer is None:
             return
@@ -176,19 +177,20 @@ class Decider:
                     if armed is not None:
                         armed.firing = None
 
+    def keep_holdings(self, row: int, profile: tuple[Any, ...]) -> None:
+        """Let the kernels see a profile's holdings."""
+        if self._holding_names:
+            holdings = [entry for _, entry in self.customers.holdings(profile) if entry is not None]
+            self.store.set_holdings(row, [[entry.get(name) for name in self._holding_names] for entry in holdings])
+
+    def keep_since(self, since: Since) -> None:
+        """Note since when the state has all events; rules whose windows are not filled yet are held back."""
+        self.since = since
+        self._warm_from_ms = warm_from_ms(self.plan, since)
+
     def _feature_reader(self, number: int, captured: list[Any], start: int) -> Callable[[int], Any]:
         places = self._places[number]
         return lambda feature: captured[start + places[feature]]
-
-    def _entity_reader(self, step: Events, index: int) -> Callable[[tuple[str, int]], Any]:
-        numbers, objects = self._tables.entity_numbers, self._tables.objects
-
-        def read(key: tuple[str, int]) -> Any:
-            at = index, numbers[key]
-            kind, integer, double = step.entity_kind[at], step.entity_integer[at], step.entity_double[at]
-            return value_of(objects, int(kind), int(integer), float(double))
-
-        return read
 
     def _anchor(self, number: int, anchor: Anchor, evaluation: Evaluation) -> None:
         planned = self.plan.rules[number]
@@ -199,7 +201,10 @@ class Decider:
         if rule.unless is not None and is_armed and rule.unless.restart == "first":
             return
         late = anchor.ts_ms < anchor.effective_ms
-        firing = firing_of(planned, evaluation, STREAMS[anchor.stream], anchor.event_id, anchor.ts_ms, late)
+        firing = firing_of(
+            planned, evaluation, STREAMS[anchor.stream], anchor.event_id, anchor.ts_ms, late,
+            warm_from_ms=self._warm_from_ms.get(number, 0),
+        )  # fmt: skip
         if rule.unless is None:
             self._desk.decide(number, anchor.row, firing, anchor.effective_ms)
             return
@@ -237,10 +242,11 @@ class Decider:
         if armed.firing is not None:
             self._desk.decide(timer.rule, timer.row, armed.firing, timer.at_ms)
 
-    def _start_ticking(self, from_ms: int) -> None:
+    def begin_ticks(self, from_ms: int, known: Collection[str] = ()) -> None:
+        """Let the days of date rules begin, but for those that are ``known``."""
         self.ticking = True
         for number, planned in enumerate(self.plan.rules):
-            if planned.rule.daily is not None:
+            if planned.rule.daily is not None and planned.rule.id not in known:
                 daily, zone = planned.rule.daily, ZoneInfo(planned.rule.timezone)
                 self._set_tick(number, first_at_or_after(from_ms, daily.hour, daily.minute, zone))
 
@@ -261,7 +267,7 @@ class Decider:
 
     def _take_ticked(self, timer: Timer, planned: RulePlan) -> None:
         records = self._records
-        captured, count = self._records.captured(self._tables.objects), records.counters[0]
+        captured, count = self._records.captured(self.tables.objects), records.counters[0]
         places = records.rules[:count].tolist()
         for row, place, start in zip(
             records.events[:count].tolist(), places, records.starts[:count].tolist(), strict=True
@@ -272,7 +278,10 @@ class Decider:
             for holding_id, holding in self._holdings_at(planned, evaluation.profile or (), place):
                 evaluation.holding = holding
                 if self.customers.holds(planned, row, evaluation, holding_id, rose):
-                    firing = firing_of(planned, evaluation, "daily", timer.date, timer.at_ms, False, holding_id)
+                    firing = firing_of(
+                        planned, evaluation, "daily", timer.date, timer.at_ms, False, holding_id,
+                        self._warm_from_ms.get(timer.rule, 0),
+                    )  # fmt: skip
                     self._desk.decide(timer.rule, row, firing, timer.at_ms)
 
     def _by_holding(self, planned: RulePlan) -> bool:

@@ -19,12 +19,16 @@ from state.timers import HELD, Firing, TimerQueue
 
 def firing_of(
     planned: RulePlan, evaluation: Evaluation, stream: str, anchor_id: str, anchor_ms: int, late: bool,
-    holding_id: str | None = None,
+    holding_id: str | None = None, warm_from_ms: int = 0,
 ) -> Firing:  # fmt: skip
-    """A rule that fires or arms, with everything as it is at this evaluation."""
+    """A rule that fires or arms, with everything as it is at this evaluation.
+
+    ``warm_from_ms``: from when on its windows are filled.
+    """
     features = {name: read(evaluation) for name, read in planned.lets}
     payloads = tuple(render(evaluation) for render in planned.payloads)
-    return Firing(stream, anchor_id, anchor_ms, late, holding_id, features, payloads)
+    warming = evaluation.t_ms < warm_from_ms
+    return Firing(stream, anchor_id, anchor_ms, late, holding_id, features, payloads, warming)
 
 
 class Desk:

@@ -155,7 +155,7 @@ def short_key(key: RuleKey) -> str | RuleKey:
 
 
 def _cooldown_ms(short: str | RuleKey, cooldowns_ms: Mapping[str, int]) -> int:
-    return cooldowns_ms[short if isinstance(short, str) else short[0]]
+    return cooldowns_ms.get(short if isinstance(short, str) else short[0], 0)  # a rule that is no more has none
 
 
 def _cooled(emitted: tuple[Any, ...], t_ms: int, cooldowns_ms: Mapping[str, int]) -> set[Any]:
