@@ -62,7 +62,7 @@ class Decider:
         }
         self._places = [{feature: place for place, feature in enumerate(rule.features)} for rule in plan.rules]
         self._cooldowns_ms = {planned.rule.id: planned.rule.cooldown_ms for planned in plan.rules}
-        self._gate = PolicyGate(policy, plan.profile_column("opt_out"))
+        self._gate = PolicyGate(policy, plan.profile_column("opt_out"), self._cooldowns_ms)
         self._holding_names = [name for name, _ in plan.programs.holding_columns]
         ticket_fields = plan.fields["ticket"]
         self._ticket_columns = ticket_fields.index("ticket_id"), ticket_fields.index("stage")

@@ -5,7 +5,7 @@ The order of the reasons is the contract's: shadow, warming, holdout, opt_out, c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
@@ -36,15 +36,18 @@ class Verdict:
 
 
 class PolicyGate:
-    """Applies a policy to firings; the memory is the customer's."""
+    """Applies a policy to firings; the memory is the customer's.
 
-    def __init__(self, policy: Policy, opt_out_column: int | None) -> None:
-        self._policy = policy
+    ``cooldowns_ms``, of all rules by id: lets what was emitted be forgotten once it matters for nothing.
+    """
+
+    def __init__(
+        self, policy: Policy, opt_out_column: int | None, cooldowns_ms: Mapping[str, int] | None = None
+    ) -> None:
+        self._policy, self._cooldowns_ms = policy, cooldowns_ms
         self._opt_out_column = opt_out_column
         self._zone = ZoneInfo(policy.timezone)
         self._cap_horizon_ms = max((cap.per_ms for cap in policy.caps), default=0)
-        self._minute_of_day = lru_cache(maxsize=65_536)(self._read_clock)
-        self._in_control_group = lru_cache(maxsize=65_536)(self._draw)
 
     def decide(
         self, customer: Customer, customer_id: str, read_profile: Callable[[], Sequence[Any] | None], rule: Rule,
@@ -86,7 +89,7 @@ class PolicyGate:
             else:
                 verdicts.append(self._ticket_verdict(customer, key, kind, index, ticket_ids[index]))
             if reason is None and verdicts[-1].reason in (None, SHADOW):
-                ledger.record(key, rule.rule_class, t_ms, self._cap_horizon_ms)
+                ledger.record(key, rule.rule_class, t_ms, self._cap_horizon_ms, self._cooldowns_ms)
         return verdicts, held
 
     @property
@@ -120,10 +123,10 @@ class PolicyGate:
             holdout is not None
             and rule_class in holdout.classes
             and rule_class != UNCAPPED_CLASS
-            and self._in_control_group(customer_id)
+            and self._is_drawn(customer_id)
         )
 
-    def _draw(self, customer_id: str) -> bool:
+    def _is_drawn(self, customer_id: str) -> bool:
         holdout = self._policy.holdout
         assert holdout is not None
         digest = blake2b(f"{holdout.salt}|{customer_id}".encode(), digest_size=8).digest()
@@ -161,15 +164,17 @@ class PolicyGate:
         quiet = self._policy.quiet_hours
         return quiet is not None and quiet.defer
 
-    def _read_clock(self, half_minute: int) -> int:
-        wall = wall_time(half_minute * 30_000, self._zone)  # some offsets from UTC were no whole minutes
-        return wall.hour * 60 + wall.minute
-
     def _is_quiet(self, t_ms: int) -> bool:
         quiet = self._policy.quiet_hours
         if quiet is None:
             return False
-        minute = self._minute_of_day(t_ms // 30_000)
+        minute = _minute_of_day(t_ms // 30_000, self._zone)
         if quiet.from_minute <= quiet.to_minute:
             return quiet.from_minute <= minute < quiet.to_minute
         return minute >= quiet.from_minute or minute < quiet.to_minute
+
+
+@lru_cache(maxsize=4_096)  # one for all shards: they are at about the same time
+def _minute_of_day(half_minute: int, zone: ZoneInfo) -> int:
+    wall = wall_time(half_minute * 30_000, zone)  # some offsets from UTC were no whole minutes
+    return wall.hour * 60 + wall.minute

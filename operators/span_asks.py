@@ -18,7 +18,7 @@ _SPAN_MS = 900_000
 """Nearly all offsets from UTC are multiples of a quarter of an hour, so the hour rarely changes within one."""
 _SPAN_WORDS = _SPAN_MS * SCALE << KIND_BITS
 
-_REMEMBERED_SPANS = 50_000
+_REMEMBERED_SPANS = 4_096
 
 
 class Asked:

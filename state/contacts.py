@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_right
 from collections.abc import Mapping
 from typing import Any
@@ -27,21 +28,28 @@ class ContactLedger:
     def __init__(self) -> None:
         self._emitted: tuple[Any, ...] | _Many = ()
 
-    def record(self, key: RuleKey, rule_class: str, t_ms: int, horizon_ms: int) -> None:
-        """Record an emitted decision; times never fall. What is older than ``horizon_ms`` counts for no cap."""
-        short, emitted = _short(key), self._emitted
+    def record(
+        self, key: RuleKey, rule_class: str, t_ms: int, horizon_ms: int, cooldowns_ms: Mapping[str, int] | None = None
+    ) -> None:
+        """Record an emitted decision; times never fall. What is older than ``horizon_ms`` counts for no cap.
+
+        With ``cooldowns_ms``, by rule id, what matters for nothing any more is dropped: only a customer to whom
+        something happens can gather more and more.
+        """
+        short, emitted = short_key(key), self._emitted
         if isinstance(emitted, tuple):
-            if len(emitted) == 3 * _FEW:
-                emitted = _without(emitted, t_ms - horizon_ms, {short})
+            if len(emitted) == 3 * _FEW or (cooldowns_ms is not None and emitted):
+                over = {short} if cooldowns_ms is None else {short} | _cooled(emitted, t_ms, cooldowns_ms)
+                emitted = _without(emitted, t_ms - horizon_ms, over)
             if len(emitted) < 3 * _FEW:
                 self._emitted = (*emitted, short, rule_class, t_ms)
                 return
             emitted = self._emitted = _Many(emitted)
-        emitted.record(short, rule_class, t_ms, horizon_ms)
+        emitted.record(short, rule_class, t_ms, horizon_ms, cooldowns_ms)
 
     def last_ms(self, key: RuleKey) -> int | None:
         """When the rule last emitted, null if never."""
-        short, emitted = _short(key), self._emitted
+        short, emitted = short_key(key), self._emitted
         if not isinstance(emitted, tuple):
             return emitted.last.get(short)
         for at in range(len(emitted) - 3, -1, -3):
@@ -75,10 +83,10 @@ class ContactLedger:
         if len(record) == 2:  # else a multiple of three
             last, by_class = record
             many = ledger._emitted = _Many(())
-            many.last = {_tuple(short): t_ms for short, t_ms in last}
+            many.last = {_shared(short): t_ms for short, t_ms in last}
             many.by_class = by_class
         else:
-            ledger._emitted = tuple(map(_tuple, record))
+            ledger._emitted = tuple(map(_shared, record))
         return ledger
 
     def forget(self, t_ms: int, horizon_ms: int, cooldowns_ms: Mapping[str, int]) -> bool:
@@ -86,14 +94,7 @@ class ContactLedger:
         emitted = self._emitted
         if not isinstance(emitted, tuple):
             return emitted.forget(t_ms, horizon_ms, cooldowns_ms)
-        over = {
-            short
-            for short, last_ms in zip(emitted[::3], emitted[2::3], strict=True)
-            if t_ms - last_ms >= _cooldown_ms(short, cooldowns_ms)
-        }
-        for short, last_ms in zip(emitted[::3], emitted[2::3], strict=True):
-            if t_ms - last_ms < _cooldown_ms(short, cooldowns_ms):
-                over.discard(short)
+        over = _cooled(emitted, t_ms, cooldowns_ms)
         self._emitted = _without(emitted, t_ms - horizon_ms, over)
         return not self._emitted
 
@@ -101,20 +102,26 @@ class ContactLedger:
 class _Many:
     """The decisions of a customer who has had many."""
 
-    __slots__ = ("by_class", "last")
+    __slots__ = ("_most", "by_class", "last")
 
     def __init__(self, emitted: tuple[Any, ...]) -> None:
+        self._most = 2 * _FEW
         self.last: dict[Any, int] = {}
         self.by_class: dict[str, list[int]] = {}
         for short, rule_class, t_ms in zip(emitted[::3], emitted[1::3], emitted[2::3], strict=True):
-            self.record(short, rule_class, t_ms, t_ms + 1)
+            self.record(short, rule_class, t_ms, t_ms + 1, None)
 
-    def record(self, short: Any, rule_class: str, t_ms: int, horizon_ms: int) -> None:
+    def record(
+        self, short: Any, rule_class: str, t_ms: int, horizon_ms: int, cooldowns_ms: Mapping[str, int] | None
+    ) -> None:
         self.last[short] = t_ms
+        if cooldowns_ms is not None and len(self.last) > self._most:
+            self._forget_cooled(t_ms, cooldowns_ms)
+            self._most = max(2 * _FEW, 2 * len(self.last))
         for name in (rule_class,) if rule_class == UNCAPPED_CLASS else (rule_class, "*"):
             times = self.by_class.setdefault(name, [])
             times.append(t_ms)
-            if not len(times) & 63:
+            if times[len(times) >> 1] <= t_ms - horizon_ms:  # half of them count for nothing
                 del times[: bisect_right(times, t_ms - horizon_ms)]
 
     def count(self, rule_class: str, after_ms: int) -> int:
@@ -122,8 +129,7 @@ class _Many:
         return len(times) - bisect_right(times, after_ms) if times else 0
 
     def forget(self, t_ms: int, horizon_ms: int, cooldowns_ms: Mapping[str, int]) -> bool:
-        for short in [key for key, last in self.last.items() if t_ms - last >= _cooldown_ms(key, cooldowns_ms)]:
-            del self.last[short]
+        self._forget_cooled(t_ms, cooldowns_ms)
         for name in list(self.by_class):
             times = self.by_class[name]
             del times[: bisect_right(times, t_ms - horizon_ms)]
@@ -131,12 +137,19 @@ class _Many:
                 del self.by_class[name]
         return not self.last and not self.by_class
 
+    def _forget_cooled(self, t_ms: int, cooldowns_ms: Mapping[str, int]) -> None:
+        for short in [key for key, last in self.last.items() if t_ms - last >= _cooldown_ms(key, cooldowns_ms)]:
+            del self.last[short]
 
-def _tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+
+def _shared(value: Any) -> Any:
+    """A part of a record as it is kept: a text once for all customers."""
+    if isinstance(value, str):
+        return sys.intern(value)
+    return (sys.intern(value[0]), value[1]) if isinstance(value, list) else value
 
 
-def _short(key: RuleKey) -> str | RuleKey:
+def short_key(key: RuleKey) -> str | RuleKey:
     """The key as it is kept: for most rules their id, which is there anyway."""
     return key[0] if key[1] is None else key
 
@@ -145,9 +158,17 @@ def _cooldown_ms(short: str | RuleKey, cooldowns_ms: Mapping[str, int]) -> int:
     return cooldowns_ms.get(short if isinstance(short, str) else short[0], 0)  # a rule that is no more has none
 
 
+def _cooled(emitted: tuple[Any, ...], t_ms: int, cooldowns_ms: Mapping[str, int]) -> set[Any]:
+    """The keys whose cooldown is over."""
+    last = dict(zip(emitted[::3], emitted[2::3], strict=True))
+    return {short for short, last_ms in last.items() if t_ms - last_ms >= _cooldown_ms(short, cooldowns_ms)}
+
+
 def _without(emitted: tuple[Any, ...], after_ms: int, over: set[Any]) -> tuple[Any, ...]:
     """What was emitted, without what is up to ``after_ms`` and not the last of its key, or of a key that is
     ``over``."""
+    if not emitted or emitted[2] > after_ms:  # the oldest
+        return emitted
     kept: list[Any] = []
     later = set(over)
     for at in range(len(emitted) - 3, -1, -3):

@@ -50,7 +50,7 @@ class ObjectTable:
         it is an integer (bool), and the ordinal of a date, else 0 (int64).
     """
 
-    def __init__(self, least: int = 65_536) -> None:
+    def __init__(self, least: int = 16_384) -> None:
         self._least, self._in_use = least, 0
         self._holders: list[ObjectHolder] = []
         self.values: list[Any] = []

@@ -13,7 +13,8 @@ from state.log import Words
 _SPAN_MS = 900_000
 """Nearly all offsets from UTC are multiples of a quarter of an hour, so a period rarely ends within one."""
 
-_REMEMBERED_SPANS = 65_536
+_REMEMBERED_SPANS = 4_096
+"""Six weeks: the times of a step lie close together, and those of the next ones after them."""
 
 _Reading = tuple[int, int]
 """The number of a period and its start in ms."""

@@ -1,5 +1,6 @@
 """The order of the reasons, and each of them at its borders."""
 
+import tracemalloc
 from hashlib import blake2b
 from itertools import product
 
@@ -29,8 +30,8 @@ def make_rule(rule_class="survey", kinds=("survey",), cooldown_ms=0, status="liv
 class Gate:
     """A gate and one customer, whose opted-out classes and channels are the profile's only field."""
 
-    def __init__(self, holdout=None, caps=(), quiet_hours=None, opt_out=None):
-        self.gate = PolicyGate(Policy("Asia/Shanghai", holdout, tuple(caps), quiet_hours), 0)
+    def __init__(self, holdout=None, caps=(), quiet_hours=None, opt_out=None, cooldowns_ms=None):
+        self.gate = PolicyGate(Policy("Asia/Shanghai", holdout, tuple(caps), quiet_hours), 0, cooldowns_ms)
         self.customer = Customer()
         self.profile = None if opt_out is None else (opt_out,)
 
@@ -200,3 +201,33 @@ def test_a_shadow_rule_opens_nothing_and_counts_for_itself_alone():
     assert gate.reason(shadow, NOON_MS + DAY_MS + 6) == "emitted"  # one real one is left in the window
     assert gate.customer.tickets.first_open(("s", None)) is None
     assert gate.reason(make_rule(kinds=("ticket",), status="shadow", rule_id="s2"), NOON_MS + DAY_MS + 6) == "emitted"
+
+
+def test_what_is_remembered_of_times_and_customers_is_bounded():
+    """For all gates together, as each shard has one."""
+    rule, gates = make_rule("marketing", ("tag",)), [Gate(EVERYBODY, quiet_hours=QUIET) for _ in range(4)]
+    firing = Firing("txn", "e", NOON_MS, False, None, {}, ({},))
+
+    def decide(times):
+        for number in times:
+            customer = f"C{number}", lambda: None, rule, firing, ["x"], [0], NOON_MS + number * 30_000
+            for gate in gates:
+                gate.gate.decide(gate.customer, *customer)
+
+    decide(range(6000))
+    tracemalloc.start()
+    decide(range(6000, 12_000))
+    grown_bytes = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert grown_bytes < 6000 * 300  # what the times of all gates take that are remembered
+
+
+def test_contacts_that_matter_no_more_are_forgotten():
+    gate = Gate(caps=[Cap("survey", 3, DAY_MS)], cooldowns_ms={"r": HOUR_MS, "long": 90 * DAY_MS})
+    assert gate.reason(make_rule(rule_id="long", cooldown_ms=90 * DAY_MS)) is None
+    rule = make_rule(cooldown_ms=HOUR_MS)
+    for number in range(60):
+        assert gate.reason(rule, NOON_MS + number * DAY_MS, holding=f"h{number}") is None
+        assert len(gate.customer.contacts.to_record()) <= 3 * 2
+        assert gate.reason(rule, NOON_MS + number * DAY_MS + HOUR_MS - 1, holding=f"h{number}") == "cooldown"
+    assert gate.reason(make_rule(rule_id="long", cooldown_ms=90 * DAY_MS), NOON_MS + 60 * DAY_MS) == "cooldown"

@@ -60,3 +60,12 @@ def test_numbers_stay_as_the_table_grows():
     first = [table.number(f"text {i}") for i in range(500)]
     assert [table.number(f"text {i}") for i in range(500)] == first == list(range(500))
     assert table.addresses[0] == table._highs.__array_interface__["data"][0]
+
+
+def test_values_that_nobody_holds_are_soon_dropped():
+    table = ObjectTable()
+    for number in range(50_000):
+        table.number(f"text {number}")
+        if number % 1000 == 0:
+            table.collect_when_doubled()
+            assert len(table.values) < 18_000

@@ -1,6 +1,7 @@
 """Periods of many times at once, against the calendar that finds them one by one."""
 
 import random
+import tracemalloc
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -68,3 +69,18 @@ def test_it_begins_anew_when_it_remembers_too_much(monkeypatch):
     table = PeriodTable(kinds)
     for day in range(0, 400, 20):
         check(table, kinds, [1_700_000_000_000 + day * DAY_MS + i * 3_600_000 for i in range(40)])
+
+
+def test_what_is_remembered_does_not_grow_with_time():
+    table = PeriodTable([("day", "Asia/Shanghai"), ("month", "Asia/Shanghai")])
+
+    def read(days):
+        for day in days:
+            table.of(np.arange(96) * 900_000 + 1_700_000_000_000 + day * DAY_MS)
+
+    read(range(60))
+    tracemalloc.start()
+    read(range(60, 400))
+    grown_bytes = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert grown_bytes < 1_500_000

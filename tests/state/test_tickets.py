@@ -2,6 +2,7 @@
 
 import random
 
+from state.footprint import deep_bytes
 from state.tickets import TicketBook
 
 
@@ -47,3 +48,34 @@ def test_against_a_plain_list():
             state[ticket] = {"closed": False, "reopened": True}.get(stage, state[ticket])
         for key in keys:
             assert book.first_open(key) == next((t for k, t in order if k == key and state[t]), None)
+
+
+def test_a_record_holds_all_of_it():
+    book, other = TicketBook(), ("rule", "h")
+    for number, key in enumerate([("rule", None), other, ("rule", None), other]):
+        book.opened(key, f"{number:032x}")
+    book.stage(f"{1:032x}", "closed")
+    again = TicketBook.from_record(book.to_record())
+    assert again.to_record() == book.to_record()
+    assert (len(again), again.first_open(other), again.first_open(("rule", None))) == (4, f"{3:032x}", f"{0:032x}")
+    again.opened(other, f"{1:032x}")  # emitted again: the same ticket, open
+    assert (len(again), again.first_open(other)) == (4, f"{1:032x}")
+    assert TicketBook.from_record([]).to_record() == []
+
+
+def test_no_part_of_an_id_is_one():
+    book, key = TicketBook(), ("rule", None)
+    for ticket in ("t12", "t3"):
+        book.opened(key, ticket)
+    for other in ("t1", "t12\nt3", "\n", "", "2"):
+        book.stage(other, "closed")
+    assert book.first_open(key) == "t12"
+
+
+def test_a_ticket_takes_few_bytes():
+    """It is remembered for ever, as it may be reopened."""
+    book, ids = TicketBook(), [f"{number:032x}" for number in range(1000)]
+    for ticket in ids:
+        book.opened(("rule", None), ticket)
+        book.stage(ticket, "closed")
+    assert deep_bytes([book]) < 48 * len(ids)
