@@ -1,0 +1,171 @@
+"""Takes one customer out of the sections of a file, and leaves what is of the others exactly as it was.
+
+What goes: the customer's row with its logs, and values that no other row has; what Python remembers (contacts,
+tickets, deadlines, held decisions, profile); the note that a row was removed; messages of the customer's events that
+wait; and the keyed hashes by which their events would be known if they came again: the key lies in the same folder, so
+whoever knows the id could find out that the customer was here. An entity that is the customer itself
+(``per="customer_id"``) goes too.
+
+What stays: what the customer's events added to aggregates over devices, terminals, … (they hold no id, and other
+customers' decisions depend on them); and other customers' messages and values, also where they name the customer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from operators.survey import CUSTOMERS, kinds_of, place_of, place_of_number, profile_bytes, texts_of
+from operators.tables import PlanTables
+from rules.model import STREAMS
+from state.dedup import mixed_with_stream
+from state.hashing import Key, text_hashes
+from state.json_values import from_json, to_json
+from state.row_snapshots import RowFrame, Sections, put_rows
+from state.texts import Texts
+
+OWN_ENTITY = "customer_id"
+"""The ``per=`` field whose entities are the customers themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """What was taken out of a file: a line for each kind, and what the file then holds."""
+
+    removed: tuple[str, ...]
+    sections: dict[str, Any]
+
+
+class Eraser:
+    """Takes one customer out of files.
+
+    ``tables``: of the rules by which the rows were laid out. ``key``: of the hashes in the folder.
+    """
+
+    def __init__(self, customer_id: str, tables: PlanTables, key: Key) -> None:
+        self._id = customer_id.encode()
+        self._name, self._tables = customer_id, tables
+        hashed = text_hashes(Texts.from_lines([self._id]), key)
+        self._hash = hashed[0]
+        streams = np.arange(len(STREAMS), dtype=np.uint8)
+        self._seen = mixed_with_stream(np.repeat(hashed, len(streams)), streams)
+
+    def erase(self, sections: Sections) -> Erasure | None:
+        """The file without the customer; null if it holds nothing of them."""
+        changed: dict[str, Any] = {}
+        removed: list[str] = []
+        for part in (self._waiting, self._seen_events, self._own_entity, self._customer):
+            for what, replaced in part(sections):
+                removed.append(what)
+                changed |= replaced
+        return Erasure(tuple(removed), {**sections, **changed}) if removed else None
+
+    def _waiting(self, sections: Sections) -> Sequence[tuple[str, dict[str, Any]]]:
+        if "waiting.messages" not in sections:
+            return []
+        messages = texts_of({**sections, "waiting.m_lengths": sections["waiting.lengths"],
+                             "waiting.m_bytes": sections["waiting.messages"]}, "waiting.m")  # fmt: skip
+        lines = [messages.bytes_at(i) for i in range(len(messages))]
+        kept = np.array([customer_of_message(line, self._id) != self._name for line in lines], np.bool_)
+        if kept.all():
+            return []
+        runs = np.frombuffer(sections["waiting.runs"], np.int64)
+        run_of = np.repeat(np.arange(len(runs)), runs)
+        counts = np.bincount(run_of[kept], minlength=len(runs))
+        times = np.frombuffer(sections["waiting.effective_ms"], np.int64)
+        return [(
+            _counted(int((~kept).sum()), "event that waited", "events that waited"),
+            {
+                "waiting.runs": counts[counts > 0].astype(np.int64),
+                "waiting.effective_ms": times[kept],
+                "waiting.lengths": messages.lengths[kept],
+                "waiting.messages": b"".join(line for line, stays in zip(lines, kept, strict=True) if stays),
+            },
+        )]  # fmt: skip
+
+    def _seen_events(self, sections: Sections) -> Sequence[tuple[str, dict[str, Any]]]:
+        if "seen.first" not in sections:
+            return []
+        first = np.frombuffer(sections["seen.first"], np.uint64)
+        kept = ~np.isin(first, self._seen)
+        if kept.all():
+            return []
+        second, times = np.frombuffer(sections["seen.second"], np.uint64), np.frombuffer(sections["seen.times"], np.int64)
+        changed = {"seen.first": first[kept], "seen.second": second[kept], "seen.times": times[kept]}
+        return [(_counted(int((~kept).sum()), "hash of a seen event", "hashes of seen events"), changed)]
+
+    def _own_entity(self, sections: Sections) -> Sequence[tuple[str, dict[str, Any]]]:
+        if OWN_ENTITY not in kinds_of(sections) or OWN_ENTITY not in self._tables.entities:
+            return []
+        store = self._tables.entities[OWN_ENTITY].store()
+        frame = RowFrame.from_sections(OWN_ENTITY, sections, store.row_words)
+        gone, noted = frame.hashes == self._hash, frame.removed_hashes == self._hash
+        if not gone.any() and not noted.any():
+            return []
+        return [("aggregates over the customer", self._without(frame, gone, noted, store).sections(OWN_ENTITY))]
+
+    def _customer(self, sections: Sections) -> Sequence[tuple[str, dict[str, Any]]]:
+        if CUSTOMERS not in kinds_of(sections):
+            return []
+        row = place_of(texts_of(sections, f"{CUSTOMERS}.ids"), self._id)
+        noted = place_of(texts_of(sections, f"{CUSTOMERS}.removed_ids"), self._id)
+        if row is None and noted is None:
+            return []
+        store = self._tables.customer.store()
+        frame = RowFrame.from_sections(CUSTOMERS, sections, store.row_words)
+        gone, gone_note = np.zeros(len(frame.hashes), np.bool_), np.zeros(len(frame.removed_hashes), np.bool_)
+        what, changed = [], {}
+        if noted is not None:
+            gone_note[noted] = True
+            what.append("note of an earlier row")
+        if row is not None:
+            gone[row] = True
+            what.append("row")
+            if (at := place_of_number(np.frombuffer(sections["customers.places"], np.int64), row)) is not None:
+                what.append("what rules remembered")
+            changed = _without_record(sections, row, at)
+        changed |= self._without(frame, gone, gone_note, store).sections(CUSTOMERS)
+        return [(name, changed) for name in what]
+
+    @staticmethod
+    def _without(frame: RowFrame, gone: NDArray[np.bool_], noted: NDArray[np.bool_], store: Any) -> RowFrame:
+        """The frame without some rows and some notes of removed ones, put together anew by way of an empty store."""
+        rows = put_rows(store, frame, np.flatnonzero(~gone))
+        notes = np.flatnonzero(~noted)
+        removed = frame.removed_hashes[notes], frame.removed_ids.take(notes)
+        return RowFrame.of(store, rows, removed, now_ms=0)  # no event is older than that: nothing else is left out
+
+
+def customer_of_message(message: bytes, customer_id: bytes) -> str | None:
+    """Whose event a message is, if it may be that customer's; else null."""
+    if customer_id not in message and b"\\" not in message:
+        return None
+    found = json.loads(message, parse_int=str)["customer_id"]  # some numbers are too long for Python's own way
+    assert isinstance(found, str)
+    return found
+
+
+def _without_record(sections: Sections, row: int, at: int | None) -> dict[str, Any]:
+    """The sections of what Python remembers, without row ``row``, whose record (if any) is number ``at``."""
+    places = np.frombuffer(sections["customers.places"], np.int64)
+    lengths = np.frombuffer(sections["customers.profile_lengths"], np.int64)
+    records, profiles = from_json(sections["customers.records"]), profile_bytes(sections)
+    kept = np.flatnonzero(places != row)
+    if at is not None:
+        del records[at], profiles[at]
+    return {
+        "customers.places": places[kept] - (places[kept] > row),
+        "customers.records": to_json(records),
+        "customers.profile_lengths": lengths[kept],
+        "customers.profiles": b"".join(packed for packed in profiles if packed is not None),
+    }
+
+
+def _counted(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
+
