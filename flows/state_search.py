@@ -6,13 +6,12 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from operators.survey import CUSTOMERS, profile_at, texts_of
+from operators.survey import CUSTOMERS, messages_of, profile_at, texts_of
 from state.delta_file import Frame, read_frame
 from state.disk import DISK
 from state.json_values import from_json
@@ -82,16 +81,14 @@ def _in_frame(path: Path, frame: Frame, pattern: re.Pattern[bytes], customer_id:
     for name, data in frame.sections.items():
         if not pattern.search(data):
             continue
-        found = _owners(name, frame, pattern, customer_id)
-        for owner, what in sorted(set(found)):
+        found = set(_owners(name, frame, pattern, customer_id)) or {("", "letters of two neighbouring texts")}
+        for owner, what in sorted(found):
             own = owner == customer_id
             whose = f"customer {owner!r}: {what}" if owner else what
             yield Trace(path, name, f"left of the customer: {what}" if own else whose, own)
 
 
-def _owners(
-    name: str, frame: Frame, pattern: re.Pattern[bytes], customer_id: str
-) -> Iterator[tuple[str, str]]:
+def _owners(name: str, frame: Frame, pattern: re.Pattern[bytes], customer_id: str) -> Iterator[tuple[str, str]]:
     """Owner (empty: nobody in particular) and what it is, of all places in one section."""
     sections = frame.sections
     if name.endswith(_ID_SECTIONS):
@@ -99,10 +96,7 @@ def _owners(
         for text in _texts_with(texts, pattern):
             yield text.decode(), "the id, which these letters are a part of"
     elif name == "waiting.messages":
-        lengths = np.frombuffer(sections["waiting.lengths"], np.int32).tolist()
-        data = bytes(sections[name])
-        for end, length in zip(accumulate(lengths), lengths, strict=True):
-            message = data[end - length : end]
+        for message in messages_of(sections):
             if pattern.search(message):
                 values = json.loads(message, parse_int=str)
                 yield values["customer_id"], f"an event that waits {_how(values, customer_id)}"

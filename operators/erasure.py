@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from operators.survey import CUSTOMERS, kinds_of, place_of, place_of_number, profile_bytes, texts_of
+from operators.survey import CUSTOMERS, kinds_of, messages_of, place_of, place_of_number, profile_bytes, texts_of
 from operators.tables import PlanTables
 from rules.model import STREAMS
 from state.dedup import mixed_with_stream
@@ -68,9 +68,7 @@ class Eraser:
     def _waiting(self, sections: Sections) -> Sequence[tuple[str, dict[str, Any]]]:
         if "waiting.messages" not in sections:
             return []
-        messages = texts_of({**sections, "waiting.m_lengths": sections["waiting.lengths"],
-                             "waiting.m_bytes": sections["waiting.messages"]}, "waiting.m")  # fmt: skip
-        lines = [messages.bytes_at(i) for i in range(len(messages))]
+        lines = messages_of(sections)
         kept = np.array([customer_of_message(line, self._id) != self._name for line in lines], np.bool_)
         if kept.all():
             return []
@@ -83,7 +81,7 @@ class Eraser:
             {
                 "waiting.runs": counts[counts > 0].astype(np.int64),
                 "waiting.effective_ms": times[kept],
-                "waiting.lengths": messages.lengths[kept],
+                "waiting.lengths": np.frombuffer(sections["waiting.lengths"], np.int32)[kept],
                 "waiting.messages": b"".join(line for line, stays in zip(lines, kept, strict=True) if stays),
             },
         )]  # fmt: skip
@@ -95,7 +93,10 @@ class Eraser:
         kept = ~np.isin(first, self._seen)
         if kept.all():
             return []
-        second, times = np.frombuffer(sections["seen.second"], np.uint64), np.frombuffer(sections["seen.times"], np.int64)
+        second, times = (
+            np.frombuffer(sections["seen.second"], np.uint64),
+            np.frombuffer(sections["seen.times"], np.int64),
+        )
         changed = {"seen.first": first[kept], "seen.second": second[kept], "seen.times": times[kept]}
         return [(_counted(int((~kept).sum()), "hash of a seen event", "hashes of seen events"), changed)]
 
@@ -168,4 +169,3 @@ def _without_record(sections: Sections, row: int, at: int | None) -> dict[str, A
 
 def _counted(number: int, one: str, many: str) -> str:
     return f"{number} {one if number == 1 else many}"
-

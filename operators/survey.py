@@ -97,6 +97,13 @@ def texts_of(sections: Sections, name: str) -> Texts:
     return Texts.consecutive(np.frombuffer(sections[f"{name}_bytes"], np.uint8).copy(), lengths)
 
 
+def messages_of(sections: Sections) -> list[bytes]:
+    """The messages that wait, in their order."""
+    lengths = np.frombuffer(sections["waiting.lengths"], np.int32)
+    messages = Texts.consecutive(np.frombuffer(sections["waiting.messages"], np.uint8).copy(), lengths)
+    return [messages.bytes_at(i) for i in range(len(messages))]
+
+
 def count_rows(frames: Sequence[Sections], kind: str) -> int:
     """How many rows there are, by the files of a shard, the oldest first."""
     newest = Newest()
@@ -179,8 +186,7 @@ def profile_bytes(sections: Sections) -> list[bytes | None]:
     ends = np.cumsum(np.maximum(lengths, 0)).tolist()
     packed = bytes(sections["customers.profiles"])
     return [
-        None if length < 0 else packed[end - length : end]
-        for end, length in zip(ends, lengths.tolist(), strict=True)
+        None if length < 0 else packed[end - length : end] for end, length in zip(ends, lengths.tolist(), strict=True)
     ]
 
 
