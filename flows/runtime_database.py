@@ -28,6 +28,8 @@ from state.disk import RESTORE, StateError
 RUNTIME_FOLDER = "runtime"
 _ATTEMPTS = 5
 
+Snapshot = tuple[str, str, bytes | None]
+
 _RESUME_EPOCH = """
     WITH last AS (SELECT ex_num, worker_count, resume_epoch FROM exs WHERE ex_num = (SELECT MAX(ex_num) FROM exs)),
     known AS (SELECT fronts.worker_frontier FROM fronts JOIN last USING (ex_num))
@@ -65,26 +67,8 @@ def read_remembered(folder: Path) -> Remembered:
     StateError
         It cannot be read, or is not as described above.
     """
-    database = folder / RUNTIME_FOLDER
-    if not database.is_dir():
-        return Remembered()
-    for attempt in range(_ATTEMPTS):
-        try:
-            return _read(database)
-        except (sqlite3.Error, OSError) as error:  # a run at work may have written while it was copied
-            if attempt == _ATTEMPTS - 1:
-                raise StateError(database, f"the runtime's database cannot be read: {error}", RESTORE) from error
-    raise AssertionError
-
-
-def _read(database: Path) -> Remembered:
-    parts = sorted(path for path in database.iterdir() if path.suffix == ".sqlite3")
-    if not parts:
-        raise StateError(database, "the runtime's database has no file", RESTORE)
     found = Remembered()
-    with tempfile.TemporaryDirectory(prefix="cem-state-") as copies:
-        rows = [row for part in parts for row in _read_part(part, Path(copies))]
-    for step_id, _, change in rows:
+    for step_id, _, change in read_snapshots(folder):
         step = step_id.rpartition(".")[2]
         match _plain(change):
             case (int(number), int(version), str(file_id), *_):
@@ -94,7 +78,35 @@ def _read(database: Path) -> Remembered:
     return found
 
 
-def _read_part(part: Path, copies: Path) -> list[tuple[str, str, bytes | None]]:
+def read_snapshots(folder: Path) -> list[Snapshot]:
+    """What a run would go on from, as the runtime has it: step, key, and the pickle of the state.
+
+    Raises
+    ------
+    StateError
+        See ``read_remembered``.
+    """
+    database = folder / RUNTIME_FOLDER
+    if not database.is_dir():
+        return []
+    for attempt in range(_ATTEMPTS):
+        try:
+            return _read(database)
+        except (sqlite3.Error, OSError) as error:  # a run at work may have written while it was copied
+            if attempt == _ATTEMPTS - 1:
+                raise StateError(database, f"the runtime's database cannot be read: {error}", RESTORE) from error
+    raise AssertionError
+
+
+def _read(database: Path) -> list[Snapshot]:
+    parts = sorted(path for path in database.iterdir() if path.suffix == ".sqlite3")
+    if not parts:
+        raise StateError(database, "the runtime's database has no file", RESTORE)
+    with tempfile.TemporaryDirectory(prefix="cem-state-") as copies:
+        return [row for part in parts for row in _read_part(part, Path(copies))]
+
+
+def _read_part(part: Path, copies: Path) -> list[Snapshot]:
     copy = copies / part.name
     for ending in ("", "-wal"):  # what was committed may still be in the log beside the file
         source = part.with_name(part.name + ending)

@@ -7,12 +7,17 @@ whoever knows the id could find out that the customer was here. An entity that i
 (``per="customer_id"``) goes too.
 
 What stays: what the customer's events added to aggregates over devices, terminals, … (they hold no id, and other
-customers' decisions depend on them); and other customers' messages and values, also where they name the customer.
+customers' decisions depend on them). Where these count distinct customers they have the keyed hash of the id: that
+becomes a random number, so that there was somebody, and nobody can find out who. And other customers' messages and
+values stay, also where they name the customer.
+
+So a run that goes on decides as if all events so far had been those of somebody else, of whom nothing is heard again.
 """
 
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -59,7 +64,7 @@ class Eraser:
         """The file without the customer; null if it holds nothing of them."""
         changed: dict[str, Any] = {}
         removed: list[str] = []
-        for part in (self._waiting, self._seen_events, self._own_entity, self._customer):
+        for part in (self._waiting, self._seen_events, self._own_entity, self._in_entities, self._customer):
             for what, replaced in part(sections):
                 removed.append(what)
                 changed |= replaced
@@ -110,6 +115,31 @@ class Eraser:
             return []
         return [("aggregates over the customer", self._without(frame, gone, noted, store).sections(OWN_ENTITY))]
 
+    def _in_entities(self, sections: Sections) -> Sequence[tuple[str, dict[str, Any]]]:
+        """Among the customers that an entity has seen the hash of this one becomes a random number."""
+        found = []
+        for kind in kinds_of(sections):
+            if kind in self._tables.entities and (hashed := self._customer_hashes(kind)):
+                frame = RowFrame.from_sections(kind, sections, self._tables.entities[kind].layout.row_words)
+                somebody = secrets.randbits(64) | 1  # never 0, which stands for null
+                replaced = sum(_replace(frame, *place, int(self._hash), somebody) for place in hashed)
+                if replaced:
+                    changed = {f"{kind}.pool": frame.pool}
+                    found.append((f"hashes in aggregates over {kind}", changed))
+        return found
+
+    def _customer_hashes(self, kind: str) -> list[tuple[int, int, int]]:
+        """Where logs have hashes of customers' ids: header in a row, words of a record, place in the record."""
+        layout, plan = self._tables.entities[kind].layout, self._tables.plan
+        found = []
+        for code, stream in enumerate(STREAMS):
+            columns = plan.layout.hashes.get(stream, ())
+            for slot in layout._hashed[code]:
+                if plan.fields[stream][columns[slot]] == OWN_ENTITY:
+                    width = 1 + layout._extra(code) + len(layout._values[code]) + len(layout._hashed[code])
+                    found.append((layout._headers[code], width, layout._hash_place(code, slot)))
+        return found
+
     def _customer(self, sections: Sections) -> Sequence[tuple[str, dict[str, Any]]]:
         if CUSTOMERS not in kinds_of(sections):
             return []
@@ -140,6 +170,21 @@ class Eraser:
         notes = np.flatnonzero(~noted)
         removed = frame.removed_hashes[notes], frame.removed_ids.take(notes)
         return RowFrame.of(store, rows, removed, now_ms=0)  # no event is older than that: nothing else is left out
+
+
+def _replace(frame: RowFrame, header: int, width: int, place: int, old: int, new: int) -> int:
+    """Put one number in the place of another in the records of a frame's logs; how often it was done."""
+    words = frame.pool.view(np.uint64)
+    if not (words == old).any():
+        return 0
+    replaced = 0
+    for block, count in frame.fixed[:, header : header + 2].tolist():
+        if block:
+            first = (block >> 8) + place
+            cells = words[first : first + width * (count & 0xFFFFFFFF) : width]
+            replaced += int((cells == old).sum())
+            cells[cells == old] = new
+    return replaced
 
 
 def customer_of_message(message: bytes, customer_id: bytes) -> str | None:
