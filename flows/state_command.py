@@ -47,12 +47,12 @@ def inspect(folder: _Folder, rules: _Rules = None) -> None:
     """Show what is in the folder: files, sizes, customers, watermark. Also while a run uses it; nothing is changed."""
     from flows.state_inspect import inspect as look
     from flows.state_inspect import show_inspection
-    from flows.state_rules import known_tables
+    from flows.state_rules import FolderRules
     from state.state_folder import StateFolder
 
     with _explained("inspect"):
         opened = StateFolder.inspect(folder)
-        show_inspection(look(opened, known_tables(opened, rules or [])))
+        show_inspection(look(opened, FolderRules(opened, rules or ())))
 
 
 @state_app.command()
@@ -76,10 +76,9 @@ def verify(folder: _Folder) -> None:
 def forget(folder: _Folder, customer: _Customer, rules: _Rules = None) -> None:
     """Erase a customer: from every file, and look whether the id is left anywhere. No run may use the folder."""
     from flows.state_forget import forget as erase
-    from flows.state_rules import kept_tables
 
     with _explained("forget"):
-        done = erase(folder, customer, lambda opened: kept_tables(opened, rules or []))
+        done = erase(folder, customer, rules or ())
     if done.removed:
         what = ", ".join(f"{name} ({n} {'file' if n == 1 else 'files'})" for name, n in sorted(done.removed.items()))
         print(f"customer {customer!r} is erased from {folder}: {what}")
@@ -98,13 +97,13 @@ def forget(folder: _Folder, customer: _Customer, rules: _Rules = None) -> None:
 @state_app.command()
 def show(folder: _Folder, customer: _Customer, rules: _Rules = None) -> None:
     """Tell in words what is kept of a customer."""
-    from flows.state_rules import known_tables
+    from flows.state_rules import FolderRules
     from flows.state_show import customer_in_words
     from state.state_folder import StateFolder
 
     with _explained("show"):
         opened = StateFolder.inspect(folder)
-        lines = customer_in_words(opened, customer, known_tables(opened, rules or []))
+        lines = customer_in_words(opened, customer, FolderRules(opened, rules or ()))
     if lines is None:
         _fail(f"cem state show: {folder} holds nothing of customer {customer!r}", WRONG_INPUT)
     print("\n".join(lines))

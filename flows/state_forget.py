@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from flows.state_files import key_of, leftovers
+from flows.state_rules import FolderRules
 from flows.state_search import Trace, traces_of
 from operators.erasure import Eraser
-from operators.tables import PlanTables
 from state.delta_store import ShardFiles
 from state.disk import DISK, explained
 from state.state_folder import StateFolder
@@ -40,8 +40,10 @@ class Forgotten:
         return not any(trace.is_own for trace in self.traces)
 
 
-def forget(path: Path, customer_id: str, tables_of: Callable[[StateFolder], PlanTables]) -> Forgotten:
+def forget(path: Path, customer_id: str, rules: Sequence[Path] = ()) -> Forgotten:
     """Take a customer out of every file of a state folder; a run that goes on from it never knew of their events.
+
+    ``rules``: the run's rule files, for a folder that does not hold them.
 
     Each file is replaced at once. If this is interrupted, doing it again finishes it: what is done already is found
     to hold nothing of the customer.
@@ -54,7 +56,7 @@ def forget(path: Path, customer_id: str, tables_of: Callable[[StateFolder], Plan
     StateFolder.inspect(path)  # `open` would make a folder that is not there
     done = Forgotten()
     with StateFolder.open(path, {}) as folder:
-        eraser = Eraser(customer_id, tables_of(folder), key_of(folder))
+        eraser = Eraser(customer_id, FolderRules(folder, rules).tables, key_of(folder))
         for reader in folder.shards():
             with ShardFiles(reader.folder) as files:
                 for info in files.files():

@@ -14,8 +14,9 @@ from rich.console import Console
 from rich.table import Table
 
 from flows.state_files import KeptShard, kept_shard, runtime_folder
-from operators.survey import CUSTOMERS, Survey, kinds_of, read_rows
-from operators.tables import PlanTables, RowTables
+from flows.state_rules import FolderRules
+from operators.survey import CUSTOMERS, Survey, kinds_of, read_rows, rules_id
+from operators.tables import RowTables
 from rules.durations import parse_duration_ms
 from state.calendar import wall_time_text
 from state.delta_file import FORMAT
@@ -42,8 +43,8 @@ class Inspection:
     logs: Counter[str] = field(default_factory=Counter)
 
 
-def inspect(folder: StateFolder, tables: PlanTables | None) -> Inspection:
-    """Look at everything; ``tables``: of the run's rules, if they are known.
+def inspect(folder: StateFolder, rules: FolderRules) -> Inspection:
+    """Look at everything; what is in logs only where the rules are known.
 
     Raises
     ------
@@ -57,8 +58,7 @@ def inspect(folder: StateFolder, tables: PlanTables | None) -> Inspection:
         shard = kept_shard(reader, None)
         if shard is not None:
             found.survey.add(shard.sections, dedup_ms)
-            if tables is not None:
-                _look_into_logs(found, shard, tables)
+            _look_into_logs(found, shard, rules)
     return found
 
 
@@ -67,17 +67,18 @@ def _dedup_ms(about: dict[str, Any]) -> int | None:
     return parse_duration_ms(text) if isinstance(text, str) else None
 
 
-def _look_into_logs(found: Inspection, shard: KeptShard, tables: PlanTables) -> None:
+def _look_into_logs(found: Inspection, shard: KeptShard, rules: FolderRules) -> None:
     for kind in kinds_of(shard.sections[-1]):
-        of = tables.customer if kind == CUSTOMERS else tables.entities.get(kind)
-        if of is None:
-            continue
         newest = Newest()
         for sections in reversed(shard.sections):
+            tables = rules.known_tables(rules_id(sections))
+            if tables is None:
+                return
+            of = tables.customer if kind == CUSTOMERS else tables.entities.get(kind)
             frame = read_rows(sections, kind)
-            rows, _ = newest.rows(frame)
-            if len(rows) and frame.fixed.shape[1] == of.layout.row_words:
-                times_ms = first_times_ms(of, frame.fixed[rows], frame.pool)
+            numbers, _ = newest.rows(frame)
+            if of is not None and len(numbers) and frame.fixed.shape[1] == of.layout.row_words:
+                times_ms = first_times_ms(of, frame.fixed[numbers], frame.pool)
                 found.logs[kind] += int((times_ms < AFTER_ALL_MS).sum())
                 oldest_ms = int(times_ms.min())
                 if oldest_ms < AFTER_ALL_MS:

@@ -7,27 +7,49 @@ from pathlib import Path
 
 from operators.tables import PlanTables
 from rules.load import load_rules
+from rules.model import RuleSet
 from rules.planner import make_plan
 from state.disk import StateError
 from state.state_folder import FORMAT_FILE, StateFolder
 
 
-def kept_tables(folder: StateFolder, rules: Sequence[Path]) -> PlanTables:
-    """The tables of the rules of the run.
+class FolderRules:
+    """The rules that a folder holds, by their ids.
 
-    Raises
-    ------
-    StateError
-        It is not known what they are, or they are wrong.
+    ``given``: rule files for what names none: folders of format 1 do not hold their rules.
     """
-    if not rules:
-        raise StateError(folder.path / FORMAT_FILE, "it does not hold the rules", "give the run's with --rules")
-    rule_set, problems = load_rules(rules)
-    if rule_set is None:
-        raise StateError(folder.path, "\n".join(map(str, problems)), "give the rules of the run with --rules")
-    return PlanTables(make_plan(rule_set))
 
+    def __init__(self, folder: StateFolder, given: Sequence[Path] = ()) -> None:
+        self._folder, self._given = folder, given
+        self._tables: dict[str, PlanTables] = {}
 
-def known_tables(folder: StateFolder, rules: Sequence[Path]) -> PlanTables | None:
-    """The same; null where it is not known what the rules are."""
-    return kept_tables(folder, rules) if rules else None
+    def tables(self, rules_id: str) -> PlanTables:
+        """The tables of the rules of some id; ``""`` for what names none.
+
+        Raises
+        ------
+        StateError
+            It is not known what they are, or they are wrong.
+        """
+        if rules_id not in self._tables:
+            self._tables[rules_id] = PlanTables(make_plan(self._rules(rules_id)))
+        return self._tables[rules_id]
+
+    def known_tables(self, rules_id: str) -> PlanTables | None:
+        """The same; null where it is not known what the rules are."""
+        try:
+            return self.tables(rules_id)
+        except StateError:
+            if self._given:
+                raise
+            return None
+
+    def _rules(self, rules_id: str) -> RuleSet:
+        if not self._given:
+            raise StateError(
+                self._folder.path / FORMAT_FILE, "the folder does not hold the run's rules", "give them with --rules"
+            )
+        rules, problems = load_rules(self._given)
+        if rules is None:
+            raise StateError(self._given[0], "\n".join(map(str, problems)), "give the rules of the run with --rules")
+        return rules

@@ -10,9 +10,20 @@ import numpy as np
 
 from flows.state_files import KeptShard, kept_shard, remembered_or_nothing
 from flows.state_inspect import time_text
+from flows.state_rules import FolderRules
 from operators.erasure import customer_of_message
+from operators.feature_values import feature_values
 from operators.split import shards_of
-from operators.survey import KeptCustomer, find_customer, messages_of, watermark_of
+from operators.survey import (
+    CUSTOMERS,
+    KeptCustomer,
+    end_of,
+    find_customer,
+    messages_of,
+    read_rows,
+    rules_id,
+    watermark_of,
+)
 from operators.tables import PlanTables
 from rules.model import Rule
 from state.contacts import ContactLedger
@@ -23,10 +34,10 @@ from state.texts import Texts
 from state.timers import HELD
 
 
-def customer_in_words(folder: StateFolder, customer_id: str, tables: PlanTables | None) -> list[str] | None:
+def customer_in_words(folder: StateFolder, customer_id: str, known: FolderRules) -> list[str] | None:
     """Lines about a customer, as of the moment from which a run would go on; null if nothing is kept.
 
-    ``tables``: of the run's rules; without them there are no names of profile attributes and no features.
+    Where the rules are not known there are no names of profile attributes, and no aggregates.
 
     Raises
     ------
@@ -52,8 +63,10 @@ def customer_in_words(folder: StateFolder, customer_id: str, tables: PlanTables 
         return None
     lines = [f"customer {customer_id}", f"as of {time_text(watermark_of(frames[-1]))}"]
     if found is not None:
+        tables = known.known_tables(rules_id(frames[-1 if found.frame is None else found.frame]))
         rules = {} if tables is None else {planned.rule.id: planned.rule for planned in tables.plan.rules}
         lines += _profile(found, tables)
+        lines += _features(found, frames, tables)
         lines += _contacts(found.record, rules)
         lines += _tickets(found.record)
         lines += _to_come(found.record)
@@ -71,7 +84,21 @@ def _profile(found: KeptCustomer, tables: PlanTables | None) -> list[str]:
     if len(names) != len(found.profile):
         names = tuple(f"attribute {n}" for n in range(1, len(found.profile) + 1))
     values = zip(names, found.profile, strict=True)
-    return _section("profile (what rules read of it)", [f"{name} = {_text(value)}" for name, value in values])
+    return _section(
+        "profile (what rules read of it)", [f"{name} = {_text(value)}" for name, value in values if value is not None]
+    )
+
+
+def _features(found: KeptCustomer, frames: Sequence[Sections], tables: PlanTables | None) -> list[str]:
+    if found.frame is None or tables is None:
+        return []
+    frame = read_rows(frames[found.frame], CUSTOMERS)
+    if frame.fixed.shape[1] != tables.customer.layout.row_words:
+        return _section("aggregates", ["not known: the rules are not those by which they were kept"])
+    t_ms = min(watermark_of(frames[-1]), end_of(frames[-1]))
+    names = [f"feature {n}" for n in range(len(tables.plan.customer.features))]
+    values = zip(names, feature_values(tables, frame, found.row, t_ms), strict=True)
+    return _section("aggregates (as at a tick, with no anchor)", [f"{name} = {_text(value)}" for name, value in values])
 
 
 def _text(value: Any) -> str:

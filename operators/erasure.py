@@ -18,14 +18,23 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from operators.survey import CUSTOMERS, kinds_of, messages_of, place_of, place_of_number, profile_bytes, texts_of
+from operators.survey import (
+    CUSTOMERS,
+    kinds_of,
+    messages_of,
+    place_of,
+    place_of_number,
+    profile_bytes,
+    rules_id,
+    texts_of,
+)
 from operators.tables import PlanTables
 from rules.model import STREAMS
 from state.dedup import mixed_with_stream
@@ -49,12 +58,13 @@ class Erasure:
 class Eraser:
     """Takes one customer out of files.
 
-    ``tables``: of the rules by which the rows were laid out. ``key``: of the hashes in the folder.
+    ``tables_of``: gives the tables of the rules by which rows were laid out, by the rules' id (``rules_id``). ``key``:
+    of the hashes in the folder.
     """
 
-    def __init__(self, customer_id: str, tables: PlanTables, key: Key) -> None:
+    def __init__(self, customer_id: str, tables_of: Callable[[str], PlanTables], key: Key) -> None:
         self._id = customer_id.encode()
-        self._name, self._tables = customer_id, tables
+        self._name, self._tables_of = customer_id, tables_of
         hashed = text_hashes(Texts.from_lines([self._id]), key)
         self._hash = hashed[0]
         streams = np.arange(len(STREAMS), dtype=np.uint8)
@@ -82,7 +92,7 @@ class Eraser:
         counts = np.bincount(run_of[kept], minlength=len(runs))
         times = np.frombuffer(sections["waiting.effective_ms"], np.int64)
         return [(
-            _counted(int((~kept).sum()), "event that waited", "events that waited"),
+            "events that waited",
             {
                 "waiting.runs": counts[counts > 0].astype(np.int64),
                 "waiting.effective_ms": times[kept],
@@ -103,12 +113,12 @@ class Eraser:
             np.frombuffer(sections["seen.times"], np.int64),
         )
         changed = {"seen.first": first[kept], "seen.second": second[kept], "seen.times": times[kept]}
-        return [(_counted(int((~kept).sum()), "hash of a seen event", "hashes of seen events"), changed)]
+        return [("hashes of the ids of seen events", changed)]
 
     def _own_entity(self, sections: Sections) -> Sequence[tuple[str, dict[str, Any]]]:
-        if OWN_ENTITY not in kinds_of(sections) or OWN_ENTITY not in self._tables.entities:
+        if OWN_ENTITY not in kinds_of(sections):
             return []
-        store = self._tables.entities[OWN_ENTITY].store()
+        store = self._tables_of(rules_id(sections)).entities[OWN_ENTITY].store()
         frame = RowFrame.from_sections(OWN_ENTITY, sections, store.row_words)
         gone, noted = frame.hashes == self._hash, frame.removed_hashes == self._hash
         if not gone.any() and not noted.any():
@@ -117,27 +127,18 @@ class Eraser:
 
     def _in_entities(self, sections: Sections) -> Sequence[tuple[str, dict[str, Any]]]:
         """Among the customers that an entity has seen the hash of this one becomes a random number."""
-        found = []
-        for kind in kinds_of(sections):
-            if kind in self._tables.entities and (hashed := self._customer_hashes(kind)):
-                frame = RowFrame.from_sections(kind, sections, self._tables.entities[kind].layout.row_words)
+        found: list[tuple[str, dict[str, Any]]] = []
+        kinds = [kind for kind in kinds_of(sections) if kind != CUSTOMERS]
+        tables = self._tables_of(rules_id(sections)) if kinds else None
+        for kind in kinds:
+            assert tables is not None
+            if hashed := _customer_hashes(tables, kind):
+                frame = RowFrame.from_sections(kind, sections, tables.entities[kind].layout.row_words)
                 somebody = secrets.randbits(64) | 1  # never 0, which stands for null
                 replaced = sum(_replace(frame, *place, int(self._hash), somebody) for place in hashed)
                 if replaced:
                     changed = {f"{kind}.pool": frame.pool}
                     found.append((f"hashes in aggregates over {kind}", changed))
-        return found
-
-    def _customer_hashes(self, kind: str) -> list[tuple[int, int, int]]:
-        """Where logs have hashes of customers' ids: header in a row, words of a record, place in the record."""
-        layout, plan = self._tables.entities[kind].layout, self._tables.plan
-        found = []
-        for code, stream in enumerate(STREAMS):
-            columns = plan.layout.hashes.get(stream, ())
-            for slot in layout._hashed[code]:
-                if plan.fields[stream][columns[slot]] == OWN_ENTITY:
-                    width = 1 + layout._extra(code) + len(layout._values[code]) + len(layout._hashed[code])
-                    found.append((layout._headers[code], width, layout._hash_place(code, slot)))
         return found
 
     def _customer(self, sections: Sections) -> Sequence[tuple[str, dict[str, Any]]]:
@@ -147,18 +148,18 @@ class Eraser:
         noted = place_of(texts_of(sections, f"{CUSTOMERS}.removed_ids"), self._id)
         if row is None and noted is None:
             return []
-        store = self._tables.customer.store()
+        store = self._tables_of(rules_id(sections)).customer.store()
         frame = RowFrame.from_sections(CUSTOMERS, sections, store.row_words)
         gone, gone_note = np.zeros(len(frame.hashes), np.bool_), np.zeros(len(frame.removed_hashes), np.bool_)
         what, changed = [], {}
         if noted is not None:
             gone_note[noted] = True
-            what.append("note of an earlier row")
+            what.append("the note that a row was removed")
         if row is not None:
             gone[row] = True
-            what.append("row")
+            what.append("the row with its logs")
             if (at := place_of_number(np.frombuffer(sections["customers.places"], np.int64), row)) is not None:
-                what.append("what rules remembered")
+                what.append("contacts, tickets, deadlines and profile")
             changed = _without_record(sections, row, at)
         changed |= self._without(frame, gone, gone_note, store).sections(CUSTOMERS)
         return [(name, changed) for name in what]
@@ -170,6 +171,19 @@ class Eraser:
         notes = np.flatnonzero(~noted)
         removed = frame.removed_hashes[notes], frame.removed_ids.take(notes)
         return RowFrame.of(store, rows, removed, now_ms=0)  # no event is older than that: nothing else is left out
+
+
+def _customer_hashes(tables: PlanTables, kind: str) -> list[tuple[int, int, int]]:
+    """Where logs have hashes of customers' ids: header in a row, words of a record, place in the record."""
+    layout, plan = tables.entities[kind].layout, tables.plan
+    found = []
+    for code, stream in enumerate(STREAMS):
+        columns = plan.layout.hashes.get(stream, ())
+        for slot in layout._hashed[code]:
+            if plan.fields[stream][columns[slot]] == OWN_ENTITY:
+                width = 1 + layout._extra(code) + len(layout._values[code]) + len(layout._hashed[code])
+                found.append((layout._headers[code], width, layout._hash_place(code, slot)))
+    return found
 
 
 def _replace(frame: RowFrame, header: int, width: int, place: int, old: int, new: int) -> int:
@@ -210,7 +224,3 @@ def _without_record(sections: Sections, row: int, at: int | None) -> dict[str, A
         "customers.profile_lengths": lengths[kept],
         "customers.profiles": b"".join(packed for packed in profiles if packed is not None),
     }
-
-
-def _counted(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"

@@ -84,6 +84,12 @@ def end_of(sections: Sections) -> int:
     return int(from_json(head)["end_ms"])
 
 
+def rules_id(sections: Sections) -> str:
+    """The id of the rules by which the rows in a file were laid out; empty if the file does not say."""
+    heads = (from_json(sections[name]) for name in ("decider", "entities") if name in sections)
+    return str(next((head.get("rules", "") for head in heads), ""))
+
+
 def read_rows(sections: Sections, kind: str) -> RowFrame:
     """The rows of one kind in a file, whatever the rules were that laid them out."""
     rows = len(np.frombuffer(sections[f"{kind}.hashes"], np.uint64))

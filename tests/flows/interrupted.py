@@ -106,7 +106,7 @@ def as_of_somebody_else(case: Case, state: Path, customer: str) -> tuple[Case, s
 def event_of(line: bytes) -> dict | None:
     try:
         message = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return message if isinstance(message, dict) else None
 

@@ -9,7 +9,6 @@ from random import Random
 import pytest
 
 from flows.state_forget import forget
-from flows.state_rules import kept_tables
 from flows.state_verify import verify
 from state.state_folder import StateFolder
 from tests.flows.interrupted import as_of_somebody_else, bytes_written, event_of, finish, run_until
@@ -19,8 +18,7 @@ from tests.reference.generate import Case, random_case
 
 
 def erase(folder: Path, customer: str):
-    rules = sorted(folder.glob("rules-*.yaml"))
-    return forget(folder / "state", customer, lambda opened: kept_tables(opened, rules))
+    return forget(folder / "state", customer, sorted(folder.glob("rules-*.yaml")))
 
 
 def customers_of(case: Case) -> list[str]:
