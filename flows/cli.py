@@ -118,7 +118,7 @@ def replay(
     """Run rules over event files: every decision is written, emitted or suppressed with its reason."""
     from flows.failures import failure_message
     from flows.kernels import warm_up
-    from flows.progress import show_progress
+    from flows.progress import say, show_progress
     from flows.replay import ReplayJob
     from flows.replay import replay as run
     from flows.signals import stopped_by_signals
@@ -132,7 +132,7 @@ def replay(
         with stopped_by_signals(f"cem replay: stopped; what is in {out} is not complete"):
             warm_up()
             with show_progress(events, "replay") as progress:
-                summary = run(job, progress)
+                summary = run(job, progress, say)
     except (SystemExit, KeyboardInterrupt):
         raise
     except BaseException as error:  # a panic of the runtime is no Exception

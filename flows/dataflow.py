@@ -30,9 +30,12 @@ Keyed = tuple[str, Any]
 def build_dataflow(
     source: Source[SourceBatch], tables: PlanTables, policy: Policy, read_values: ReadValues, *, partitions: int,
     dedup_ms: int, until_ms: int, key: Key, keeper: Keeper, actions: Sink[Any], dead_letters: Sink[Any],
-    counts: Sink[Any], report: Report | None = None,
+    counts: Sink[Any], by_entity: bool = False, report: Report | None = None,
 ) -> Dataflow:  # fmt: skip
-    """Wire the graph. The sinks take keyed items: lists of lines, and counters; ``report`` is told of failures."""
+    """Wire the graph. The sinks take keyed items: lists of lines, and counters; ``report`` is told of failures.
+
+    ``by_entity``: with the stages of the entities, even if the plan has none.
+    """
 
     plan = tables.plan
 
@@ -46,7 +49,7 @@ def build_dataflow(
     batches = op.input("read", flow, source)
     op.output("write_dead_letters", op.flat_map("dead_letters", batches, _dead_letters), dead_letters)
     routed: Stream[Keyed] = op.flat_map("route", batches, _route)
-    if plan.entities:
+    if by_entity or plan.entities:
         ordered = op.stateful_batch(
             "order", routed,
             stage(_OrderLogic, "order", lambda number: OrderingShard(number, plan, partitions, dedup_ms, key)),

@@ -58,8 +58,7 @@ class KeptShard:
         self._number, self._shard = number, shard
         _, self._version, file_id = resume or (number, 0, None)
         frames = [frame.sections for frame in self._files.load(self._version, file_id)]
-        if frames:
-            shard.restore(frames, read)
+        self._anew = bool(frames) and shard.restore(frames, read)
         shard.note_changes()
 
     def close(self) -> None:
@@ -68,7 +67,8 @@ class KeptShard:
 
     def snapshot(self) -> Resume:
         """Write what changed."""
-        base = self._files.needs_base
+        base = self._files.needs_base or self._anew
+        self._anew = False
         self._version += 1
         written = self._files.write(self._version, self._shard.sections(everything=base), base=base)
         return self._number, self._version, written.id

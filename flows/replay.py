@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import hashlib
 import json
 import pickle
 import resource
@@ -31,7 +30,9 @@ from flows.heap import return_freed_memory
 from flows.keeper import Keeper, message_reader
 from flows.kernels import warm_up
 from flows.lines import LineReader
-from flows.state_folder import open_state, recovery_config
+from flows.rule_history import earlier_plans, rules_id
+from flows.rule_report import change_report
+from flows.state_folder import digest, open_state, recovery_config
 from operators.annotate import default_annotator
 from operators.column_masks import ColumnMasks
 from operators.columnise import Columniser
@@ -39,6 +40,7 @@ from operators.decode import Decoder
 from operators.read_columns import ColumnReader
 from operators.tables import PlanTables
 from rules.model import STREAMS, RuleSet
+from rules.plan import Plan
 from rules.planner import make_plan
 from rules.policy import Policy
 from sinks.files import CountsSink, LinesSink, SinkError, open_for_writing, write_file
@@ -59,7 +61,8 @@ class ReplayJob:
 
     ``until_ms``: go on to this time if the events end earlier; ``compact_after_ms``: give back memory whenever event
     time has gone on by this, if not before; ``key``: of the hashes of ids. ``state``: the folder to keep the state in,
-    so that a run that was killed goes on; written every ``epoch_ms``.
+    so that a run that was killed goes on; written every ``epoch_ms``. ``by_entity``: the stages of rules with ``per=``
+    are there even if these rules have none.
     """
 
     rules: RuleSet
@@ -74,16 +77,20 @@ class ReplayJob:
     compact_after_ms: int = DAY_MS
     state: Path | None = None
     epoch_ms: int = 1_000
+    by_entity: bool = False
     key: Key = field(default_factory=lambda: (secrets.randbits(64), secrets.randbits(64)))
 
 
-def replay(job: ReplayJob, progress: Callable[[Board], Any] | None = None) -> dict[str, Any]:
+def replay(
+    job: ReplayJob, progress: Callable[[Board], Any] | None = None, tell: Callable[[str], Any] | None = None
+) -> dict[str, Any]:
     """Run a replay to its end and return the summary, which is in ``out/summary.json`` as well.
 
-    ``progress`` is called once, with the board that shows how far the partitions are, before the flow starts.
+    ``progress`` is called once, with the board that shows how far the partitions are, before the flow starts; ``tell``
+    then too, if the rules are others than those of the run that this one goes on from, with what that means.
     """
     warm_up()
-    with _kept_state(job) as (job, resumed), tempfile.TemporaryDirectory(prefix="cem-replay-") as folder:
+    with _kept_state(job, tell) as (job, resumed), tempfile.TemporaryDirectory(prefix="cem-replay-") as folder:
         _prepare(job, resumed)
         scratch = Path(folder)
         board = Board(scratch / "board", len(job.events), job.workers, create=True)
@@ -112,23 +119,21 @@ def run_alone(job: ReplayJob) -> None:
 
 
 @contextmanager
-def _kept_state(job: ReplayJob) -> Iterator[tuple[ReplayJob, bool]]:
-    """Hold the state's folder: the job with the key that is kept there, and whether an earlier run is to go on."""
+def _kept_state(job: ReplayJob, tell: Callable[[str], Any] | None) -> Iterator[tuple[ReplayJob, bool]]:
+    """Hold the state's folder: the job as it goes on from there, and whether there is a run to go on from."""
     if job.state is None:
         yield job, False
         return
-    with open_state(job.state, _about(job)) as (key, resumed):
-        yield replace(job, key=key), resumed
+    with open_state(job.state, job.rules, digest(job.policy), _about(job)) as state:
+        if tell is not None:
+            for line in change_report(state.change, state.other_policy):
+                tell(line)
+        yield replace(job, key=state.key, by_entity=state.by_entity), state.resumed
 
 
 def _about(job: ReplayJob) -> dict[str, str]:
     """What a run must have in common with the one that it goes on from: a text for each, by the option's name."""
-
-    def digest(value: object) -> str:
-        return hashlib.sha256(repr(value).encode()).hexdigest()[:16]
-
     return {
-        "--rules": digest(job.rules), "--policy": digest(job.policy),
         "--events": json.dumps([str(path.absolute()) for path in job.events]), "--out": str(job.out.absolute()),
         "--lateness": f"{job.lateness_ms}ms", "--dedup": f"{job.dedup_ms}ms", "--until": str(job.until_ms),
         "--max-jump": f"{job.max_jump_ms}ms",
@@ -172,9 +177,10 @@ def run_worker(
     keeper = Keeper(job.state, message_reader(plan, job.key))
     flow = build_dataflow(
         watched(source, report, "build_part", "next_batch"),
-        PlanTables(plan, job.compact_after_ms),
+        _tables(job, plan),
         job.policy,
         decoder.values,
+        by_entity=job.by_entity,
         partitions=len(job.events),
         dedup_ms=job.dedup_ms,
         key=job.key,
@@ -198,6 +204,12 @@ def run_worker(
         gc.set_threshold(*thresholds)
         keeper.close()
     board.note_memory(index, _peak_rss_bytes())
+
+
+def _tables(job: ReplayJob, plan: Plan) -> PlanTables:
+    if job.state is None:
+        return PlanTables(plan, job.compact_after_ms)
+    return PlanTables(plan, job.compact_after_ms, rules_id(job.rules), earlier_plans(job.state))
 
 
 def _peak_rss_bytes() -> int:

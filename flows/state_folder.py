@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from bytewax.recovery import RecoveryConfig, init_db_dir
 
+from flows.rule_history import keep_rules, kept_rules, rules_id
 from operators.delivery import ENTITY_SHARDS, SHARDS
+from operators.plan_changes import PlanChange
+from rules.model import RuleSet
+from rules.planner import make_plan
 from state.disk import StateError
 from state.hashing import Key
 from state.state_folder import StateFolder
@@ -20,28 +26,48 @@ from state.state_folder import StateFolder
 _RUNTIME, _UNFINISHED = "runtime", "runtime.tmp"
 
 
-@contextmanager
-def open_state(path: Path, about: Mapping[str, str]) -> Iterator[tuple[Key, bool]]:
-    """Hold a folder for one run: the key of the hashes in it, and whether there is a run to go on from.
+@dataclass(frozen=True, slots=True)
+class OpenState:
+    """A folder that is held for a run.
 
-    ``about``: what that run must have in common with this one, a text for each, by the option's name.
+    ``key``: of the hashes in it. ``resumed``: there is a run to go on from. ``by_entity``: its stages are those of
+    rules with ``per=``. ``change``: from the rules of the run before to other ones; ``other_policy``: the contact
+    policy is another.
+    """
+
+    key: Key
+    resumed: bool
+    by_entity: bool
+    change: PlanChange | None = None
+    other_policy: bool = False
+
+
+@contextmanager
+def open_state(path: Path, rules: RuleSet, policy: str, about: Mapping[str, str]) -> Iterator[OpenState]:
+    """Hold a folder for one run.
+
+    ``about``: what the run before must have in common with this one, a text for each, by the option's name; ``policy``:
+    a text that stands for the contact policy.
 
     Raises
     ------
     StateError
-        Another process holds it, it cannot be used, or the run in it was another one.
+        Another process holds it, it cannot be used, or what is in it cannot be gone on from.
     """
+    plan = make_plan(rules)
     key: list[Any] = [secrets.randbits(64), secrets.randbits(64)]
     shards = {"shards": SHARDS, "entity_shards": ENTITY_SHARDS}
-    contents: dict[str, Any] = {"key": key, "run": dict(about), **shards}
+    own = {"rules": rules_id(rules), "policy": policy}
+    contents: dict[str, Any] = {"key": key, "run": dict(about), **shards, **own, "by_entity": bool(plan.entities)}
     with StateFolder.open(path, contents) as folder:
-        found: dict[str, Any] = folder.about
+        found: dict[str, Any] = dict(folder.about)
         for name, count in shards.items():
             if found[name] != count:
                 raise StateError(
                     path, f"it is of {found[name]} {name}, and this version has {count}",
                     "go on with the version that wrote it, or start anew with another --state and --out",
                 )  # fmt: skip
+        _complete(path, found, rules, policy, bool(plan.entities))
         changed = [name for name, text in about.items() if found["run"].get(name) != text]
         if changed:
             raise StateError(
@@ -49,10 +75,43 @@ def open_state(path: Path, about: Mapping[str, str]) -> Iterator[tuple[Key, bool
                 "give what it had, or start anew with another --state and --out",
             )  # fmt: skip
         resumed = (path / _RUNTIME).exists()
+        change = None
+        if resumed and found["rules"] != own["rules"]:
+            change = PlanChange(make_plan(kept_rules(path, found["rules"])), plan)
+        if plan.entities and not found["by_entity"]:
+            if resumed:
+                raise StateError(
+                    path, "the rules in it had no aggregate with per=, and these have one",
+                    "keep rules with per= for a run of their own, or start anew with another --state and --out",
+                )  # fmt: skip
+            found["by_entity"] = True
+        other_policy = resumed and found["policy"] != policy
+        keep_rules(path, rules)
+        folder.amend(found | own)
         if not resumed:
             _make_runtime_part(path)
         first, second = found["key"]
-        yield (first, second), resumed
+        yield OpenState((first, second), resumed, found["by_entity"], change, other_policy)
+
+
+def _complete(path: Path, found: dict[str, Any], rules: RuleSet, policy: str, by_entity: bool) -> None:
+    """Add what a folder of format 1 does not say: it can be gone on from with the rules that it had only."""
+    if "rules" in found:
+        return
+    given = {"--rules": digest(rules), "--policy": policy}
+    other = [name for name, text in given.items() if found["run"].pop(name) != text]
+    if other:
+        raise StateError(
+            path, f"the run in it had other {', '.join(other)}, and its format did not keep them",
+            "go on once with those it had, then with the new ones; or start anew with another --state and --out",
+        )  # fmt: skip
+    own_id = rules_id(rules)
+    found |= {"rules": own_id, "unnamed_rules": own_id, "policy": policy, "by_entity": by_entity}
+
+
+def digest(value: object) -> str:
+    """A short text that stands for a value."""
+    return hashlib.sha256(repr(value).encode()).hexdigest()[:16]
 
 
 def _make_runtime_part(path: Path) -> None:

@@ -9,7 +9,7 @@ of at most its time.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -20,6 +20,7 @@ from operators.batch import EventBatch
 from operators.customers import Customers, Holdings
 from operators.firing import Desk, firing_of
 from operators.outcome import Anchor, Entities, Outcome, ReadValues
+from operators.plan_changes import Since, warm_from_ms
 from operators.policy_gate import PolicyGate
 from operators.tables import PlanTables
 from rules.context import Evaluation
@@ -44,11 +45,14 @@ class Decider:
         The plan, and what is remembered: in rows, by Python, and of what is to happen.
     ticking
         Whether daily ticks have begun.
+    tables, since
+        The plan's tables, and since when its state has all events.
     """
 
     def __init__(self, tables: PlanTables, policy: Policy, read_values: ReadValues) -> None:
         plan = tables.plan
-        self.plan, self._tables, self._read_values = plan, tables, read_values
+        self.plan, self.tables, self._read_values = plan, tables, read_values
+        self.since: Since = {}
         self.store = tables.customer.store()
         self._signatures = tables.customer.signatures
         self._records = tables.records
@@ -71,7 +75,7 @@ class Decider:
     def used_bytes(self) -> int:
         """Bytes of all that is remembered of customers, and of what no shard has told of the table of objects."""
         python = self.customers.used_bytes([planned.rule.id for planned in self.plan.rules])
-        return self.store.used_bytes + python + self.timers.used_bytes + self._tables.objects.bytes_to_report()
+        return self.store.used_bytes + python + self.timers.used_bytes + self.tables.objects.bytes_to_report()
 
     def run(
         self, events: EventBatch | None, entities: Entities | None, until_ms: int, *, inclusive: bool = False
@@ -82,7 +86,7 @@ class Decider:
         """
         out = self._desk.out = Outcome()
         if events is not None:
-            self._apply(events, entities or self._tables.entities_over_nothing(len(events)))
+            self._apply(events, entities or self.tables.entities_over_nothing(len(events)))
         self._fire_timers(until_ms + 1 if inclusive else until_ms)
         if not inclusive:
             self.store.compact_when_due(until_ms, partial(self._forget, until_ms))
@@ -129,7 +133,7 @@ class Decider:
         records = self._records
         at = records.events[: records.counters[0]]
         columns = (at, step.rows[at], events.effective_ms[at], events.ts_ms[at], events.stream[at])
-        captured = self._records.captured(self._tables.objects)
+        captured = self._records.captured(self.tables.objects)
         anchor: Anchor | None = None
         for place, number, start in zip(
             zip(*(column.tolist() for column in columns), strict=True), records.rules[: len(at)].tolist(),
@@ -155,13 +159,9 @@ class Decider:
         """An event that changes what Python keeps of its customer."""
         if anchor.stream == _PROFILE:
             self.customers.keep_profile(anchor.row, anchor.values)
-            if self._holding_names:
-                holdings = [entry for _, entry in self.customers.holdings(anchor.values) if entry is not None]
-                self.store.set_holdings(
-                    anchor.row, [[entry.get(name) for name in self._holding_names] for entry in holdings]
-                )
+            self.keep_holdings(anchor.row, anchor.values)
             if not self.ticking:
-                self._start_ticking(anchor.effective_ms)
+                self.begin_ticks(anchor.effective_ms)
         customer = self.customers.find(anchor.row)
         if customer is None:
             return
@@ -176,12 +176,23 @@ class Decider:
                     if armed is not None:
                         armed.firing = None
 
+    def keep_holdings(self, row: int, profile: tuple[Any, ...]) -> None:
+        """Let the kernels see a profile's holdings."""
+        if self._holding_names:
+            holdings = [entry for _, entry in self.customers.holdings(profile) if entry is not None]
+            self.store.set_holdings(row, [[entry.get(name) for name in self._holding_names] for entry in holdings])
+
+    def keep_since(self, since: Since) -> None:
+        """Note since when the state has all events; rules whose windows are not filled yet are held back."""
+        self.since = since
+        self._desk.warm_from_ms = warm_from_ms(self.plan, since)
+
     def _feature_reader(self, number: int, captured: list[Any], start: int) -> Callable[[int], Any]:
         places = self._places[number]
         return lambda feature: captured[start + places[feature]]
 
     def _entity_reader(self, step: Events, index: int) -> Callable[[tuple[str, int]], Any]:
-        numbers, objects = self._tables.entity_numbers, self._tables.objects
+        numbers, objects = self.tables.entity_numbers, self.tables.objects
 
         def read(key: tuple[str, int]) -> Any:
             at = index, numbers[key]
@@ -237,10 +248,11 @@ class Decider:
         if armed.firing is not None:
             self._desk.decide(timer.rule, timer.row, armed.firing, timer.at_ms)
 
-    def _start_ticking(self, from_ms: int) -> None:
+    def begin_ticks(self, from_ms: int, known: Collection[str] = ()) -> None:
+        """Let the days of date rules begin, but for those that are ``known``."""
         self.ticking = True
         for number, planned in enumerate(self.plan.rules):
-            if planned.rule.daily is not None:
+            if planned.rule.daily is not None and planned.rule.id not in known:
                 daily, zone = planned.rule.daily, ZoneInfo(planned.rule.timezone)
                 self._set_tick(number, first_at_or_after(from_ms, daily.hour, daily.minute, zone))
 
@@ -261,7 +273,7 @@ class Decider:
 
     def _take_ticked(self, timer: Timer, planned: RulePlan) -> None:
         records = self._records
-        captured, count = self._records.captured(self._tables.objects), records.counters[0]
+        captured, count = self._records.captured(self.tables.objects), records.counters[0]
         places = records.rules[:count].tolist()
         for row, place, start in zip(
             records.events[:count].tolist(), places, records.starts[:count].tolist(), strict=True

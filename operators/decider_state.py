@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from operators.customer_taker import CustomerTaker
 from operators.decider import Decider
-from state.customer_records import customer_of, timers_of, to_record
+from state.customer_records import to_record
 from state.json_values import from_json, to_json
-from state.packing import Packer
+from state.row_mapping import read_rows
 from state.row_snapshots import Newest, RowFrame, put_rows
-from state.timers import TICK
 
 Sections = Mapping[str, Any]
 
@@ -45,6 +45,8 @@ def decider_sections(decider: Decider, now_ms: int, *, everything: bool) -> dict
         "ticking": decider.ticking,
         "ticks": [[timer.at_ms, rules[timer.rule], timer.date] for timer in decider.timers.ticks()],
         "shapes": customers.packer.shapes,
+        "rules": decider.tables.rules_id,
+        "since": decider.since,
     }
     lengths = np.array([-1 if profile is None else len(profile) for profile in profiles], np.int64)
     return RowFrame.of(store, rows, removed, now_ms).sections("rows") | {
@@ -56,12 +58,18 @@ def decider_sections(decider: Decider, now_ms: int, *, everything: bool) -> dict
     }
 
 
-def restore_decider(decider: Decider, frames: Sequence[Sections]) -> None:
-    """Take the state from files, the oldest first and all of them: a base and what changed after it."""
+def restore_decider(decider: Decider, frames: Sequence[Sections], now_ms: int) -> bool:
+    """Take the state from files, the oldest first and all of them: a base and what changed after it.
+
+    ``now_ms``: up to when events have been taken. Returns whether it was written under other rules.
+    """
+    head = from_json(frames[-1]["decider"])
+    carried = decider.tables.carried_from(head.get("rules", ""))
+    mapping = None if carried is None else carried.customer
+    taker = CustomerTaker(decider, None if carried is None else carried.change)
     newest = Newest()
-    timers: list[tuple[int, list[tuple[str, dict[str, Any]]]]] = []
     for sections in reversed(frames):
-        frame = RowFrame.from_sections("rows", sections, decider.store.row_words)
+        frame = read_rows("rows", sections, decider.store, mapping)
         rows, unnoted = newest.rows(frame)
         put_rows(decider.store, frame, rows)
         decider.customers.make_room(len(decider.store))
@@ -69,45 +77,9 @@ def restore_decider(decider: Decider, frames: Sequence[Sections]) -> None:
         chosen = np.flatnonzero(unnoted[places])
         newest.note(places[chosen])
         numbers = decider.store.rows(frame.hashes[places[chosen]], frame.ids.take(places[chosen]))
-        timers += _restore_customers(decider, sections, chosen.tolist(), numbers.tolist())
-    if frames:
-        head = from_json(frames[-1]["decider"])
-        decider.ticking = head["ticking"]
-        _restore_timers(decider, timers, head["ticks"])
-
-
-def _restore_customers(
-    decider: Decider, sections: Sections, chosen: Sequence[int], rows: Sequence[int]
-) -> list[tuple[int, list[tuple[str, dict[str, Any]]]]]:
-    """Take what Python remembers; the timers by row."""
-    customers = decider.customers
-    packer = Packer(from_json(sections["decider"])["shapes"])
-    same = packer.shapes == customers.packer.shapes[: len(packer.shapes)]
-    if not customers.packer.shapes:
-        customers.packer, same = Packer(packer.shapes), True
-    records = from_json(sections["customers.records"])
-    lengths = np.frombuffer(sections["customers.profile_lengths"], np.int64)
-    ends = np.cumsum(np.maximum(lengths, 0)).tolist()
-    profiles = bytes(sections["customers.profiles"])
-    timers = []
-    for place, row in zip(chosen, rows, strict=True):
-        if lengths[place] >= 0:
-            packed = profiles[ends[place] - int(lengths[place]) : ends[place]]
-            customers.profiles[row] = packed if same else customers.packer.pack(packer.unpack(packed))
-        customer = customer_of(records[place])
-        if customer is not None:
-            customers.by_row[row] = customer
-        if records[place]["timers"]:
-            timers.append((row, timers_of(records[place])))
-    return timers
-
-
-def _restore_timers(
-    decider: Decider, timers: Sequence[tuple[int, list[tuple[str, dict[str, Any]]]]], ticks: Sequence[Sequence[Any]]
-) -> None:
-    numbers = {planned.rule.id: number for number, planned in enumerate(decider.plan.rules)}
-    for row, of_row in timers:
-        for rule_id, timer in of_row:
-            decider.timers.set(rule=numbers[rule_id], row=row, **timer)
-    for at_ms, rule_id, date in ticks:
-        decider.timers.set(at_ms, TICK, numbers[rule_id], date=date)
+        taker.take(sections, chosen.tolist(), numbers.tolist())
+    since = head.get("since", {})
+    decider.keep_since(since if carried is None else carried.change.since(since, now_ms))
+    decider.ticking = head["ticking"]
+    taker.set_ticks(head["ticks"], now_ms)
+    return carried is not None

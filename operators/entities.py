@@ -14,6 +14,7 @@ from operators.waiting import ReadMessages
 from state.events import Events
 from state.json_values import from_json, to_json
 from state.reads import BIG_WHOLE, NUMBER, OBJECT, WHOLE
+from state.row_mapping import RowMapping, read_rows
 from state.row_snapshots import Newest, RowFrame, put_rows
 from state.sequencer import AFTER_ALL_MS, BEFORE_ALL_MS, Frontier
 from state.store import RowStore
@@ -25,6 +26,7 @@ class EntityShard:
 
     def __init__(self, entity_shard: int, tables: PlanTables) -> None:
         self._source = 1 + entity_shard
+        self._tables = tables
         self._fields = {name: _EntityField(name, of) for name, of in tables.entities.items()}
         self._frontier = Frontier(SHARDS)
         self._end_ms = BEFORE_ALL_MS
@@ -54,21 +56,23 @@ class EntityShard:
     def sections(self, *, everything: bool) -> dict[str, Any]:
         """See ``operators.shard.StatefulShard``. At the end of an epoch nothing waits here."""
         now_ms = min(self._frontier.ms, self._end_ms)
-        sections: dict[str, Any] = {"entities": to_json({"watermark_ms": self._frontier.ms, "end_ms": self._end_ms})}
+        head = {"watermark_ms": self._frontier.ms, "end_ms": self._end_ms, "rules": self._tables.rules_id}
+        sections: dict[str, Any] = {"entities": to_json(head)}
         for name, entity_field in self._fields.items():
             sections |= entity_field.sections(name, now_ms, everything)
         return sections
 
-    def restore(self, frames: Sequence[Mapping[str, Any]], read: ReadMessages) -> None:
+    def restore(self, frames: Sequence[Mapping[str, Any]], read: ReadMessages) -> bool:
         """See ``operators.shard.StatefulShard``."""
         head = from_json(frames[-1]["entities"])
         self._frontier.restore([head["watermark_ms"]] * SHARDS)
         self._end_ms = head["end_ms"]
+        carried = self._tables.carried_from(head.get("rules", ""))
         for name, entity_field in self._fields.items():
-            newest = Newest()
-            for sections in reversed(frames):
-                frame = RowFrame.from_sections(name, sections, entity_field.store.row_words)
-                put_rows(entity_field.store, frame, newest.rows(frame)[0])
+            mapping = None if carried is None else carried.entities.get(name)
+            if carried is None or mapping is not None:
+                entity_field.restore(name, frames, mapping)
+        return carried is not None
 
 
 class _EntityField:
@@ -89,6 +93,13 @@ class _EntityField:
         """The entities that changed, or all, as sections of a file."""
         assert not self._runs
         return RowFrame.of(self.store, *self.store.take_changes(everything=everything), now_ms).sections(name)
+
+    def restore(self, name: str, frames: Sequence[Mapping[str, Any]], mapping: RowMapping | None) -> None:
+        """Take the entities from files, the oldest first; ``mapping``: from the rows of other rules."""
+        newest = Newest()
+        for sections in reversed(frames):
+            frame = read_rows(name, sections, self.store, mapping)
+            put_rows(self.store, frame, newest.rows(frame)[0])
 
     def add(self, rows: EntityRows) -> None:
         """Take events of one customer shard, in processing order."""

@@ -1,6 +1,6 @@
 """Decides, for the entries of one firing, whether each is emitted, suppressed (and why) or held.
 
-The order of the reasons is the contract's: shadow, holdout, opt_out, cooldown, cap, quiet_hours, open_ticket.
+The order of the reasons is the contract's: shadow, warming, holdout, opt_out, cooldown, cap, quiet_hours, open_ticket.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from state.contacts import UNCAPPED_CLASS, ContactLedger, RuleKey
 from state.customer import Customer
 from state.timers import Firing
 
-SHADOW, HOLDOUT, OPT_OUT, COOLDOWN, CAP, QUIET_HOURS, OPEN_TICKET = (
-    "shadow", "holdout", "opt_out", "cooldown", "cap", "quiet_hours", "open_ticket",
+SHADOW, WARMING, HOLDOUT, OPT_OUT, COOLDOWN, CAP, QUIET_HOURS, OPEN_TICKET = (
+    "shadow", "warming", "holdout", "opt_out", "cooldown", "cap", "quiet_hours", "open_ticket",
 )  # fmt: skip
 
 
@@ -48,12 +48,12 @@ class PolicyGate:
 
     def decide(
         self, customer: Customer, customer_id: str, read_profile: Callable[[], Sequence[Any] | None], rule: Rule,
-        firing: Firing, ticket_ids: Sequence[str],
-        indices: Sequence[int], t_ms: int,
+        firing: Firing, ticket_ids: Sequence[str], indices: Sequence[int], t_ms: int, *, warming: bool = False,
     ) -> tuple[list[Verdict], list[int]]:  # fmt: skip
         """Verdicts for some entries of one firing at ``t_ms``, and the indices of those to be held.
 
         ``read_profile`` gives the customer's attributes as they are then. ``ticket_ids`` are the entries' action ids.
+        ``warming``: a window that the rule reads was not filled when it fired, as the rules had changed before.
         """
         key = (rule.id, firing.holding_id)
         shadow = rule.status == SHADOW
@@ -67,7 +67,8 @@ class PolicyGate:
         for index in indices:
             kind = rule.actions[index].kind
             reason = (
-                (HOLDOUT if held_out else None)
+                (WARMING if warming else None)
+                or (HOLDOUT if held_out else None)
                 or (
                     OPT_OUT if self._is_opted_out(read_profile, rule.rule_class, kind, firing.payloads[index]) else None
                 )

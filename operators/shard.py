@@ -59,8 +59,11 @@ class StatefulShard(Protocol):
     def sections(self, *, everything: bool) -> dict[str, Any]:
         """What changed since the last call, or all, as buffers by name. Only at the end of an epoch."""
 
-    def restore(self, frames: Sequence[Sections], read: ReadMessages) -> None:
-        """Take the state from files, the oldest first: one that held everything and those after it."""
+    def restore(self, frames: Sequence[Sections], read: ReadMessages) -> bool:
+        """Take the state from files, the oldest first: one that held everything and those after it.
+
+        Returns whether other rules wrote it: then the next file has to hold everything.
+        """
 
 
 class Shard:
@@ -103,10 +106,10 @@ class Shard:
             self._decider, now_ms, everything=everything
         )
 
-    def restore(self, frames: Sequence[Sections], read: ReadMessages) -> None:
+    def restore(self, frames: Sequence[Sections], read: ReadMessages) -> bool:
         """See ``StatefulShard``."""
         self._ordering.restore(frames, read)
-        restore_decider(self._decider, frames)
+        return restore_decider(self._decider, frames, min(self._ordering.frontier.ms, self._ordering.end_ms))
 
 
 class OrderingShard:
@@ -145,9 +148,10 @@ class OrderingShard:
         """See ``StatefulShard``."""
         return self._ordering.sections(everything=everything)
 
-    def restore(self, frames: Sequence[Sections], read: ReadMessages) -> None:
+    def restore(self, frames: Sequence[Sections], read: ReadMessages) -> bool:
         """See ``StatefulShard``."""
         self._ordering.restore(frames, read)
+        return False
 
     def _split(self, name: str, events: EventBatch, first_sequence: int, to_entities: list[EntityDelivery]) -> None:
         slots = self._slots[name][events.stream]
@@ -243,12 +247,12 @@ class DecidingShard:
         now_ms = min(self._frontier.ms, self._end_ms)
         return decider_sections(self._decider, now_ms, everything=everything) | {"deciding": to_json(head)}
 
-    def restore(self, frames: Sequence[Sections], read: ReadMessages) -> None:
+    def restore(self, frames: Sequence[Sections], read: ReadMessages) -> bool:
         """See ``StatefulShard``."""
-        restore_decider(self._decider, frames)
         head = from_json(frames[-1]["deciding"])
         self._frontier.restore([head["watermark_ms"]] * (1 + ENTITY_SHARDS))
         self._end_ms, self._entity_bytes = head["end_ms"], head["entity_bytes"]
+        return restore_decider(self._decider, frames, min(self._frontier.ms, self._end_ms))
 
     def _entities(self, count: int) -> Entities:
         """The entities' values at the next ``count`` events; those that no entity gave are aggregates over nothing."""

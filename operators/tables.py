@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from operators.outcome import Entities
+from operators.plan_changes import PlanChange
 from rules.model import STREAMS
 from rules.plan import FeatureSet, Plan, Programs
 from rules.planner import entity_features
@@ -17,6 +19,7 @@ from state.layout import Layout
 from state.objects import ObjectTable
 from state.periods import PeriodTable
 from state.reads import NULL, WHOLE
+from state.row_mapping import RowMapping
 from state.store import RowStore
 
 
@@ -58,15 +61,30 @@ class RowTables:
         return RowStore(self.layout, self.tables, self.periods, self._objects, self._compact_after_ms)
 
 
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What is taken over from the state of another plan, and how its rows are turned into those of this one."""
+
+    change: PlanChange
+    customer: RowMapping
+    entities: dict[str, RowMapping]
+
+
 class PlanTables:
     """Tables for all rows of a plan.
 
     ``compact_after_ms``: the stores give back memory whenever event time has gone on by this, if not before.
-    ``entity_numbers``: where an entity's feature is among the values that the kernels get of an event.
+    ``rules_id``: of the rules that the plan was made of; ``earlier`` gives the plan of other rules by their id, for
+    state that was written under them. ``entity_numbers``: where an entity's feature is among the values that the
+    kernels get of an event.
     """
 
-    def __init__(self, plan: Plan, compact_after_ms: int = DAY_MS) -> None:
-        self.plan = plan
+    def __init__(
+        self, plan: Plan, compact_after_ms: int = DAY_MS, rules_id: str = "",
+        earlier: Callable[[str], Plan] | None = None,
+    ) -> None:  # fmt: skip
+        self.plan, self.rules_id = plan, rules_id
+        self._earlier, self._carried = earlier, dict[str, Carried]()
         self._compact_after_ms = compact_after_ms
         self.objects = ObjectTable() if compact_after_ms else ObjectTable(least=0)
 
@@ -89,6 +107,24 @@ class PlanTables:
             for features in plan.entities.values()
             for feature in features.features
         ]
+
+    def carried_from(self, rules_id: str) -> Carried | None:
+        """How to take over what was written under some rules; null if they are this plan's own."""
+        if self._earlier is None or rules_id == self.rules_id:
+            return None
+        if rules_id not in self._carried:
+            old = PlanTables(self._earlier(rules_id), self._compact_after_ms)
+            change = PlanChange(old.plan, self.plan)
+            self._carried[rules_id] = Carried(
+                change,
+                RowMapping(old.customer.layout, self.customer.layout, change.counterparts()),
+                {
+                    name: RowMapping(old.entities[name].layout, of.layout, change.counterparts(name))
+                    for name, of in self.entities.items()
+                    if name in old.entities
+                },
+            )
+        return self._carried[rules_id]
 
     def entities_over_nothing(self, count: int) -> Entities:
         """What aggregates over no entity's events give, for ``count`` events."""

@@ -22,16 +22,20 @@ def load_rules(paths: Sequence[Path], models: Collection[str] = ()) -> tuple[Rul
     problems = Problems()
     rules: list[Rule] = []
     ids: dict[str, Position] = {}
+    contents: list[bytes] = []
     for path in map(Path, paths):
         problems.rule_id = None
         before = len(problems.found)
-        root = read_yaml(path, problems)
+        root = read_yaml(path, problems, contents)
         if root is not None:
             _name_rules(root, problems, before)
             rules += _file_rules(root, problems, ids, models)
     problems.rule_id = None
     found = problems.in_order(str(path) for path in paths)
-    return (None if problems.errors else RuleSet(tuple(rules))), found
+    if problems.errors:
+        return None, found
+    sources = zip((Path(path).name for path in paths), contents, strict=True)  # each was read, or that is an error
+    return RuleSet(tuple(rules), tuple(sources)), found
 
 
 def _name_rules(root: Node, problems: Problems, start: int) -> None:

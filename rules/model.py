@@ -7,7 +7,7 @@ since 1970-01-01T00:00:00Z.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 STREAMS = ("profile", "ticket", "label", "click", "txn", "feedback")
@@ -293,6 +293,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:
-    """All rules of all files, in the order of the text."""
+    """All rules of all files, in the order of the text; ``sources``: the files' names and contents."""
 
     rules: tuple[Rule, ...]
+    sources: tuple[tuple[str, bytes], ...] = field(default=(), repr=False, compare=False)

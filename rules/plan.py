@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rules.evaluate import Reader
-from rules.model import Rule
+from rules.model import Expr, Rule, Selector
 
 RULE_OPENS_TICKETS = 2
 """A flag of rules, as in ``state.tables`` (MAY_HAVE_TICKETS)."""
@@ -78,11 +78,13 @@ class Feature:
 class FeatureSet:
     """Series and features of one kind of row: the customer's, or those of an entity.
 
-    ``entity_columns`` gives, for an entity, the column of its field by stream.
+    ``aggregates`` are the expressions whose values the features are. ``entity_columns`` gives, for an entity, the
+    column of its field by stream.
     """
 
     series: list[Series] = field(default_factory=list)
     features: list[Feature] = field(default_factory=list)
+    aggregates: list[Expr] = field(default_factory=list)
     entity_columns: dict[int, int] = field(default_factory=dict)
 
 
@@ -142,7 +144,8 @@ class Plan:
 
     ``fields`` gives, by stream, the names of the fields that are read. ``entities`` gives, by the name of a ``per=``
     field, its feature set. ``rules`` are in the order in which they are decided; the rules' programs have their
-    numbers. ``layout`` says which fields reach the kernels.
+    numbers. ``selectors`` are those of the matchers, ``streaks`` the conditions of the series that have one. ``layout``
+    says which fields reach the kernels.
     """
 
     fields: dict[str, tuple[str, ...]]
@@ -151,6 +154,8 @@ class Plan:
     entities: dict[str, FeatureSet]
     rules: list[RulePlan]
     programs: Programs
+    selectors: tuple[Selector, ...]
+    streaks: tuple[Expr, ...]
     layout: ColumnLayout = field(default_factory=ColumnLayout)
 
     def profile_column(self, name: str) -> int | None:

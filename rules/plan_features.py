@@ -49,6 +49,11 @@ class FeaturePlanner:
             by_stream = {code: self.column(stream, name) for code, stream in enumerate(m.STREAMS)}
             self.entities[name] = FeatureSet(entity_columns=by_stream)
 
+    @property
+    def selectors(self) -> tuple[m.Selector, ...]:
+        """The selectors of the matchers."""
+        return tuple(self._matcher_numbers)
+
     # --- columns and matchers --------------------------------------------------------------------
 
     def column(self, stream: str, name: str) -> int:
@@ -109,6 +114,7 @@ class FeaturePlanner:
         if known is None:
             known = self._numbers[node] = len(self.customer.features)
             self.customer.features.append(self._build(node, self.customer))
+            self.customer.aggregates.append(node)
         return known
 
     def entity_feature(self, node: m.Aggregate) -> tuple[str, int]:
@@ -119,13 +125,15 @@ class FeaturePlanner:
             feature_set = self.entities[node.per]
             known = self._entity_numbers[node] = (node.per, len(feature_set.features))
             feature_set.features.append(self._build(node, feature_set))
+            feature_set.aggregates.append(node)
         return known
 
     def _build(self, node: m.Expr, into: FeatureSet) -> Feature:
         match node:
             case m.Aggregate(op, selector, name, window, per):
-                if window.kind == "ever":
-                    series = self._series(into, "totals", [selector], [name])
+                if window.kind == "ever":  # squares have totals of their own: others need not begin anew when a rule
+                    ops = ("std",) if op == "std" else ()  # asks for a deviation
+                    series = self._series(into, "totals", [selector], [name], ops=ops)
                     return Feature(series, op)
                 kind = _SERIES_KIND[op]
                 retention_ms = self._retention_ms[(per, kind, selector, name)]

@@ -46,8 +46,9 @@ def make_plan(rule_set: m.RuleSet) -> Plan:
             features.hash_slot(stream, name)
     fields = {stream: tuple(columns) for stream, columns in features.columns.items()}
     return Plan(
-        fields, features.matchers, features.customer, features.entities, rules, compiler.programs, features.layout()
-    )
+        fields, features.matchers, features.customer, features.entities, rules, compiler.programs, features.selectors,
+        tuple(condition for condition, _ in features.streaks), features.layout(),
+    )  # fmt: skip
 
 
 def _looks_at_profile(rule: m.Rule) -> bool:

@@ -85,11 +85,17 @@ def describe(node: Node) -> str:
     return f"the text {shown(node.text)}"
 
 
-def read_yaml(path: Path, problems: Problems) -> Node | None:
-    """The root node of the only document in ``path``; None if there is none, with the reason in ``problems``."""
-    text = _read_text(path, problems)
-    if text is None:
+def read_yaml(path: Path, problems: Problems, read: list[bytes] | None = None) -> Node | None:
+    """The root node of the only document in ``path``; None if there is none, with the reason in ``problems``.
+
+    ``read`` gets what the file held.
+    """
+    data = _read_bytes(path, problems)
+    text = None if data is None else _decode(path, data, problems)
+    if data is None or text is None:
         return None
+    if read is not None:
+        read.append(data)
     source = SourceText(str(path), text)
     root = _compose(source, problems)
     if root is None:
@@ -101,14 +107,16 @@ def read_yaml(path: Path, problems: Problems) -> Node | None:
         return None
 
 
-def _read_text(path: Path, problems: Problems) -> str | None:
-    top = Position(str(path), 1, 1)
+def _read_bytes(path: Path, problems: Problems) -> bytes | None:
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        problems.add("E001", top, f"can't read the file: {reason}")
+        problems.add("E001", Position(str(path), 1, 1), f"can't read the file: {reason}")
         return None
+
+
+def _decode(path: Path, data: bytes, problems: Problems) -> str | None:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -71,6 +71,11 @@ class Periods:
             self._locate(ts_ms)
         return self._start_ms
 
+    def end_ms(self, ts_ms: int) -> int:
+        """The first instant after the period that holds ``ts_ms``."""
+        self.start_ms(ts_ms)
+        return self._end_ms
+
     def _locate(self, ts_ms: int) -> None:
         number = self._of(wall_time(ts_ms, self.zone).date())
         # the bounds of a period at the end of the calendar are found 400 years before

@@ -149,7 +149,7 @@ def _short(key: RuleKey) -> str | RuleKey:
 
 
 def _cooldown_ms(short: str | RuleKey, cooldowns_ms: Mapping[str, int]) -> int:
-    return cooldowns_ms[short if isinstance(short, str) else short[0]]
+    return cooldowns_ms.get(short if isinstance(short, str) else short[0], 0)  # a rule that is no more has none
 
 
 def _without(emitted: tuple[Any, ...], after_ms: int, over: set[Any]) -> tuple[Any, ...]:

@@ -56,8 +56,7 @@ class StateFolder:
         lock = lock_file(disk, path / LOCK_FILE)
         try:
             if FORMAT_FILE not in _names(disk, path):
-                text = json.dumps({"format": FORMAT, **about}, ensure_ascii=False, indent=2) + "\n"
-                replace_file(disk, path / FORMAT_FILE, [memoryview(text.encode())])
+                _write_about(disk, path, about)
             return cls(path, _read_about(disk, path), disk, lock)
         except BaseException:
             disk.close(lock)
@@ -90,6 +89,18 @@ class StateFolder:
             self._disk.close(self._lock)
             self._lock = None
 
+    def amend(self, about: Mapping[str, Json]) -> None:
+        """Note something else about the contents: all of it, or, if we are stopped, nothing.
+
+        Raises
+        ------
+        StateError
+            The folder cannot be written.
+        """
+        if about != self.about:
+            _write_about(self._disk, self.path, about)
+            self.about = dict(about)
+
     def shards(self) -> list[ShardReader]:
         """The shards that have files, by name; to look at.
 
@@ -100,6 +111,11 @@ class StateFolder:
         """
         folders = [folder for name in _names(self._disk, self.path) if self._disk.is_folder(folder := self.path / name)]
         return [ShardReader(folder, self._disk) for folder in folders if LOCK_FILE in _names(self._disk, folder)]
+
+
+def _write_about(disk: Disk, path: Path, about: Mapping[str, Json]) -> None:
+    text = json.dumps({"format": FORMAT, **about}, ensure_ascii=False, indent=2) + "\n"
+    replace_file(disk, path / FORMAT_FILE, [memoryview(text.encode())])
 
 
 def _make_folder(disk: Disk, path: Path) -> None:

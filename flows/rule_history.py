@@ -1,0 +1,77 @@
+"""The rules under which a folder's state was written: kept there, so that other rules can go on from it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rules.load import load_rules
+from rules.model import RuleSet
+from rules.plan import Plan
+from rules.planner import make_plan
+from state.disk import DISK, RESTORE, StateError, explained, replace_file
+from state.state_folder import StateFolder
+
+RULES_FOLDER = "rules"
+_ID_HEX = 16
+
+
+def rules_id(rules: RuleSet) -> str:
+    """A name for what the rule files say."""
+    sources = rules.sources or ((repr(rules), b""),)
+    text = b"".join(len(part).to_bytes(8, "big") + part for name, data in sources for part in (name.encode(), data))
+    return hashlib.sha256(text).hexdigest()[:_ID_HEX]
+
+
+def keep_rules(state: Path, rules: RuleSet) -> str:
+    """Put the rules' texts into a state folder; the id by which ``kept_rules`` finds them.
+
+    Raises
+    ------
+    StateError
+        The folder cannot be written.
+    """
+    own_id = rules_id(rules)
+    folder = state / RULES_FOLDER / own_id
+    for path in (folder.parent, folder):
+        with explained(path, "make the folder"):
+            DISK.make_folder(path)
+            DISK.fsync_folder(path.parent)
+    for number, (name, data) in enumerate(rules.sources):
+        replace_file(DISK, folder / f"{number:02d}-{name}", [memoryview(data)])
+    return own_id
+
+
+def kept_rules(state: Path, own_id: str) -> RuleSet:
+    """Rules of an earlier run.
+
+    Raises
+    ------
+    StateError
+        They are missing, damaged, or this version of the program no longer takes them.
+    """
+    folder = state / RULES_FOLDER / own_id
+    with explained(folder, "read the rules of an earlier run"):
+        names = [name for name in DISK.list_folder(folder) if not name.endswith(".tmp")]
+    rules, problems = load_rules([folder / name for name in names])
+    if rules is None:
+        raise StateError(folder, f"the rules of an earlier run cannot be read: {problems[0]}", RESTORE)
+    original = tuple((name.split("-", 1)[1], data) for name, data in rules.sources)
+    if rules_id(RuleSet(rules.rules, original)) != own_id:
+        raise StateError(folder, "the rules of an earlier run are damaged: their contents have another id", RESTORE)
+    return rules
+
+
+def earlier_plans(state: Path) -> Callable[[str], Plan]:
+    """Gives the plans of the rules that are kept in a state folder, by their ids; ``""`` for what names none.
+
+    Files of format 1 do not name their rules; the folder says which they were.
+    """
+    about: dict[str, Any] = StateFolder.inspect(state).about
+
+    def plan(own_id: str) -> Plan:
+        return make_plan(kept_rules(state, own_id or about["unnamed_rules"]))
+
+    return plan
