@@ -88,7 +88,7 @@ def _look_into_logs(found: Inspection, shard: KeptShard, rules: FolderRules) -> 
 def first_times_ms(tables: RowTables, fixed: Any, pool: Any) -> Any:
     """By row, the time of the oldest event in its logs; ``AFTER_ALL_MS`` for a row that has none."""
     first = np.full(len(fixed), AFTER_ALL_MS)
-    for header in tables.layout._headers:
+    for header in tables.layout.headers:
         if header >= 0:
             blocks = fixed[:, header]
             times_ms = pool[np.minimum(blocks >> 8, len(pool) - 1)] >> TIME_SHIFT

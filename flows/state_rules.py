@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from flows.rule_history import kept_rules
 from operators.tables import PlanTables
 from rules.load import load_rules
 from rules.model import RuleSet
@@ -16,7 +17,7 @@ from state.state_folder import FORMAT_FILE, StateFolder
 class FolderRules:
     """The rules that a folder holds, by their ids.
 
-    ``given``: rule files for what names none: folders of format 1 do not hold their rules.
+    ``given``: rule files for a folder of format 1 that no later version has gone on from: it does not hold its rules.
     """
 
     def __init__(self, folder: StateFolder, given: Sequence[Path] = ()) -> None:
@@ -40,11 +41,14 @@ class FolderRules:
         try:
             return self.tables(rules_id)
         except StateError:
-            if self._given:
+            if self._given or rules_id:
                 raise
             return None
 
     def _rules(self, rules_id: str) -> RuleSet:
+        kept = rules_id or self._folder.about.get("unnamed_rules")
+        if isinstance(kept, str):
+            return kept_rules(self._folder.path, kept)
         if not self._given:
             raise StateError(
                 self._folder.path / FORMAT_FILE, "the folder does not hold the run's rules", "give them with --rules"

@@ -26,6 +26,7 @@ from operators.survey import (
 )
 from operators.tables import PlanTables
 from rules.model import Rule
+from rules.unparse import aggregate_text
 from state.contacts import ContactLedger
 from state.customer_records import Record
 from state.row_snapshots import Sections
@@ -96,7 +97,7 @@ def _features(found: KeptCustomer, frames: Sequence[Sections], tables: PlanTable
     if frame.fixed.shape[1] != tables.customer.layout.row_words:
         return _section("aggregates", ["not known: the rules are not those by which they were kept"])
     t_ms = min(watermark_of(frames[-1]), end_of(frames[-1]))
-    names = [f"feature {n}" for n in range(len(tables.plan.customer.features))]
+    names = map(aggregate_text, tables.plan.customer.aggregates)
     values = zip(names, feature_values(tables, frame, found.row, t_ms), strict=True)
     return _section("aggregates (as at a tick, with no anchor)", [f"{name} = {_text(value)}" for name, value in values])
 

@@ -179,10 +179,9 @@ def _customer_hashes(tables: PlanTables, kind: str) -> list[tuple[int, int, int]
     found = []
     for code, stream in enumerate(STREAMS):
         columns = plan.layout.hashes.get(stream, ())
-        for slot in layout._hashed[code]:
+        for slot in layout.hashed[code]:
             if plan.fields[stream][columns[slot]] == OWN_ENTITY:
-                width = 1 + layout._extra(code) + len(layout._values[code]) + len(layout._hashed[code])
-                found.append((layout._headers[code], width, layout._hash_place(code, slot)))
+                found.append((layout.headers[code], layout.record_words(code), layout.hash_place(code, slot)))
     return found
 
 

@@ -17,6 +17,7 @@ from flows.state_search import spellings, traces_of
 from flows.state_verify import verify
 from state import delta_store
 from state.disk import Disk
+from state.json_values import from_json, to_json
 from state.state_folder import StateFolder
 from tests.flows.interrupted import run_until
 from tests.reference.generate import Case
@@ -114,10 +115,6 @@ def cem(*arguments: object) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-def with_rules(folder: Path) -> tuple[str, Path]:
-    return "--rules", folder.parent / "rules-0.yaml"
-
-
 def row(text: str, label: str) -> str:
     (found,) = (line for line in text.splitlines() if line.strip().startswith(label))
     return re.sub(r"\s+", " ", found.strip().removeprefix(label)).strip()
@@ -143,7 +140,6 @@ def test_inspect(folder):
     assert number(text, "entities: device_id") == 1
     assert row(text, "watermark") == "2026-03-03 10:03:00.000 UTC"
     assert re.search(r"^ decide +16 ", text, re.MULTILINE)
-    code, text = cem("inspect", folder, *with_rules(folder))
     assert number(text, "with events in a window") == 4
     assert row(text, "oldest event in any window") == "2026-03-01 00:00:00.000 UTC"
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
@@ -152,8 +148,8 @@ def test_inspect(folder):
 def test_a_folder_in_use_is_looked_at_and_not_changed(folder):
     with StateFolder.open(folder, {}):
         assert cem("inspect", folder)[0] == cem("verify", folder)[0] == 0
-        assert cem("show", folder, "--customer", "A", *with_rules(folder))[0] == 0
-        code, text = cem("forget", folder, "--customer", "A", *with_rules(folder))
+        assert cem("show", folder, "--customer", "A")[0] == 0
+        code, text = cem("forget", folder, "--customer", "A")
     assert code == 3
     assert re.search(r"lock: process \d+ uses this folder; stop that process", text)
     assert customers_ids(folder, "A")
@@ -169,11 +165,13 @@ def test_what_is_no_state_folder(tmp_path):
 
 
 def test_show(folder):
-    code, text = cem("show", folder, "--customer", "客户-7", *with_rules(folder))
+    code, text = cem("show", folder, "--customer", "客户-7")
     assert code == 0, text
     for line in (
         "as of 2026-03-03 10:03:00.000 UTC",
         '  tier = "gold"',
+        '  count(click[page == "prepay"], last="7d") = 17',
+        '  last(click.query) = "怎么提前还款 客户-7"',
         "  prepay (ticket, tag): last emitted 2026-03-03 08:00:00.000 UTC",
         "  ask: a decision is held until 2026-03-03 21:59:00.000 UTC; by txn e1193 of 2026-03-03 00:00:00.005 UTC",
     ):
@@ -182,14 +180,7 @@ def test_show(folder):
     assert re.search(r"^  unpaid fires at 2026-03-1.* if nothing disarms it; by click e", text, re.MULTILINE)
     assert '"event_id": "e237"' in text
     assert "e239" not in text  # of 客户-70
-    assert cem("show", folder, "--customer", "客户", *with_rules(folder))[0] == 1
-
-
-def test_show_without_rules(folder):
-    code, text = cem("show", folder, "--customer", "A")
-    assert code == 0, text
-    assert "aggregates" not in text
-    assert "prepay: last emitted" in text
+    assert cem("show", folder, "--customer", "客户")[0] == 1
 
 
 def test_verify(folder):
@@ -251,7 +242,7 @@ def test_verify_finds_an_output_that_lost_lines(folder, killed):
 def test_forget(folder):
     assert any("left of the customer" in line for line in customers_ids(folder, "客户-7"))
     (folder / "decide-03" / "000000000099.delta.tmp").write_bytes("half a file of 客户-7".encode())
-    code, text = cem("forget", folder, "--customer", "客户-7", *with_rules(folder))
+    code, text = cem("forget", folder, "--customer", "客户-7")
     assert code == 0, text
     assert "customer '客户-7' is erased" in text
     left = customers_ids(folder, "客户-7")
@@ -261,9 +252,9 @@ def test_forget(folder):
     assert any("customer '客户-70': the id, which these letters are a part of" in line for line in left)
     assert all(line in text for line in left)
     assert cem("verify", folder)[0] == 0
-    assert cem("show", folder, "--customer", "客户-7", *with_rules(folder))[0] == 1
-    assert cem("show", folder, "--customer", "客户-70", *with_rules(folder))[0] == 0
-    code, text = cem("forget", folder, "--customer", "客户-7", *with_rules(folder))
+    assert cem("show", folder, "--customer", "客户-7")[0] == 1
+    assert cem("show", folder, "--customer", "客户-70")[0] == 0
+    code, text = cem("forget", folder, "--customer", "客户-7")
     assert code == 0
     assert "held nothing of customer '客户-7'" in text
 
@@ -272,7 +263,7 @@ def test_forget_leaves_no_byte(folder):
     customer = 'B"1'
     for path in folder.glob("*/*.*"):  # nobody else names this one: see `story`
         assert path.is_file()
-    code, text = cem("forget", folder, "--customer", customer, *with_rules(folder))
+    code, text = cem("forget", folder, "--customer", customer)
     assert code == 0, text
     named = {line.split(":")[0] for line in text.splitlines() if line.startswith(str(folder))}
     found = {
@@ -281,10 +272,32 @@ def test_forget_leaves_no_byte(folder):
     assert found <= named
 
 
-def test_forget_needs_the_rules(folder):
+def test_a_folder_that_does_not_hold_its_rules(folder):
+    """As a version before this one left it."""
+    rules = next(folder.glob("rules/*/*"))
+    about = json.loads((folder / "format.json").read_text(encoding="utf-8"))
+    rules.rename(folder.parent / "given.yaml")
+    shutil.rmtree(folder / "rules")
+    (folder / "format.json").write_text(json.dumps({**about, "rules": None}), encoding="utf-8")
+    for shard in StateFolder.inspect(folder).shards():
+        with delta_store.ShardFiles(shard.folder) as files:
+            for info in files.files():
+                sections = dict(files.read(info.version).sections)
+                for name in {"decider", "entities"} & sections.keys():
+                    head = from_json(sections[name])
+                    del head["rules"]
+                    sections[name] = to_json(head)
+                files.rewrite(info.version, sections)
+    code, text = cem("show", folder, "--customer", "A")
+    assert code == 0, text
+    assert "aggregates" not in text
+    assert "prepay: last emitted" in text
+    assert cem("inspect", folder)[0] == 0
     code, text = cem("forget", folder, "--customer", "A")
     assert code == 3
     assert "give them with --rules" in text
+    assert "aggregates" in cem("show", folder, "--customer", "A", "--rules", folder.parent / "given.yaml")[1]
+    assert cem("forget", folder, "--customer", "A", "--rules", folder.parent / "given.yaml")[0] == 0
 
 
 class StopError(Exception):
@@ -305,13 +318,13 @@ def test_forget_killed_in_the_middle(folder, monkeypatch):
     for n in (1, 2, 3, 1, 4):
         left[0] = n
         try:
-            forget(folder, "客户-7", [with_rules(folder)[1]])
+            forget(folder, "客户-7")
         except StopError:
             stopped += 1
         assert verify(StateFolder.inspect(folder)) == []
     assert stopped >= 3
     left[0] = 10**9
-    done = forget(folder, "客户-7", [with_rules(folder)[1]])
+    done = forget(folder, "客户-7")
     assert done.is_complete
     assert not list(folder.rglob("*.tmp"))
 

@@ -18,7 +18,7 @@ from tests.reference.generate import Case, random_case
 
 
 def erase(folder: Path, customer: str):
-    return forget(folder / "state", customer, sorted(folder.glob("rules-*.yaml")))
+    return forget(folder / "state", customer)
 
 
 def customers_of(case: Case) -> list[str]:
