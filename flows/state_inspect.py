@@ -138,7 +138,7 @@ def _show_run(console: Console, found: Inspection) -> None:
     run = about.get("run")
     rows = [("folder", str(found.folder.path)), ("format", f"{about.get('format', FORMAT)}")]
     rows += [(name, _argument_text(value)) for name, value in (run if isinstance(run, dict) else {}).items()]
-    rows += [(name, str(about[name])) for name in ("shards", "entity_shards") if name in about]
+    rows += [(name, str(about[name])) for name in ("rules", "policy", "shards", "entity_shards") if name in about]
     size = sum(path.stat().st_size for path in runtime_folder(found.folder).glob("*"))
     rows.append(("runtime's database", _bytes_text(size)))
     _table(console, "The run", ("", ""), rows, left=2)
