@@ -29,7 +29,7 @@ from rules.plan import RulePlan
 from rules.policy import Policy
 from state.calendar import first_at_or_after, next_day
 from state.customer import Armed
-from state.events import Events, value_of
+from state.events import Events
 from state.timers import DEADLINE, TICK, Timer, TimerQueue
 from state.walk import SURELY
 
@@ -53,6 +53,7 @@ class Decider:
         plan = tables.plan
         self.plan, self.tables, self._read_values = plan, tables, read_values
         self.since: Since = {}
+        self._warm_from_ms: dict[int, int] = {}  # by rule, only of those that came later than their windows begin
         self.store = tables.customer.store()
         self._signatures = tables.customer.signatures
         self._records = tables.records
@@ -149,7 +150,7 @@ class Decider:
             planned = self.plan.rules[number]
             evaluation = Evaluation(
                 anchor.effective_ms, anchor.stream, anchor, partial(self.customers.profile, anchor.row),
-                self._feature_reader(number, captured, start), self._entity_reader(step, anchor.index),
+                self._feature_reader(number, captured, start), self.tables.entity_reader(step, anchor.index),
             )  # fmt: skip
             rose = captured[start + len(planned.features)] if planned.rises and planned.kept_rises else None
             if (surely and not planned.rises) or self.customers.holds(planned, anchor.row, evaluation, None, rose):
@@ -185,21 +186,11 @@ class Decider:
     def keep_since(self, since: Since) -> None:
         """Note since when the state has all events; rules whose windows are not filled yet are held back."""
         self.since = since
-        self._desk.warm_from_ms = warm_from_ms(self.plan, since)
+        self._warm_from_ms = warm_from_ms(self.plan, since)
 
     def _feature_reader(self, number: int, captured: list[Any], start: int) -> Callable[[int], Any]:
         places = self._places[number]
         return lambda feature: captured[start + places[feature]]
-
-    def _entity_reader(self, step: Events, index: int) -> Callable[[tuple[str, int]], Any]:
-        numbers, objects = self.tables.entity_numbers, self.tables.objects
-
-        def read(key: tuple[str, int]) -> Any:
-            at = index, numbers[key]
-            kind, integer, double = step.entity_kind[at], step.entity_integer[at], step.entity_double[at]
-            return value_of(objects, int(kind), int(integer), float(double))
-
-        return read
 
     def _anchor(self, number: int, anchor: Anchor, evaluation: Evaluation) -> None:
         planned = self.plan.rules[number]
@@ -210,7 +201,10 @@ class Decider:
         if rule.unless is not None and is_armed and rule.unless.restart == "first":
             return
         late = anchor.ts_ms < anchor.effective_ms
-        firing = firing_of(planned, evaluation, STREAMS[anchor.stream], anchor.event_id, anchor.ts_ms, late)
+        firing = firing_of(
+            planned, evaluation, STREAMS[anchor.stream], anchor.event_id, anchor.ts_ms, late,
+            warm_from_ms=self._warm_from_ms.get(number, 0),
+        )  # fmt: skip
         if rule.unless is None:
             self._desk.decide(number, anchor.row, firing, anchor.effective_ms)
             return
@@ -284,7 +278,10 @@ class Decider:
             for holding_id, holding in self._holdings_at(planned, evaluation.profile or (), place):
                 evaluation.holding = holding
                 if self.customers.holds(planned, row, evaluation, holding_id, rose):
-                    firing = firing_of(planned, evaluation, "daily", timer.date, timer.at_ms, False, holding_id)
+                    firing = firing_of(
+                        planned, evaluation, "daily", timer.date, timer.at_ms, False, holding_id,
+                        self._warm_from_ms.get(timer.rule, 0),
+                    )  # fmt: skip
                     self._desk.decide(timer.rule, row, firing, timer.at_ms)
 
     def _by_holding(self, planned: RulePlan) -> bool:

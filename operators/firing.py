@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from operators.customers import Customers
@@ -19,19 +19,22 @@ from state.timers import HELD, Firing, TimerQueue
 
 def firing_of(
     planned: RulePlan, evaluation: Evaluation, stream: str, anchor_id: str, anchor_ms: int, late: bool,
-    holding_id: str | None = None,
+    holding_id: str | None = None, warm_from_ms: int = 0,
 ) -> Firing:  # fmt: skip
-    """A rule that fires or arms, with everything as it is at this evaluation."""
+    """A rule that fires or arms, with everything as it is at this evaluation.
+
+    ``warm_from_ms``: from when on its windows are filled.
+    """
     features = {name: read(evaluation) for name, read in planned.lets}
     payloads = tuple(render(evaluation) for render in planned.payloads)
-    return Firing(stream, anchor_id, anchor_ms, late, holding_id, features, payloads)
+    warming = evaluation.t_ms < warm_from_ms
+    return Firing(stream, anchor_id, anchor_ms, late, holding_id, features, payloads, warming)
 
 
 class Desk:
     """Decides what has fired for the customers of one shard; what quiet hours hold goes to the ``timers``.
 
-    ``out``: where decisions are written; the owner sets it anew for each step. ``warm_from_ms``: by rule number, when
-    its windows are filled, for those whose were not when the rules changed.
+    ``out``: where decisions are written; the owner sets it anew for each step.
     """
 
     def __init__(
@@ -40,7 +43,6 @@ class Desk:
         self._rules, self._gate = rules, gate
         self._store, self._customers, self._timers = store, customers, timers
         self.out = Outcome()
-        self.warm_from_ms: Mapping[int, int] = {}
 
     def decide(self, number: int, row: int, firing: Firing, t_ms: int, indices: tuple[int, ...] | None = None) -> None:
         """Decide the entries of a firing (all, or those that were held) and write what is decided."""
@@ -49,9 +51,8 @@ class Desk:
         ids = action_ids(rule, customer_id, firing)
         wanted = range(len(rule.actions)) if indices is None else indices
         verdicts, held = self._gate.decide(
-            customer, customer_id, partial(self._customers.profile, row), rule, firing, ids, wanted, t_ms,
-            warming=bool(self.warm_from_ms) and self._is_warming(number, firing, t_ms),
-        )  # fmt: skip
+            customer, customer_id, partial(self._customers.profile, row), rule, firing, ids, wanted, t_ms
+        )
         for verdict in verdicts:
             record = decision_record(rule, customer_id, firing, verdict, ids[verdict.index], t_ms)
             # Encoded at once: a step can decide a great many (the ticks of a year), and a line is a third of a record.
@@ -61,8 +62,3 @@ class Desk:
                 self._store.flag(row, MAY_HAVE_TICKETS)
         if held:
             self._timers.set(self._gate.release_ms(t_ms), HELD, number, row, firing, tuple(held))
-
-    def _is_warming(self, number: int, firing: Firing, t_ms: int) -> bool:
-        """Whether a window of the rule was not filled when the firing's features were read."""
-        read_ms = min(t_ms, firing.anchor_ms) if self._rules[number].rule.unless is not None else t_ms
-        return read_ms < self.warm_from_ms.get(number, read_ms)

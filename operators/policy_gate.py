@@ -48,12 +48,11 @@ class PolicyGate:
 
     def decide(
         self, customer: Customer, customer_id: str, read_profile: Callable[[], Sequence[Any] | None], rule: Rule,
-        firing: Firing, ticket_ids: Sequence[str], indices: Sequence[int], t_ms: int, *, warming: bool = False,
+        firing: Firing, ticket_ids: Sequence[str], indices: Sequence[int], t_ms: int,
     ) -> tuple[list[Verdict], list[int]]:  # fmt: skip
         """Verdicts for some entries of one firing at ``t_ms``, and the indices of those to be held.
 
         ``read_profile`` gives the customer's attributes as they are then. ``ticket_ids`` are the entries' action ids.
-        ``warming``: a window that the rule reads was not filled when it fired, as the rules had changed before.
         """
         key = (rule.id, firing.holding_id)
         shadow = rule.status == SHADOW
@@ -67,7 +66,7 @@ class PolicyGate:
         for index in indices:
             kind = rule.actions[index].kind
             reason = (
-                (WARMING if warming else None)
+                (WARMING if firing.warming else None)
                 or (HOLDOUT if held_out else None)
                 or (
                     OPT_OUT if self._is_opted_out(read_profile, rule.rule_class, kind, firing.payloads[index]) else None

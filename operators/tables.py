@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from rules.plan import FeatureSet, Plan, Programs
 from rules.planner import entity_features
 from state.compaction import DAY_MS
 from state.dispatch import SignatureTable
-from state.events import RecordBuffer
+from state.events import Events, RecordBuffer, value_of
 from state.layout import Layout
 from state.objects import ObjectTable
 from state.periods import PeriodTable
@@ -131,6 +132,16 @@ class PlanTables:
         shape = count, len(self._nothing)
         kinds = np.broadcast_to(np.array(self._nothing, np.int64), shape).copy()
         return kinds, np.zeros(shape, np.int64), np.zeros(shape)
+
+    def entity_reader(self, step: Events, index: int) -> Callable[[tuple[str, int]], Any]:
+        """Gives the values of entities' features at an event, by ``per=`` field and number."""
+
+        def read(key: tuple[str, int]) -> Any:
+            at = index, self.entity_numbers[key]
+            kind, integer, double = step.entity_kind[at], step.entity_integer[at], step.entity_double[at]
+            return value_of(self.objects, int(kind), int(integer), float(double))
+
+        return read
 
     def _entity(self, name: str, features: FeatureSet) -> RowTables:
         readers = [

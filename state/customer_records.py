@@ -64,10 +64,10 @@ def _timer_record(rule_id: str, timer: Timer) -> list[Any]:
 def _firing_record(firing: Firing) -> list[Any]:
     return [
         firing.anchor_stream, firing.anchor_id, firing.anchor_ms, firing.late, firing.holding_id, firing.features,
-        list(firing.payloads),
+        list(firing.payloads), firing.warming,
     ]  # fmt: skip
 
 
 def _firing(record: list[Any]) -> Firing:
-    stream, anchor_id, anchor_ms, late, holding_id, features, payloads = record
-    return Firing(stream, anchor_id, anchor_ms, late, holding_id, features, tuple(payloads))
+    stream, anchor_id, anchor_ms, late, holding_id, features, payloads, *more = record  # format 1 has nothing more
+    return Firing(stream, anchor_id, anchor_ms, late, holding_id, features, tuple(payloads), *more)

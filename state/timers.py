@@ -20,6 +20,7 @@ class Firing:
     """A rule that fired or armed, with everything as it was then.
 
     ``anchor_stream`` is ``daily`` for a tick, with the local date as ``anchor_id`` and the tick as ``anchor_ms``.
+    ``warming``: a window that was read was not filled, as it is of rules that came later than its events.
     """
 
     anchor_stream: str
@@ -29,6 +30,7 @@ class Firing:
     holding_id: str | None
     features: dict[str, Any]
     payloads: tuple[dict[str, Any], ...]
+    warming: bool = False
 
 
 @dataclass(slots=True)
