@@ -139,20 +139,20 @@ def _tickets(record: Record) -> list[str]:
 def _to_come(record: Record) -> list[str]:
     lines = [
         f"{rule_id} fires at {time_text(deadline_ms)} if nothing disarms it; {_firing_text(firing)}"
-        for rule_id, (deadline_ms, firing) in record.get("armed", {}).items()
+        for rule_id, (deadline_ms, firing, *_) in record.get("armed", {}).items()
         if firing is not None
     ]
     lines += [
         f"{rule_id}: {'a decision is' if len(indices) == 1 else f'{len(indices)} decisions are'} held until "
         f"{time_text(at_ms)}; {_firing_text(firing)}"
-        for rule_id, at_ms, kind, indices, firing in record["timers"]
+        for rule_id, at_ms, kind, indices, firing, *_ in record["timers"]
         if kind == HELD
     ]
     return _section("what is to come", lines)
 
 
 def _firing_text(firing: Sequence[Any]) -> str:
-    stream, anchor_id, anchor_ms, _, holding_id, features, _ = firing
+    stream, anchor_id, anchor_ms, _, holding_id, features, *_ = firing
     holding = f" for holding {holding_id}" if holding_id is not None else ""
     values = ", ".join(f"{name} = {_text(value)}" for name, value in features.items())
     return f"by {stream} {anchor_id} of {time_text(anchor_ms)}{holding}{f'; {values}' if values else ''}"

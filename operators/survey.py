@@ -135,7 +135,7 @@ def parts_of(record: Record) -> set[str]:
     found = {name for name in ("contacts", "tickets") if record.get(name)}
     if any(not closed for *_, closed in record.get("tickets", ())):
         found.add("open tickets")
-    if any(firing is not None for _, firing in record.get("armed", {}).values()):
+    if any(firing is not None for _, firing, *_ in record.get("armed", {}).values()):
         found.add("armed")
     if any(kind == HELD for _, _, kind, *_ in record["timers"]):
         found.add("held")
