@@ -24,6 +24,16 @@ def wall_time(ts_ms: int, zone: dt.tzinfo) -> dt.datetime:
     return dt.datetime.fromtimestamp((ts_ms if ts_ms <= MAX_LOCAL_MS else ts_ms - CYCLE_MS) // 1000, zone)
 
 
+def wall_time_text(ts_ms: int) -> str:
+    """An instant in UTC, for people.
+
+    >>> wall_time_text(1_760_086_400_123)
+    '2025-10-10 08:53:20.123 UTC'
+    """
+    seconds, ms = divmod(ts_ms, 1_000)
+    return f"{dt.datetime.fromtimestamp(seconds, dt.UTC):%Y-%m-%d %H:%M:%S}.{ms:03d} UTC"
+
+
 def date_ordinal(value: object) -> int:
     """The ordinal of a date given as a ``YYYY-MM-DD`` text, 0 for anything else."""
     return _ordinal(value) if isinstance(value, str) and len(value) == 10 else 0

@@ -68,6 +68,13 @@ class ContactLedger:
             for name, t_ms in zip(emitted[1::3], emitted[2::3], strict=True)
         )
 
+    def last_times(self) -> list[tuple[str | RuleKey, int]]:
+        """The rules (with the holding where there is one), and when each last emitted."""
+        emitted = self._emitted
+        if isinstance(emitted, tuple):
+            return list(dict(zip(emitted[::3], emitted[2::3], strict=True)).items())
+        return list(emitted.last.items())
+
     def to_record(self) -> list[Any]:
         """As values of JSON."""
         emitted = self._emitted

@@ -63,8 +63,7 @@ class Deduplicator:
             self._make_room(int(effective_ms[0]) - self._dedup_ms, len(new))
         _keep(effective_ms, stream, customers, ids, *self._table, self._entries, self._dedup_ms, new)
         if self._noted is not None:
-            mixed = customers ^ ((stream + np.uint64(1)) * np.uint64(_STREAM_FACTOR))
-            self._noted.append((mixed[new], ids[new], effective_ms[new]))
+            self._noted.append((mixed_with_stream(customers, stream)[new], ids[new], effective_ms[new]))
         return new
 
     def _make_room(self, after_ms: int, events: int) -> None:
@@ -74,6 +73,11 @@ class Deduplicator:
         _move(*self._table, *grown, max(after_ms, _NEVER_MS))
         self._table = grown
         self._entries[0] = live
+
+
+def mixed_with_stream(customers: NDArray[np.uint64], stream: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """The first half of the keys of events, by the hashes of their customers and their streams."""
+    return customers ^ ((stream + np.uint64(1)) * np.uint64(_STREAM_FACTOR))
 
 
 def _table(slots: int) -> _Table:

@@ -1,0 +1,59 @@
+"""The rules by which the state in a folder was laid out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from flows.rule_history import kept_rules
+from operators.tables import PlanTables
+from rules.load import load_rules
+from rules.model import RuleSet
+from rules.planner import make_plan
+from state.disk import StateError
+from state.state_folder import FORMAT_FILE, StateFolder
+
+
+class FolderRules:
+    """The rules that a folder holds, by their ids.
+
+    ``given``: rule files for a folder of format 1 that no later version has gone on from: it does not hold its rules.
+    """
+
+    def __init__(self, folder: StateFolder, given: Sequence[Path] = ()) -> None:
+        self._folder, self._given = folder, given
+        self._tables: dict[str, PlanTables] = {}
+
+    def tables(self, rules_id: str) -> PlanTables:
+        """The tables of the rules of some id; ``""`` for what names none.
+
+        Raises
+        ------
+        StateError
+            It is not known what they are, or they are wrong.
+        """
+        if rules_id not in self._tables:
+            self._tables[rules_id] = PlanTables(make_plan(self._rules(rules_id)))
+        return self._tables[rules_id]
+
+    def known_tables(self, rules_id: str) -> PlanTables | None:
+        """The same; null where it is not known what the rules are."""
+        try:
+            return self.tables(rules_id)
+        except StateError:
+            if self._given or rules_id:
+                raise
+            return None
+
+    def _rules(self, rules_id: str) -> RuleSet:
+        kept = rules_id or self._folder.about.get("unnamed_rules")
+        if isinstance(kept, str):
+            return kept_rules(self._folder.path, kept)
+        if not self._given:
+            raise StateError(
+                self._folder.path / FORMAT_FILE, "the folder does not hold the run's rules", "give them with --rules"
+            )
+        rules, problems = load_rules(self._given)
+        if rules is None:
+            raise StateError(self._given[0], "\n".join(map(str, problems)), "give the rules of the run with --rules")
+        return rules

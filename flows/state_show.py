@@ -1,0 +1,168 @@
+"""Tells in words what a state folder keeps of one customer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from flows.state_files import KeptShard, kept_shard, remembered_or_nothing
+from flows.state_inspect import time_text
+from flows.state_rules import FolderRules
+from operators.erasure import customer_of_message
+from operators.feature_values import feature_values
+from operators.split import shards_of
+from operators.survey import (
+    CUSTOMERS,
+    KeptCustomer,
+    end_of,
+    find_customer,
+    messages_of,
+    read_rows,
+    rules_id,
+    watermark_of,
+)
+from operators.tables import PlanTables
+from rules.model import Rule
+from rules.unparse import aggregate_text
+from state.contacts import ContactLedger
+from state.customer_records import Record
+from state.row_snapshots import Sections
+from state.state_folder import StateFolder
+from state.texts import Texts
+from state.timers import HELD
+
+
+def customer_in_words(folder: StateFolder, customer_id: str, known: FolderRules) -> list[str] | None:
+    """Lines about a customer, as of the moment from which a run would go on; null if nothing is kept.
+
+    Where the rules are not known there are no names of profile attributes, and no aggregates.
+
+    Raises
+    ------
+    StateError
+        A file is damaged or missing.
+    """
+    number = int(shards_of(Texts.from_lines([customer_id.encode()]))[0])
+    versions = remembered_or_nothing(folder.path).shards
+    shards: dict[str, KeptShard] = {}
+    for reader in folder.shards():
+        stage, _, shard_number = reader.folder.name.rpartition("-")
+        if stage in ("order", "decide") and int(shard_number) == number:
+            shard = kept_shard(reader, versions.get(reader.folder.name, (None, ""))[0])
+            if shard is not None:
+                shards[stage] = shard
+    if "decide" not in shards:
+        return None
+    frames = shards["decide"].sections
+    found = find_customer(frames, customer_id)
+    ordering = shards.get("order", shards["decide"]).sections[-1]
+    waiting = list(_waiting(ordering, customer_id))
+    if found is None and not waiting:
+        return None
+    lines = [f"customer {customer_id}", f"as of {time_text(watermark_of(frames[-1]))}"]
+    if found is not None:
+        tables = known.known_tables(rules_id(frames[-1 if found.frame is None else found.frame]))
+        rules = {} if tables is None else {planned.rule.id: planned.rule for planned in tables.plan.rules}
+        lines += _profile(found, tables)
+        lines += _features(found, frames, tables)
+        lines += _contacts(found.record, rules)
+        lines += _tickets(found.record)
+        lines += _to_come(found.record)
+    return [*lines, *waiting]
+
+
+def _section(title: str, lines: Sequence[str]) -> list[str]:
+    return ["", f"{title}:", *(f"  {line}" for line in lines)] if lines else []
+
+
+def _profile(found: KeptCustomer, tables: PlanTables | None) -> list[str]:
+    if found.profile is None:
+        return _section("profile", ["none"])
+    names = tables.plan.fields["profile"] if tables is not None else ()
+    if len(names) != len(found.profile):
+        names = tuple(f"attribute {n}" for n in range(1, len(found.profile) + 1))
+    values = zip(names, found.profile, strict=True)
+    return _section(
+        "profile (what rules read of it)", [f"{name} = {_text(value)}" for name, value in values if value is not None]
+    )
+
+
+def _features(found: KeptCustomer, frames: Sequence[Sections], tables: PlanTables | None) -> list[str]:
+    if found.frame is None or tables is None:
+        return []
+    frame = read_rows(frames[found.frame], CUSTOMERS)
+    if frame.fixed.shape[1] != tables.customer.layout.row_words:
+        return _section("aggregates", ["not known: the rules are not those by which they were kept"])
+    t_ms = min(watermark_of(frames[-1]), end_of(frames[-1]))
+    names = map(aggregate_text, tables.plan.customer.aggregates)
+    values = zip(names, feature_values(tables, frame, found.row, t_ms), strict=True)
+    return _section("aggregates (as at a tick, with no anchor)", [f"{name} = {_text(value)}" for name, value in values])
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _rule_text(short: Any) -> str:
+    """A rule's id, with the holding where there is one."""
+    return short if isinstance(short, str) else f"{short[0]} (holding {short[1]})"
+
+
+def _kinds(short: Any, rules: dict[str, Rule]) -> str:
+    rule = rules.get(short if isinstance(short, str) else short[0])
+    return f" ({', '.join(dict.fromkeys(action.kind for action in rule.actions))})" if rule is not None else ""
+
+
+def _contacts(record: Record, rules: dict[str, Rule]) -> list[str]:
+    lines = [
+        f"{_rule_text(short)}{_kinds(short, rules)}: last emitted {time_text(t_ms)}"
+        for short, t_ms in ContactLedger.from_record(record.get("contacts", [])).last_times()
+    ]
+    for rule_id, emitted in record.get("shadows", {}).items():
+        times = [t_ms for _, t_ms in ContactLedger.from_record(emitted).last_times()]
+        if times:
+            lines.append(f"{rule_id}: in shadow, would last have emitted {time_text(max(times))}")
+    return _section("what rules did (contacts, tags, tickets, alerts), as far as it still matters", lines)
+
+
+def _tickets(record: Record) -> list[str]:
+    return _section("tickets", [
+        f"{ticket} of {rule_id if holding_id is None else _rule_text((rule_id, holding_id))}: "
+        f"{'closed' if is_closed else 'open'}"
+        for rule_id, holding_id, ticket, is_closed in record.get("tickets", ())
+    ])  # fmt: skip
+
+
+def _to_come(record: Record) -> list[str]:
+    lines = [
+        f"{rule_id} fires at {time_text(deadline_ms)} if nothing disarms it; {_firing_text(firing)}"
+        for rule_id, (deadline_ms, firing, *_) in record.get("armed", {}).items()
+        if firing is not None
+    ]
+    lines += [
+        f"{rule_id}: {'a decision is' if len(indices) == 1 else f'{len(indices)} decisions are'} held until "
+        f"{time_text(at_ms)}; {_firing_text(firing)}"
+        for rule_id, at_ms, kind, indices, firing, *_ in record["timers"]
+        if kind == HELD
+    ]
+    return _section("what is to come", lines)
+
+
+def _firing_text(firing: Sequence[Any]) -> str:
+    stream, anchor_id, anchor_ms, _, holding_id, features, *_ = firing
+    holding = f" for holding {holding_id}" if holding_id is not None else ""
+    values = ", ".join(f"{name} = {_text(value)}" for name, value in features.items())
+    return f"by {stream} {anchor_id} of {time_text(anchor_ms)}{holding}{f'; {values}' if values else ''}"
+
+
+def _waiting(sections: Sections, customer_id: str) -> Iterator[str]:
+    times = np.frombuffer(sections["waiting.effective_ms"], np.int64).tolist()
+    lines = [
+        f"{time_text(at_ms)}: {message.decode()}"
+        for message, at_ms in zip(messages_of(sections), times, strict=True)
+        if customer_of_message(message, customer_id.encode()) == customer_id
+    ]
+    yield from _section("events that wait for their turn", lines)
