@@ -19,12 +19,11 @@ from operators.survey import CUSTOMERS, Survey, kinds_of, read_rows, rules_id
 from operators.tables import RowTables
 from rules.durations import parse_duration_ms
 from state.calendar import wall_time_text
-from state.delta_file import FORMAT
 from state.log import TIME_SHIFT
 from state.row_snapshots import Newest
 from state.sequencer import AFTER_ALL_MS, BEFORE_ALL_MS
 from state.shard_reader import FileInfo
-from state.state_folder import StateFolder
+from state.state_folder import FORMAT_FILE, StateFolder
 
 _PLAIN_WIDTH = 120
 
@@ -136,12 +135,17 @@ def _table(console: Console, title: str, columns: Sequence[str], rows: Iterable[
 def _show_run(console: Console, found: Inspection) -> None:
     about = found.folder.about
     run = about.get("run")
-    rows = [("folder", str(found.folder.path)), ("format", f"{about.get('format', FORMAT)}")]
+    rows = [("folder", str(found.folder.path)), ("format", str(_format(found.folder)))]
     rows += [(name, _argument_text(value)) for name, value in (run if isinstance(run, dict) else {}).items()]
     rows += [(name, str(about[name])) for name in ("rules", "policy", "shards", "entity_shards") if name in about]
     size = sum(path.stat().st_size for path in runtime_folder(found.folder).glob("*"))
     rows.append(("runtime's database", _bytes_text(size)))
     _table(console, "The run", ("", ""), rows, left=2)
+
+
+def _format(folder: StateFolder) -> Any:
+    """The version of the format, as the folder says itself."""
+    return json.loads((folder.path / FORMAT_FILE).read_bytes())["format"]
 
 
 def _argument_text(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import re
 import shutil
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.cli import app
-from flows.runtime_database import read_remembered
+from flows.runtime_database import _plain, read_remembered
 from flows.state_forget import forget
 from flows.state_search import spellings, traces_of
 from flows.state_verify import verify
@@ -298,6 +299,23 @@ def test_a_folder_that_does_not_hold_its_rules(folder):
     assert "give them with --rules" in text
     assert "aggregates" in cem("show", folder, "--customer", "A", "--rules", folder.parent / "given.yaml")[1]
     assert cem("forget", folder, "--customer", "A", "--rules", folder.parent / "given.yaml")[0] == 0
+
+
+class Waits:
+    def __reduce__(self):
+        return tuple, ((3, 7, "id"),)
+
+
+class Runs:
+    def __reduce__(self):
+        return print, ("a pickle of the database was run",)
+
+
+def test_what_the_runtime_remembers_is_read_and_not_run(capsys):
+    assert _plain(pickle.dumps((3, 7, "id"))) == _plain(pickle.dumps(Waits())) == (3, 7, "id")
+    assert _plain(pickle.dumps(Runs())) is None
+    assert _plain(b"no pickle") is None
+    assert capsys.readouterr().out == ""
 
 
 class StopError(Exception):
