@@ -13,7 +13,7 @@ from bytewax.outputs import Sink
 
 from flows.failures import Report, watched
 from flows.files_source import SourceBatch
-from flows.keeper import Keeper, KeptShard, Resume, Snapshot
+from flows.keeper import DECIDE, ORDER, Keeper, KeptShard, Resume, Snapshot
 from flows.shard_keys import shard_key
 from operators.batch import EventBatch
 from operators.delivery import SHARDS, Delivery, EntityAnswer
@@ -51,8 +51,8 @@ def build_dataflow(
     routed: Stream[Keyed] = op.flat_map("route", batches, _route)
     if by_entity or plan.entities:
         ordered = op.stateful_batch(
-            "order", routed,
-            stage(_OrderLogic, "order", lambda number: OrderingShard(number, plan, partitions, dedup_ms, key)),
+            ORDER, routed,
+            stage(_OrderLogic, ORDER, lambda number: OrderingShard(number, plan, partitions, dedup_ms, key)),
         )  # fmt: skip
         rows = op.flat_map("rows", ordered, lambda item: item[1][1])
         answers = op.stateful_batch(
@@ -64,16 +64,16 @@ def build_dataflow(
             op.flat_map("answers", answers, lambda item: item[1]),
         )
         decided = op.stateful_batch(
-            "decide", inward,
-            stage(_Logic, "decide", lambda _: DecidingShard(tables, policy, read_values, until_ms)),
+            DECIDE, inward,
+            stage(_Logic, DECIDE, lambda _: DecidingShard(tables, policy, read_values, until_ms)),
         )  # fmt: skip
         dropped = op.flat_map("dropped", ordered, lambda item: item[1][2])
         shard_counts = op.merge("shard_counts", op.flat_map("counts", decided, _counts), dropped)
     else:
         decided = op.stateful_batch(
-            "decide", routed,
+            DECIDE, routed,
             stage(
-                _Logic, "decide",
+                _Logic, DECIDE,
                 lambda _: Shard(tables, policy, read_values, partitions, dedup_ms, until_ms, key),
             ),
         )  # fmt: skip

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from flows.state_files import kept_shard
 from operators.annotate import default_annotator
 from operators.batch import EventBatch
 from operators.column_masks import ColumnMasks
@@ -19,12 +20,17 @@ from operators.shard import StatefulShard
 from operators.waiting import ReadMessages
 from rules.plan import Plan
 from state.delta_store import ShardFiles
+from state.disk import RESTORE, StateError
 from state.hashing import Key
 from state.log import Words
+from state.shard_reader import ShardReader
 
 Resume = tuple[int, int, str]
 """What the runtime remembers of a shard: its number, and version and id of its last file."""
 
+
+ORDER, DECIDE = "order", "decide"
+"""Names of stages."""
 
 FINISHERS = 4
 """Threads that wait for the disk; what several shards wait for at once takes it little longer than for one."""
@@ -33,11 +39,13 @@ FINISHERS = 4
 class Keeper:
     """Opens the shards of one process.
 
-    ``folder``: of the state; null to keep none. ``read``: for events that wait.
+    ``folder``: of the state; null to keep none. ``read``: for events that wait. ``ordered_in``: where the rules before
+    read nothing with ``per=``, the last version of each deciding shard, by its name: it has what waits and was seen.
     """
 
-    def __init__(self, folder: Path | None, read: ReadMessages) -> None:
+    def __init__(self, folder: Path | None, read: ReadMessages, ordered_in: Mapping[str, int] | None = None) -> None:
         self._folder, self._read = folder, read
+        self._ordered_in = ordered_in or {}
         self._opened: list[KeptShard] = []
         self._finishers = ThreadPoolExecutor(FINISHERS, "finish-state")
 
@@ -46,9 +54,23 @@ class Keeper:
         if self._folder is None:
             return None
         folder = self._folder / f"{stage}-{number:02d}"
+        if stage == ORDER and resume is None:
+            self._take_over(number, shard)
         kept = KeptShard(folder, number, shard, self._read, resume, self._finishers)
         self._opened.append(kept)
         return kept
+
+    def _take_over(self, number: int, shard: StatefulShard) -> None:
+        """Give an ordering shard what the deciding shard of its number did for it, when that did both."""
+        assert self._folder is not None
+        name = f"{DECIDE}-{number:02d}"
+        version = self._ordered_in.get(name)
+        if version is None:
+            return
+        kept = kept_shard(ShardReader(self._folder / name), version)
+        if kept is None or kept.frames[-1].version != version:
+            raise StateError(self._folder / name, f"version {version} is missing", RESTORE)
+        shard.restore(kept.sections, self._read)
 
     def close(self) -> None:
         """Let others have the files."""

@@ -10,7 +10,7 @@ import secrets
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -62,7 +62,7 @@ class ReplayJob:
     ``until_ms``: go on to this time if the events end earlier; ``compact_after_ms``: give back memory whenever event
     time has gone on by this, if not before; ``key``: of the hashes of ids. ``state``: the folder to keep the state in,
     so that a run that was killed goes on; written every ``epoch_ms``. ``by_entity``: the stages of rules with ``per=``
-    are there even if these rules have none.
+    are there even if these rules have none; ``ordered_in``: see ``Keeper``.
     """
 
     rules: RuleSet
@@ -78,6 +78,7 @@ class ReplayJob:
     state: Path | None = None
     epoch_ms: int = 1_000
     by_entity: bool = False
+    ordered_in: Mapping[str, int] = field(default_factory=dict)
     key: Key = field(default_factory=lambda: (secrets.randbits(64), secrets.randbits(64)))
 
 
@@ -128,7 +129,8 @@ def _kept_state(job: ReplayJob, tell: Callable[[str], Any] | None) -> Iterator[t
         if tell is not None:
             for line in change_report(state.change, state.other_policy):
                 tell(line)
-        yield replace(job, key=state.key, by_entity=state.by_entity), state.resumed
+        job = replace(job, key=state.key, by_entity=state.by_entity, ordered_in=state.ordered_in)
+        yield job, state.resumed
 
 
 def _about(job: ReplayJob) -> dict[str, str]:
@@ -174,7 +176,7 @@ def run_worker(
     def sink(sink: Sink[Any]) -> Sink[Any]:
         return watched(sink, report, "build_part", "write_batch", "snapshot", "close")
 
-    keeper = Keeper(job.state, message_reader(plan, job.key))
+    keeper = Keeper(job.state, message_reader(plan, job.key), job.ordered_in)
     flow = build_dataflow(
         watched(source, report, "build_part", "next_batch"),
         _tables(job, plan),

@@ -23,12 +23,13 @@ def change_report(change: PlanChange | None, other_policy: bool) -> Iterator[str
         if rule_id not in old:
             yield f"  + {rule_id}: new{_warming(change, planned)}"
         elif _differs(old[rule_id].rule, planned.rule):
-            yield f"  ~ {rule_id}: changed{_warming(change, planned)}{_dropped(change, planned)}"
+            longer = _longer_cooldown(old[rule_id].rule, planned.rule)
+            yield f"  ~ {rule_id}: changed{_warming(change, planned)}{_dropped(change, planned)}{longer}"
         elif warming := _warming(change, planned):
             yield f"  ~ {rule_id}: the same{warming}"
     for rule_id in old:
         if rule_id not in new:
-            yield f"  - {rule_id}: gone; deadlines and decisions that waited are dropped, contacts still count for caps"
+            yield f"  - {rule_id}: gone or paused; deadlines and decisions that waited are dropped, contacts still count for caps"
     kept, begun, gone = _aggregates(change)
     for word, texts in (("kept", kept), ("beginning now", begun), ("dropped", gone)):
         yield f"  aggregates {word}: {len(texts)}"
@@ -43,6 +44,13 @@ def _differs(old: Rule, new: Rule) -> bool:
     """Whether a rule says something else, wherever it stands."""
     names = [name for name in Rule.__slots__ if name != "position"]
     return any(getattr(old, name) != getattr(new, name) for name in names)
+
+
+def _longer_cooldown(old: Rule, new: Rule) -> str:
+    if new.cooldown_ms <= old.cooldown_ms:
+        return ""
+    before, now = duration_text(old.cooldown_ms), duration_text(new.cooldown_ms)
+    return f"; its cooldown grows from {before} to {now}: contacts longer ago than {before} may be forgotten"
 
 
 def _dropped(change: PlanChange, planned: RulePlan) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 from bytewax.recovery import RecoveryConfig, init_db_dir
 
 from flows.rule_history import keep_rules, kept_rules, rules_id
+from flows.runtime_database import read_remembered
 from operators.delivery import ENTITY_SHARDS, SHARDS
 from operators.plan_changes import PlanChange
 from rules.model import RuleSet
@@ -31,13 +32,14 @@ class OpenState:
     """A folder that is held for a run.
 
     ``key``: of the hashes in it. ``resumed``: there is a run to go on from. ``by_entity``: its stages are those of
-    rules with ``per=``. ``change``: from the rules of the run before to other ones; ``other_policy``: the contact
-    policy is another.
+    rules with ``per=``; ``ordered_in``: the last versions of deciding shards when they became so. ``change``: from the
+    rules of the run before to other ones; ``other_policy``: the contact policy is another.
     """
 
     key: Key
     resumed: bool
     by_entity: bool
+    ordered_in: Mapping[str, int]
     change: PlanChange | None = None
     other_policy: bool = False
 
@@ -79,19 +81,16 @@ def open_state(path: Path, rules: RuleSet, policy: str, about: Mapping[str, str]
         if resumed and found["rules"] != own["rules"]:
             change = PlanChange(make_plan(kept_rules(path, found["rules"])), plan)
         if plan.entities and not found["by_entity"]:
-            if resumed:
-                raise StateError(
-                    path, "the rules in it had no aggregate with per=, and these have one",
-                    "keep rules with per= for a run of their own, or start anew with another --state and --out",
-                )  # fmt: skip
             found["by_entity"] = True
+            remembered = read_remembered(path).shards if resumed else {}
+            found["ordered_in"] = {name: version for name, (version, _) in remembered.items()}
         other_policy = resumed and found["policy"] != policy
         keep_rules(path, rules)
         folder.amend(found | own)
         if not resumed:
             _make_runtime_part(path)
         first, second = found["key"]
-        yield OpenState((first, second), resumed, found["by_entity"], change, other_policy)
+        yield OpenState((first, second), resumed, found["by_entity"], found.get("ordered_in", {}), change, other_policy)
 
 
 def _complete(path: Path, found: dict[str, Any], rules: RuleSet, policy: str, by_entity: bool) -> None:

@@ -61,8 +61,7 @@ class Decider:
             planned.rule.id: bit for planned, bit in zip(plan.rules, plan.programs.armed_bits, strict=True)
         }
         self._places = [{feature: place for place, feature in enumerate(rule.features)} for rule in plan.rules]
-        self._cooldowns_ms = {planned.rule.id: planned.rule.cooldown_ms for planned in plan.rules}
-        self._gate = PolicyGate(policy, plan.profile_column("opt_out"), self._cooldowns_ms)
+        self._gate = PolicyGate(policy, plan.profile_column("opt_out"), self.plan.cooldowns_ms)
         self._holding_names = [name for name, _ in plan.programs.holding_columns]
         ticket_fields = plan.fields["ticket"]
         self._ticket_columns = ticket_fields.index("ticket_id"), ticket_fields.index("stage")
@@ -116,7 +115,7 @@ class Decider:
     def _forget(self, now_ms: int, rows: list[int]) -> set[int]:
         """The rows of customers of whom Python remembers something that may matter at or after a time."""
         kept = set(self.timers.rows())
-        return self.customers.forget(rows, now_ms, kept, self._gate.cap_horizon_ms, self._cooldowns_ms)
+        return self.customers.forget(rows, now_ms, kept, self._gate.cap_horizon_ms, self.plan.cooldowns_ms)
 
     def _segment_end(self, events: EventBatch, at: int) -> int:
         """Where the kernels have to stop: date rules look at all customers as they are at the tick."""

@@ -249,9 +249,14 @@ class DecidingShard:
 
     def restore(self, frames: Sequence[Sections], read: ReadMessages) -> bool:
         """See ``StatefulShard``."""
-        head = from_json(frames[-1]["deciding"])
-        self._frontier.restore([head["watermark_ms"]] * (1 + ENTITY_SHARDS))
-        self._end_ms, self._entity_bytes = head["end_ms"], head["entity_bytes"]
+        if "deciding" in frames[-1]:
+            head = from_json(frames[-1]["deciding"])
+            watermark_ms, self._entity_bytes = head["watermark_ms"], head["entity_bytes"]
+        else:  # the rules before read nothing with per=: one stage did all
+            head = from_json(frames[-1]["ordering"])
+            watermark_ms = min(head["watermarks"])
+        self._frontier.restore([watermark_ms] * (1 + ENTITY_SHARDS))
+        self._end_ms = head["end_ms"]
         return restore_decider(self._decider, frames, min(self._frontier.ms, self._end_ms))
 
     def _entities(self, count: int) -> Entities:

@@ -145,7 +145,7 @@ class Plan:
     ``fields`` gives, by stream, the names of the fields that are read. ``entities`` gives, by the name of a ``per=``
     field, its feature set. ``rules`` are in the order in which they are decided; the rules' programs have their
     numbers. ``selectors`` are those of the matchers, ``streaks`` the conditions of the series that have one. ``layout``
-    says which fields reach the kernels.
+    says which fields reach the kernels. ``cooldowns_ms``: by rule id, also of rules that are paused, as they may go on.
     """
 
     fields: dict[str, tuple[str, ...]]
@@ -157,6 +157,7 @@ class Plan:
     selectors: tuple[Selector, ...]
     streaks: tuple[Expr, ...]
     layout: ColumnLayout = field(default_factory=ColumnLayout)
+    cooldowns_ms: dict[str, int] = field(default_factory=dict)
 
     def profile_column(self, name: str) -> int | None:
         """The column of a profile attribute, none if the plan does not read it."""

@@ -48,6 +48,7 @@ def make_plan(rule_set: m.RuleSet) -> Plan:
     return Plan(
         fields, features.matchers, features.customer, features.entities, rules, compiler.programs, features.selectors,
         tuple(condition for condition, _ in features.streaks), features.layout(),
+        {rule.id: rule.cooldown_ms for rule in rule_set.rules},
     )  # fmt: skip
 
 

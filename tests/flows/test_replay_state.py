@@ -82,7 +82,16 @@ def test_other_arguments_are_refused_by_name(job, tmp_path):
     assert str(job.state) in message
     assert "other --lateness" in message
     assert "start anew with another --state" in message
-    assert "--policy" in refusal(replace(job, policy=replace(Policy.default(), timezone="Europe/Berlin")))
+
+
+def test_another_policy_is_told(job):
+    replay(job)
+    told: list[str] = []
+    replay(replace(job, policy=replace(Policy.default(), timezone="Europe/Berlin")), tell=told.append)
+    assert [line.partition(".")[0] for line in told] == ["The contact policy is another than before"]
+    told.clear()
+    replay(replace(job, policy=replace(Policy.default(), timezone="Europe/Berlin")), tell=told.append)
+    assert told == []
 
 
 def test_the_number_of_processes_and_the_epoch_may_change(job):

@@ -67,7 +67,14 @@ def test_what_waits_and_is_dropped_is_said(plan):
     assert not any(
         "dropped" in line for line in report(old, plan("count(txn)", more=text.replace("1h", "2h"))) if "~" in line
     )
-    assert any(line.startswith("  - r0: gone;") for line in report(old, plan()))  # fmt: skip
+    assert any(line.startswith("  - r0: gone or paused;") for line in report(old, plan()))  # fmt: skip
+
+
+def test_a_longer_cooldown_is_said(plan):
+    short, long = (plan("count(txn)", more=f", cooldown: {size}") for size in ("1h", "7d"))
+    line = "  ~ r0: changed; its cooldown grows from 1h to 7d: contacts longer ago than 1h may be forgotten"
+    assert line in report(short, long)
+    assert "  ~ r0: changed" in report(long, short)
 
 
 @pytest.mark.parametrize(

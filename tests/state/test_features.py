@@ -42,7 +42,7 @@ def plan():
             period = "day" if window == "this" else ""
             features.append(Feature(kinds.index(kind), op, window, size_ms, period, ZONE))
     features.append(Feature(kinds.index("values"), "novel", "prior", 24 * HOUR_MS))
-    series.append(Series("totals", (A,), (0,)))
+    series.append(Series("totals", (A,), (0,), ops=("std",)))
     features += [Feature(5, op) for op in ("count", "sum", "mean", "min", "max", "std")]
     series.append(Series("latest", (A,), (0,)))
     features += [Feature(6, "last"), Feature(6, "prev")]

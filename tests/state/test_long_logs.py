@@ -135,7 +135,7 @@ class Engine:
 
     @property
     def header(self) -> int:
-        return int(self.layout._headers[STREAM])
+        return int(self.layout.headers[STREAM])
 
 
 class Model:

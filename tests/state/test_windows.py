@@ -177,7 +177,7 @@ def test_equal_values_have_no_deviation_at_all():
 @given(st.lists(st.one_of(numbers, st.sampled_from([None, True, "7", [1]])), max_size=30))
 def test_totals(values):
     ops = ["count", "sum", "mean", "std", "min", "max"]
-    rows = Rows([Series("totals", (0,), (0,))], [Feature(0, op) for op in ops])
+    rows = Rows([Series("totals", (0,), (0,), ops=("std",))], [Feature(0, op) for op in ops])
     got = dict(zip(ops, added(rows, [(i, x) for i, x in enumerate(values)]), strict=True))
     kept = [x for x in values if type(x) in (int, float)]
     assert got["count"] == len(values)
