@@ -357,6 +357,21 @@ def test_the_store_stays_within_what_was_touched(tmp_path: Path) -> None:
     assert state.nbytes + touched / 2 < written < state.nbytes + 2.1 * touched
 
 
+def test_shards_that_write_the_same_write_their_bases_at_different_times(tmp_path: Path) -> None:
+    cells = np.zeros(200_000)
+    called = set()
+    for number in range(8):
+        with started(tmp_path / f"s{number}", "") as shard:
+            shard.write(1, {"cells": cells}, base=True)
+            version = 1
+            while not shard.needs_base:
+                version += 1
+                shard.write(version, {"cells": cells[: len(cells) // 12]}, base=False)
+            called.add(version)
+    assert len(called) > 2
+    assert 9 <= min(called) <= max(called) <= 17
+
+
 def test_small_deltas_call_for_no_base(tmp_path: Path) -> None:
     with started(tmp_path / "s", "b" + "d" * 30) as shard:
         assert not shard.needs_base
