@@ -29,7 +29,7 @@ def change_report(change: PlanChange | None, other_policy: bool) -> Iterator[str
             yield f"  ~ {rule_id}: the same{warming}"
     for rule_id in old:
         if rule_id not in new:
-            yield f"  - {rule_id}: gone or paused; deadlines and decisions that waited are dropped, contacts still count for caps"
+            yield f"  - {rule_id}: gone or paused; what waited is dropped, its contacts still count"
     kept, begun, gone = _aggregates(change)
     for word, texts in (("kept", kept), ("beginning now", begun), ("dropped", gone)):
         yield f"  aggregates {word}: {len(texts)}"

@@ -8,6 +8,7 @@ import pytest
 
 from flows.replay import ReplayJob, replay
 from rules.load import load_rules
+from rules.planner import make_plan
 from rules.policy import Policy, load_policy
 from tests.test_engine_resumed import InterruptedRunError, interrupted_after
 
@@ -163,3 +164,10 @@ def test_a_date_rule_begins_under_rules_that_had_none(run):
     old = '  - {id: r, trigger: click, when: profile.tier == "x", then: [{tag: {}}]}\n'
     decisions = run([PROFILE], [LATER], old, DAILY % ("09:00", 100))
     assert [(d["ts"] - START_MS) // HOUR_MS for d in decisions] == [25, 49]
+
+
+def test_a_rule_that_is_paused_for_a_while_contacts_nobody_twice(run, tmp_path):
+    paused = (SOON % ("now", "7d", 1)).replace("trigger", "status: paused, trigger")
+    run([CLICK | {"at_ms": 0}], [CLICK | {"at_ms": DAY_MS}], SOON % ("now", "7d", 1), paused)
+    rules, _ = load_rules([tmp_path / "rules.yaml"])
+    assert make_plan(rules).cooldowns_ms == {"now": 7 * DAY_MS}, "what was emitted is remembered for as long"
