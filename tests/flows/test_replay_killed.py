@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -58,45 +59,97 @@ def kill(process):
     process.communicate()
 
 
-def run_killed(events, tmp_path, seed, kills):
-    """Start again and again, kill after a while; then let one run end."""
-    rng = Random(seed)
-    out, state = tmp_path / "out", tmp_path / "state"
-    killed = 0
-    for _ in range(kills):
-        workers = rng.choice([1, 2])
-        more = ("--state", state, "--epoch", "30ms", "--workers", workers)
-        runner = [str(RUNNER), "lines", "0"] if workers == 1 else ["-m", "flows.cli"]
-        process = start([*runner, *arguments(events, out, *more)], PYTHONPATH=str(ROOT))
-        try:
-            printed, _ = process.communicate(timeout=rng.uniform(1.0, 3.2))
-        except subprocess.TimeoutExpired:
-            kill(process)
-            killed += 1
-        else:
-            assert process.returncode == 0, f"seed {seed}: {printed}"
-    process = start(["-m", "flows.cli", *arguments(events, out, "--state", state)])
-    printed, _ = process.communicate()
-    assert process.returncode == 0, f"seed {seed}: {printed}"
-    assert killed, f"seed {seed}: no run was killed"
-    return lines(out)
+FAULTS = [("write", 900), ("fsync", 400), ("rename", 400), ("unlink", 60), ("fsync_folder", 400), ("lines", 20)]
+"""Operations to be killed in the middle of, and about how many of each a run of the small population has."""
+
+
+class KilledRuns:
+    """Runs that are killed, at a random moment or in the middle of a write, until some number of them were."""
+
+    def __init__(self, events, folder, seed, longest_seconds, faults=FAULTS) -> None:
+        self.events, self.folder, self.rng = events, folder, Random(seed)
+        self.longest_seconds, self.faults = longest_seconds, faults
+        self.killed, self.ended = 0, 0
+
+    @property
+    def out(self) -> Path:
+        """The output of the replay under way."""
+        return self.folder / f"out-{self.ended}"
+
+    def command(self, *more):
+        state = self.folder / f"state-{self.ended}"
+        return arguments(self.events, self.out, "--state", state, "--epoch", "30ms", *more)
+
+    def run(self, kills):
+        """Until so many runs were killed; gives what each replay that came to its end has written."""
+        while self.killed < kills:
+            workers, fault = self.rng.choice([1, 2]), self.rng.random() < 0.4
+            if fault:
+                operation, often = self.rng.choice(self.faults)
+                process = start(
+                    [str(RUNNER), operation, str(self.rng.randrange(1, often)), *self.command()], PYTHONPATH=str(ROOT)
+                )
+            elif workers == 1:
+                process = start([str(RUNNER), "lines", "0", *self.command()], PYTHONPATH=str(ROOT))
+            else:
+                process = start(["-m", "flows.cli", *self.command("--workers", workers)])
+            try:
+                printed, _ = process.communicate(timeout=self.rng.uniform(0.8, self.longest_seconds))
+            except subprocess.TimeoutExpired:
+                kill(process)
+                self.killed += 1
+            else:
+                assert process.returncode in (0, -signal.SIGKILL), printed
+                self.killed += process.returncode != 0
+                if process.returncode == 0:
+                    yield lines(self.out)
+                    self.ended += 1
+        process = start(["-m", "flows.cli", *self.command()])
+        printed, _ = process.communicate()
+        assert process.returncode == 0, printed
+        yield lines(self.out)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_killed_at_random_moments(seed, events, uninterrupted, tmp_path):
-    assert run_killed(events, tmp_path, seed, kills=5) == uninterrupted, f"seed {seed}"
+    for written in KilledRuns(events, tmp_path, seed, longest_seconds=3).run(kills=4):
+        assert written == uninterrupted, f"seed {seed}"
+
+
+@pytest.fixture(scope="module")
+def many_events(tmp_path_factory):
+    """About 300,000 events in three partitions."""
+    folder = tmp_path_factory.mktemp("many")
+    simulate(folder, customers=1_200, days=32, seed=5, partitions_per_stream=1)
+    streams = [path for path in sorted(folder.glob("*.ndjson")) if path.name != "truth.ndjson"]
+    in_order = sorted((json.loads(line)["ts"], line) for path in streams for line in path.read_bytes().splitlines(True))
+    paths = [folder / f"part-{number}" for number in range(3)]
+    for number, path in enumerate(paths):
+        path.write_bytes(b"".join(line for _, line in in_order[number::3]))
+    assert 270_000 < len(in_order) < 330_000, len(in_order)
+    return paths
+
+
+@pytest.fixture(scope="module")
+def many_uninterrupted(many_events, tmp_path_factory):
+    out = tmp_path_factory.mktemp("many_uninterrupted") / "out"
+    process = start(["-m", "flows.cli", *arguments(many_events, out)])
+    printed, _ = process.communicate()
+    assert process.returncode == 0, printed
+    return lines(out)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(100, 120))
-def test_killed_at_random_moments_for_long(seed, events, uninterrupted, tmp_path):
-    assert run_killed(events, tmp_path, seed, kills=10) == uninterrupted, f"seed {seed}"
+@pytest.mark.parametrize("seed", range(100, 110))
+def test_two_hundred_kills_over_many_events(seed, many_events, many_uninterrupted, tmp_path):
+    assert len({json.loads(line)["action_id"] for line in many_uninterrupted}) == len(many_uninterrupted) > 2_000
+    runs = KilledRuns(many_events, tmp_path, seed, longest_seconds=9, faults=[(name, 6 * n) for name, n in FAULTS])
+    for written in runs.run(kills=20):
+        assert written == many_uninterrupted, f"seed {seed}, replay {runs.ended}"
+    print(f"seed {seed}: {runs.killed} runs killed, {runs.ended + 1} replays came to their end")
 
 
-@pytest.mark.parametrize(
-    ("operation", "often"),
-    [("write", 900), ("fsync", 400), ("rename", 400), ("unlink", 60), ("fsync_folder", 400), ("lines", 20)],
-)
+@pytest.mark.parametrize(("operation", "often"), FAULTS)
 def test_killed_in_the_middle_of_a_write(operation, often, events, uninterrupted, tmp_path):
     """A process that ends itself at the n-th operation of a kind, half way through where there is a half."""
     assert operation == "lines" or hasattr(Disk, operation)
