@@ -75,8 +75,10 @@ class Customers:
             self.changed.add(row)
         self.profiles[row] = self.packer.pack(values)
 
-    def holdings(self, profile: tuple[Any, ...]) -> Holdings:
-        """The holdings of a profile, each id once."""
+    def holdings(self, profile: tuple[Any, ...] | None) -> Holdings:
+        """The holdings of a profile, each id once; none of one that came when no rule looked at profiles."""
+        if profile is None:
+            return []
         assert self._holdings_column is not None
         found: dict[str | None, dict[str, Any] | None] = {}
         for entry in profile[self._holdings_column] or ():

@@ -274,7 +274,7 @@ class Decider:
             reader = self._feature_reader(timer.rule, captured, start)
             evaluation = Evaluation(timer.at_ms, -1, None, partial(self.customers.profile, row), reader, _no_entity)
             rose = captured[start + len(planned.features)] if planned.rises and planned.kept_rises else None
-            for holding_id, holding in self._holdings_at(planned, evaluation.profile or (), place):
+            for holding_id, holding in self._holdings_at(planned, evaluation.profile, place):
                 evaluation.holding = holding
                 if self.customers.holds(planned, row, evaluation, holding_id, rose):
                     firing = firing_of(
@@ -287,7 +287,7 @@ class Decider:
         """Whether the kernels try a rule for each holding (or, knowing none of their fields, once for all)."""
         return planned.rule.each_holding and bool(self._holding_names)
 
-    def _holdings_at(self, planned: RulePlan, profile: tuple[Any, ...], place: int) -> Holdings:
+    def _holdings_at(self, planned: RulePlan, profile: tuple[Any, ...] | None, place: int) -> Holdings:
         """The holdings that a record is about."""
         if not planned.rule.each_holding:
             return [(None, None)]

@@ -13,6 +13,7 @@ from state.customer_records import to_record
 from state.json_values import from_json, to_json
 from state.row_mapping import read_rows
 from state.row_snapshots import Newest, RowFrame, put_rows
+from state.tables import HAS_PROFILE, R_FLAGS
 
 Sections = Mapping[str, Any]
 
@@ -81,5 +82,7 @@ def restore_decider(decider: Decider, frames: Sequence[Sections], now_ms: int) -
     since = head.get("since", {})
     decider.keep_since(since if carried is None else carried.change.since(since, now_ms))
     decider.ticking = head["ticking"]
+    if carried is not None:  # other rules may have looked at no profile, so that none of theirs began the days
+        decider.ticking |= bool((decider.store.fixed[: len(decider.store), R_FLAGS] & HAS_PROFILE).any())
     taker.set_ticks(head["ticks"], now_ms)
     return carried is not None

@@ -75,7 +75,7 @@ class Eraser:
         changed: dict[str, Any] = {}
         removed: list[str] = []
         for part in (self._waiting, self._seen_events, self._own_entity, self._in_entities, self._customer):
-            for what, replaced in part(sections):
+            for what, replaced in part({**sections, **changed}):  # two parts may change the same section
                 removed.append(what)
                 changed |= replaced
         return Erasure(tuple(removed), {**sections, **changed}) if removed else None

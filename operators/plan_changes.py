@@ -9,6 +9,7 @@ from typing import Any
 from rules import model as m
 from rules.plan import Feature, FeatureSet, Plan, Series
 from rules.unparse import selector_text, unparse
+from rules.walk import walk
 from state.calendar import Periods
 from state.row_mapping import Counterparts
 
@@ -64,7 +65,7 @@ class PlanParts:
         if series.kind not in LOGGED:
             return [self._prefix + _series_text(self.series_key(series))]
         selector = self.plan.selectors[series.matchers[0]]
-        names = [self.log(selector.stream), f"{self._prefix}{selector_text(selector)}"]
+        names = [self.log(selector.stream), f"{self._prefix}{_selector_name(selector)}"]
         (field,) = self._fields(series)
         if field is not None:
             names.append(
@@ -81,10 +82,17 @@ class PlanParts:
         return {name for series in self.features.series for name in self.kept(series)}
 
 
+def _selector_name(selector: m.Selector) -> str:
+    """Its text, with the timezones of the clocks that it reads: these are the file's, and not in the text."""
+    nodes = () if selector.predicate is None else walk(selector.predicate)
+    zones = {node.timezone for node in nodes if isinstance(node, m.Call) and node.timezone}
+    return " ".join([selector_text(selector), *sorted(zones)])
+
+
 def _series_text(key: tuple[Any, ...]) -> str:
     kind, selectors, fields, period, timezone, ops, condition = key
     of = ", ".join(
-        selector_text(selector) + ("" if field is None else f".{field}")
+        _selector_name(selector) + ("" if field is None else f".{field}")
         for selector, field in zip(selectors, fields, strict=True)
     )
     words = [kind, *ops, of, period, timezone, "" if condition is None else unparse(condition)]

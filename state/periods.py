@@ -41,6 +41,9 @@ class PeriodTable:
         if not self._readers or not len(times_ms):
             empty = np.empty((len(times_ms), len(self._readers)), np.int64)
             return empty, empty
+        if self._used > _REMEMBERED_SPANS:  # never later on: the places of the spans before would be those of others
+            self._places.clear()
+            self._used = 1
         spans = times_ms // _SPAN_MS
         first = np.flatnonzero(spans[1:] != spans[:-1]) + 1
         places = [self._place(span) for span in (spans[:1].tolist() + spans[first].tolist())]
@@ -64,13 +67,7 @@ class PeriodTable:
 
     def _keep(self, readings: Sequence[_Reading]) -> int:
         if self._used == len(self._numbers):
-            if self._used >= _REMEMBERED_SPANS:
-                self._places.clear()
-                self._used = 1
-            else:
-                self._numbers, self._starts = (
-                    np.concatenate([array, array]) for array in (self._numbers, self._starts)
-                )
+            self._numbers, self._starts = (np.concatenate([array, array]) for array in (self._numbers, self._starts))
         self._used += 1
         self._numbers[self._used - 1], self._starts[self._used - 1] = zip(*readings, strict=True)
         return self._used - 1

@@ -24,7 +24,7 @@ BATCHES = 6
 def run(tmp_path, interrupted_after):
     """Decisions of old rules over the events before a change, and of new ones over those after it."""
 
-    def go(before, after, old, new, policy=""):
+    def go(before, after, old, new, policy="", new_timezone="Asia/Shanghai"):
         number = iter(range(10_000))
 
         def line(at_ms, **fields):
@@ -41,9 +41,9 @@ def run(tmp_path, interrupted_after):
         contact_policy, problems = load_policy(tmp_path / "policy.yaml") if policy else (Policy.default(), [])
         assert contact_policy is not None, problems
 
-        def job(text):
+        def job(text, timezone="Asia/Shanghai"):
             path = tmp_path / "rules.yaml"
-            path.write_text(HEAD + text, encoding="utf-8")
+            path.write_text(HEAD.replace("Asia/Shanghai", timezone) + text, encoding="utf-8")
             rules, problems = load_rules([path])
             assert rules is not None, problems
             return ReplayJob(
@@ -56,7 +56,7 @@ def run(tmp_path, interrupted_after):
         assert InterruptedRunError.__name__ in repr(caught.value) + repr(caught.value.__cause__)
         interrupted_after(None)
         told: list[str] = []
-        replay(job(new), tell=told.append)
+        replay(job(new, new_timezone), tell=told.append)
         assert told, "the state was written under the old rules"
         lines = (tmp_path / "out" / "actions.ndjson").read_text(encoding="utf-8").splitlines()
         return [json.loads(line) for line in lines]
@@ -171,3 +171,31 @@ def test_a_rule_that_is_paused_for_a_while_contacts_nobody_twice(run, tmp_path):
     run([CLICK | {"at_ms": 0}], [CLICK | {"at_ms": DAY_MS}], SOON % ("now", "7d", 1), paused)
     rules, _ = load_rules([tmp_path / "rules.yaml"])
     assert make_plan(rules).cooldowns_ms == {"now": 7 * DAY_MS}, "what was emitted is remembered for as long"
+
+
+READS_NO_PROFILE = "  - {id: r, trigger: click, then: [{tag: {}}]}\n"
+
+
+def test_holdings_of_a_profile_that_no_rule_read_count_from_the_next_profile_on(run):
+    every = (DAILY % ("09:00", 100)).replace("    when: holding.amount > 100\n", "")
+    after = [PROFILE | {"at_ms": 2 * DAY_MS, "customer_id": "c5"}]  # of the same shard
+    after += [PROFILE | {"at_ms": 3 * DAY_MS}, LATER | {"at_ms": 4 * DAY_MS}]
+    decisions = run([PROFILE], after, READS_NO_PROFILE, every)
+    assert [(d["customer_id"], (d["ts"] - START_MS) // HOUR_MS) for d in decisions] == [
+        ("c5", 49), ("c", 73), ("c5", 73),
+    ]  # fmt: skip
+
+
+def test_a_date_rule_is_evaluated_for_those_of_whose_profile_nothing_was_read(run):
+    new = '  - {id: d, trigger: {daily: "09:00"}, then: [{tag: {}}]}\n'
+    decisions = run([PROFILE], [LATER], READS_NO_PROFILE, new)
+    assert [(d["ts"] - START_MS) // HOUR_MS for d in decisions] == [25, 49]
+
+
+ZONED = "  - {id: z, trigger: click, when: 'count(click[hour(ts) == %d], last=\"7d\") == 0', then: [{tag: {}}]}\n"
+
+
+def test_a_selector_by_the_clock_of_another_timezone_is_another_one(run):
+    before, after = [CLICK | {"at_ms": 0}], [CLICK | {"at_ms": 3 * HOUR_MS}, LATER]
+    decisions = run(before, after, ZONED % 20, ZONED % 20, new_timezone="Asia/Tokyo")
+    assert [d["reason"] for d in decisions] == [None, "warming"]

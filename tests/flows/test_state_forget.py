@@ -24,8 +24,8 @@ def erase(folder: Path, customer: str):
 
 def customers_of(case: Case) -> list[str]:
     events = (event_of(line) for lines in case.partitions for line in lines)
-    ids = {event.get("customer_id") for event in events if event is not None}
-    return sorted(name for name in ids if isinstance(name, str) and 0 < len(name) < 60)
+    ids = (event.get("customer_id") for event in events if event is not None)
+    return sorted({name for name in ids if isinstance(name, str) and 0 < len(name) < 60})
 
 
 def check(case: Case, customer: str, batches: int, folder: Path) -> Counter[str] | None:
@@ -83,6 +83,7 @@ rules:
       customers: distinct(txn.customer_id, last="1d", per="device_id")
       payees: distinct(txn.counterparty_id, last="1d", per="device_id")
       own: count(txn, last="1d", per="customer_id")
+      selves: distinct(txn.customer_id, last="1d", per="customer_id")
       spent: sum(txn.amount, last="1d", per="device_id")
     then: [{alert: {queue: fraud}}]
 """

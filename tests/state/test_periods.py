@@ -71,6 +71,15 @@ def test_it_begins_anew_when_it_remembers_too_much(monkeypatch):
         check(table, kinds, [1_700_000_000_000 + day * DAY_MS + i * 3_600_000 for i in range(40)])
 
 
+def test_more_spans_at_once_than_are_remembered(monkeypatch):
+    """As at the end of a replay with a long lateness, when all that waited is taken in one step."""
+    monkeypatch.setattr(periods, "_REMEMBERED_SPANS", 100)
+    kinds = [("day", "Asia/Shanghai"), ("hour", "Asia/Shanghai")]
+    table = PeriodTable(kinds)
+    for first_ms in (1_700_000_000_000, 1_710_000_000_000):
+        check(table, kinds, [first_ms + i * 3_600_000 for i in range(300)])
+
+
 def test_what_is_remembered_does_not_grow_with_time():
     table = PeriodTable([("day", "Asia/Shanghai"), ("month", "Asia/Shanghai")])
 
