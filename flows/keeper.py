@@ -23,6 +23,7 @@ from state.delta_store import ShardFiles
 from state.disk import RESTORE, StateError
 from state.hashing import Key
 from state.log import Words
+from state.row_snapshots import LayoutError
 from state.shard_reader import ShardReader
 
 Resume = tuple[int, int, str]
@@ -31,6 +32,8 @@ Resume = tuple[int, int, str]
 
 ORDER, DECIDE = "order", "decide"
 """Names of stages."""
+
+GO_ON_WITH = "go on with the version that wrote it, or start anew with another --state and --out"
 
 FINISHERS = 4
 """Threads that wait for the disk; what several shards wait for at once takes it little longer than for one."""
@@ -117,7 +120,10 @@ class KeptShard:
         self._last: Snapshot | None = None
         _, self._version, file_id = resume or (number, 0, None)
         frames = [frame.sections for frame in self._files.load(self._version, file_id)]
-        self._anew = bool(frames) and shard.restore(frames, read)
+        try:
+            self._anew = bool(frames) and shard.restore(frames, read)
+        except LayoutError as error:
+            raise StateError(folder, f"{error}: another version of the program laid them out", GO_ON_WITH) from error
         shard.note_changes()
 
     def close(self) -> None:

@@ -55,7 +55,8 @@ def kept_rules(state: Path, own_id: str) -> RuleSet:
     folder = state / RULES_FOLDER / own_id
     with explained(folder, "read the rules of an earlier run"):
         names = [name for name in DISK.list_folder(folder) if not name.endswith(".tmp")]
-    rules, problems = load_rules([folder / name for name in names])
+    in_order = sorted(names, key=lambda name: (name.find("-"), name))  # the hundredth has a longer number
+    rules, problems = load_rules([folder / name for name in in_order])
     if rules is None:
         raise StateError(folder, f"the rules of an earlier run cannot be read: {problems[0]}", RESTORE)
     original = tuple((name.split("-", 1)[1], data) for name, data in rules.sources)

@@ -25,6 +25,10 @@ Sections = Mapping[str, Any]
 """Buffers by name, as they lie in a file."""
 
 
+class LayoutError(ValueError):
+    """Rows are not laid out as their rules are laid out by this version of the program."""
+
+
 @dataclass(slots=True)
 class RowFrame:
     """Rows as one file has them.
@@ -74,7 +78,13 @@ class RowFrame:
 
     @classmethod
     def from_sections(cls, name: str, sections: Sections, row_words: int) -> RowFrame:
-        """From the sections of a file; they are copied."""
+        """From the sections of a file; they are copied.
+
+        Raises
+        ------
+        LayoutError
+            Its rows are of another width.
+        """
 
         def array(key: str, kind: Any) -> Any:
             return np.frombuffer(sections[f"{name}.{key}"], kind).copy()
@@ -82,10 +92,12 @@ class RowFrame:
         def texts(key: str) -> Texts:
             return Texts.consecutive(array(f"{key}_bytes", np.uint8), array(f"{key}_lengths", np.int32))
 
+        hashes, words = array("hashes", np.uint64), array("fixed", np.int64)
+        if len(words) != len(hashes) * row_words:
+            raise LayoutError(f"{len(hashes)} rows of {name} have {len(words)} words, not {row_words} each")
         return cls(
-            array("hashes", np.uint64), texts("ids"), array("removed_hashes", np.uint64), texts("removed_ids"),
-            array("fixed", np.int64).reshape(-1, row_words), array("pool", np.int64),
-            from_json(sections[f"{name}.objects"]),
+            hashes, texts("ids"), array("removed_hashes", np.uint64), texts("removed_ids"),
+            words.reshape(-1, row_words), array("pool", np.int64), from_json(sections[f"{name}.objects"]),
         )  # fmt: skip
 
 

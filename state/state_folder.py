@@ -76,7 +76,9 @@ class StateFolder:
         StateError
             It is no state folder, or one of another format, or it cannot be read.
         """
-        if FORMAT_FILE not in _names(disk, path):
+        with explained(path, "look for the folder"):
+            found = disk.is_folder(path) and FORMAT_FILE in disk.list_folder(path)
+        if not found:
             raise StateError(path, f"this is no state folder, it has no {FORMAT_FILE}", "give one with --state")
         return cls(path, _read_about(disk, path)[1], disk, None)
 

@@ -165,3 +165,12 @@ def test_the_runtime_remembers_only_what_is_on_the_disk(job, monkeypatch):
     monkeypatch.setattr(Snapshot, "__reduce__", pickled)
     replay(replace(job, epoch_ms=5))
     assert len(remembered) >= 16
+
+
+def test_rows_that_another_version_laid_out_otherwise(job, monkeypatch):
+    replay(job)
+    monkeypatch.setattr("state.tables.FRONT_WORDS", 3)
+    with pytest.raises(BaseException) as caught:  # noqa: PT011 - the runtime's own error holds ours
+        replay(job)
+    text = failure_message(caught.value)
+    assert re.search(r"decide-\d\d: .* words, not \d+ each: another version of the program laid them out; go on", text)
