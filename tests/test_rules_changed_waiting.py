@@ -171,3 +171,19 @@ def test_a_rule_that_is_paused_for_a_while_contacts_nobody_twice(run, tmp_path):
     run([CLICK | {"at_ms": 0}], [CLICK | {"at_ms": DAY_MS}], SOON % ("now", "7d", 1), paused)
     rules, _ = load_rules([tmp_path / "rules.yaml"])
     assert make_plan(rules).cooldowns_ms == {"now": 7 * DAY_MS}, "what was emitted is remembered for as long"
+
+
+TAG_ONLY = "  - {id: t, trigger: txn, then: [{tag: {}}]}\n"
+NOTIFY = "  - {id: n, %s trigger: click, class: marketing, then: [{notify: {channel: app}}]}\n"
+REFUSES = PROFILE | {"opt_out": ["marketing"]}
+
+
+@pytest.mark.parametrize("old", [TAG_ONLY, TAG_ONLY + NOTIFY % "status: paused,"])
+def test_who_opted_out_under_rules_that_look_at_no_profile_is_not_contacted(run, old):
+    (decision,) = run([REFUSES], [CLICK | {"at_ms": DAY_MS}], old, TAG_ONLY + NOTIFY % "")
+    assert decision["reason"] == "opt_out"
+
+
+def test_a_date_rule_begins_under_rules_that_looked_at_no_profile(run):
+    decisions = run([PROFILE], [LATER], TAG_ONLY, DAILY % ("09:00", 100))
+    assert [(d["ts"] - START_MS) // HOUR_MS for d in decisions] == [25, 49]
