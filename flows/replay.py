@@ -165,7 +165,8 @@ def run_worker(
 
     ``report`` is told of what our code raises before the runtime gets it.
     """
-    plan = make_plan(job.rules)
+    # who has opted out has to be known to rules that only come later
+    plan = make_plan(job.rules, keeps_profiles=job.state is not None)
     board = Board(scratch / "board", len(job.events), job.workers)
     decoder = Decoder(
         plan.fields, lateness_ms=job.lateness_ms, max_jump_ms=job.max_jump_ms, annotate=default_annotator()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from rules.load import load_rules
 from rules.model import RuleSet
 from rules.plan import Plan
 from rules.planner import make_plan
-from state.disk import DISK, RESTORE, StateError, explained, replace_file
+from state.disk import DISK, RESTORE, TEMPORARY, StateError, explained, replace_file
 from state.state_folder import StateFolder
 
 RULES_FOLDER = "rules"
@@ -54,15 +55,23 @@ def kept_rules(state: Path, own_id: str) -> RuleSet:
     """
     folder = state / RULES_FOLDER / own_id
     with explained(folder, "read the rules of an earlier run"):
-        names = [name for name in DISK.list_folder(folder) if not name.endswith(".tmp")]
-    in_order = sorted(names, key=lambda name: (name.find("-"), name))  # the hundredth has a longer number
-    rules, problems = load_rules([folder / name for name in in_order])
+        found = DISK.list_folder(folder)
+    # of a name and the same with .tmp, that one was left behind by a crash; a rule file's own name may end so too
+    names = sorted((name for name in found if name.removesuffix(TEMPORARY) not in {*found} - {name}), key=_number)
+    rules, problems = load_rules([folder / name for name in names])
     if rules is None:
-        raise StateError(folder, f"the rules of an earlier run cannot be read: {problems[0]}", RESTORE)
-    original = tuple((name.split("-", 1)[1], data) for name, data in rules.sources)
+        problem = next(problem for problem in problems if problem.is_error)
+        raise StateError(folder, f"the rules of an earlier run cannot be read: {problem}", RESTORE)
+    original = tuple((name.partition("-")[2], data) for name, data in rules.sources)
     if rules_id(RuleSet(rules.rules, original)) != own_id:
         raise StateError(folder, "the rules of an earlier run are damaged: their contents have another id", RESTORE)
     return rules
+
+
+def _number(name: str) -> tuple[int, str]:
+    """The place of a rule file among those of its run; one that is none of them comes last."""
+    number = name.split("-", 1)[0]
+    return (int(number) if number.isdecimal() and "-" in name else sys.maxsize), name
 
 
 def earlier_plans(state: Path) -> Callable[[str], Plan]:

@@ -23,8 +23,11 @@ _ALWAYS_READ = {"profile": ("opt_out", "holdings"), "ticket": ("ticket_id", "sta
 """Fields that the engine itself looks at."""
 
 
-def make_plan(rule_set: m.RuleSet) -> Plan:
-    """Plan the rules that are not paused."""
+def make_plan(rule_set: m.RuleSet, *, keeps_profiles: bool = False) -> Plan:
+    """Plan the rules that are not paused.
+
+    ``keeps_profiles``: also if none of them looks at profiles, as other rules may go on from the state.
+    """
     active = [rule for rule in rule_set.rules if rule.status != "paused"]
     nodes = [node for rule in active for expr in expressions(rule) for node in walk(expr)]
     features = FeaturePlanner(node for node in nodes if isinstance(node, AGGREGATES))
@@ -40,7 +43,7 @@ def make_plan(rule_set: m.RuleSet) -> Plan:
     rules = [_RulePlanner(features, compiler, number).plan(rule) for number, rule in enumerate(in_order)]
     for condition, parts in features.streaks:
         compiler.streak(condition, parts)
-    compiler.programs.keeps_profiles = any(map(_looks_at_profile, in_order))
+    compiler.programs.keeps_profiles = keeps_profiles or any(map(_looks_at_profile, in_order))
     for name in features.entities:
         for stream in _entity_streams(name, features, rules):
             features.hash_slot(stream, name)

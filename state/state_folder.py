@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import xxhash
+
 from state.delta_file import FORMAT, OLDEST_FORMAT
 from state.disk import DISK, RESTORE, TEMPORARY, Disk, StateError, explained, lock_file, read_chunks, replace_file
 from state.shard_reader import LOCK_FILE, ShardReader
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 FORMAT_FILE = "format.json"
+_CHECK = "checksum"
+"""Under which name the file has the checksum of all else in it; format 1 has none."""
 
 Json = str | int | float | bool | None | list["Json"] | dict[str, "Json"]
 
@@ -49,10 +53,10 @@ class StateFolder:
         StateError
             Another process uses it, it is something else or of another format, or it cannot be written.
         ValueError
-            `about` has the key ``format``.
+            `about` has the key ``format`` or ``checksum``.
         """
-        if "format" in about:
-            raise ValueError("the format is not for the caller to say")
+        if about.keys() & {"format", _CHECK}:
+            raise ValueError("format and checksum are not for the caller to say")
         _make_folder(disk, path)
         _refuse_strange(disk, path)
         lock = lock_file(disk, path / LOCK_FILE)
@@ -121,7 +125,8 @@ class StateFolder:
 
 
 def _write_about(disk: Disk, path: Path, about: Mapping[str, Json]) -> None:
-    text = json.dumps({"format": FORMAT, **about}, ensure_ascii=False, indent=2) + "\n"
+    contents = {"format": FORMAT, **about}
+    text = json.dumps({**contents, _CHECK: _checksum(contents)}, ensure_ascii=False, indent=2) + "\n"
     replace_file(disk, path / FORMAT_FILE, [memoryview(text.encode())])
 
 
@@ -162,9 +167,9 @@ def _read_about(disk: Disk, path: Path) -> tuple[int, dict[str, Json]]:
             disk.close(handle)
     try:
         about = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise StateError(file, f"the file is damaged: {error}", RESTORE) from error
-    if not isinstance(about, dict) or type(found := about.pop("format", None)) is not int:
+    if not isinstance(about, dict) or type(found := about.get("format")) is not int:
         raise StateError(file, "the file is damaged: it names no format", RESTORE)
     if not OLDEST_FORMAT <= found <= FORMAT:
         raise StateError(
@@ -172,4 +177,12 @@ def _read_about(disk: Disk, path: Path) -> tuple[int, dict[str, Json]]:
             f"the state folder has format {found}, this program reads formats {OLDEST_FORMAT} to {FORMAT}",
             "use the release that wrote it, or start anew with another --state folder",
         )
+    check = about.pop(_CHECK, None)  # a digit of the key that is another would change every hash, and go unnoticed
+    if check != _checksum(about) and (check is not None or found != OLDEST_FORMAT):
+        raise StateError(file, "the contents do not match the checksum: damaged or edited", RESTORE)
+    del about["format"]
     return found, about
+
+
+def _checksum(contents: Mapping[str, Json]) -> str:
+    return xxhash.xxh3_128_hexdigest(json.dumps(contents, sort_keys=True).encode())

@@ -176,13 +176,13 @@ def test_a_rule_that_is_paused_for_a_while_contacts_nobody_twice(run, tmp_path):
 READS_NO_PROFILE = "  - {id: r, trigger: click, then: [{tag: {}}]}\n"
 
 
-def test_holdings_of_a_profile_that_no_rule_read_count_from_the_next_profile_on(run):
+def test_holdings_are_known_to_rules_that_come_after_those_that_read_no_profile(run):
     every = (DAILY % ("09:00", 100)).replace("    when: holding.amount > 100\n", "")
     after = [PROFILE | {"at_ms": 2 * DAY_MS, "customer_id": "c5"}]  # of the same shard
     after += [PROFILE | {"at_ms": 3 * DAY_MS}, LATER | {"at_ms": 4 * DAY_MS}]
     decisions = run([PROFILE], after, READS_NO_PROFILE, every)
     assert [(d["customer_id"], (d["ts"] - START_MS) // HOUR_MS) for d in decisions] == [
-        ("c5", 49), ("c", 73), ("c5", 73),
+        ("c", 25), ("c", 49), ("c5", 49), ("c", 73), ("c5", 73),
     ]  # fmt: skip
 
 
@@ -199,3 +199,19 @@ def test_a_selector_by_the_clock_of_another_timezone_is_another_one(run):
     before, after = [CLICK | {"at_ms": 0}], [CLICK | {"at_ms": 3 * HOUR_MS}, LATER]
     decisions = run(before, after, ZONED % 20, ZONED % 20, new_timezone="Asia/Tokyo")
     assert [d["reason"] for d in decisions] == [None, "warming"]
+
+
+TAG_ONLY = "  - {id: t, trigger: txn, then: [{tag: {}}]}\n"
+NOTIFY = "  - {id: n, %s trigger: click, class: marketing, then: [{notify: {channel: app}}]}\n"
+REFUSES = PROFILE | {"opt_out": ["marketing"]}
+
+
+@pytest.mark.parametrize("old", [TAG_ONLY, TAG_ONLY + NOTIFY % "status: paused,"])
+def test_who_opted_out_under_rules_that_look_at_no_profile_is_not_contacted(run, old):
+    (decision,) = run([REFUSES], [CLICK | {"at_ms": DAY_MS}], old, TAG_ONLY + NOTIFY % "")
+    assert decision["reason"] == "opt_out"
+
+
+def test_a_date_rule_begins_under_rules_that_looked_at_no_profile(run):
+    decisions = run([PROFILE], [LATER], TAG_ONLY, DAILY % ("09:00", 100))
+    assert [(d["ts"] - START_MS) // HOUR_MS for d in decisions] == [25, 49]

@@ -276,10 +276,10 @@ def test_forget_leaves_no_byte(folder):
 def test_a_folder_that_does_not_hold_its_rules(folder):
     """As a version before this one left it."""
     rules = next(folder.glob("rules/*/*"))
-    about = json.loads((folder / "format.json").read_text(encoding="utf-8"))
     rules.rename(folder.parent / "given.yaml")
     shutil.rmtree(folder / "rules")
-    (folder / "format.json").write_text(json.dumps({**about, "rules": None}), encoding="utf-8")
+    with StateFolder.open(folder, {}) as opened:
+        opened.amend({**opened.about, "rules": None})
     for shard in StateFolder.inspect(folder).shards():
         with delta_store.ShardFiles(shard.folder) as files:
             for info in files.files():

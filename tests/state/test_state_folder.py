@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -20,15 +21,22 @@ REPOSITORY = Path(__file__).parents[2]
 ABOUT = {"shards": 64, "rules": ["a", "b"]}
 
 
+def written(path: Path) -> dict[str, object]:
+    contents: dict[str, object] = json.loads((path / "format.json").read_text())
+    del contents["checksum"]
+    return contents
+
+
 def test_the_first_to_open_says_what_it_is_for(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "state"
     with StateFolder.open(path, ABOUT) as folder:
         assert folder.about == ABOUT
     with StateFolder.open(path, {"shards": 8}) as folder:
         assert folder.about == ABOUT
-    assert json.loads((path / "format.json").read_text()) == {"format": 2, **ABOUT}
-    with pytest.raises(ValueError, match="not for the caller"):
-        StateFolder.open(path, {"format": 2})
+    assert written(path) == {"format": 2, **ABOUT}
+    for name in ("format", "checksum"):
+        with pytest.raises(ValueError, match="not for the caller"):
+            StateFolder.open(path, {name: 2})
 
 
 def test_one_process_has_it_and_others_may_look(tmp_path: Path) -> None:
@@ -92,13 +100,29 @@ def test_an_unknown_format_is_refused_and_unlocked(tmp_path: Path, text: str, sa
         StateFolder.inspect(tmp_path)
 
 
+def test_a_byte_that_is_another_is_refused(tmp_path: Path) -> None:
+    StateFolder.open(tmp_path, {"key": [15, 3], "run": {"--out": "x"}, "by_entity": False}).close()
+    file = tmp_path / "format.json"
+    whole = file.read_bytes()
+    for place in range(len(whole)):
+        for bit in (1, 2, 64):
+            file.write_bytes(whole[:place] + bytes([whole[place] ^ bit]) + whole[place + 1 :])
+            with suppress(StateError):
+                assert StateFolder.inspect(tmp_path).about["key"] == [15, 3]  # it was but space
+    for text in (whole.replace(b"15", b"16"), whole.replace(b'"format": 2', b'"format": 1'), b"[" * 100_000):
+        file.write_bytes(text)
+        with pytest.raises(StateError, match="damaged"):
+            StateFolder.inspect(tmp_path)
+
+
 def test_a_folder_of_an_older_format_becomes_one_of_this(tmp_path: Path) -> None:
     (tmp_path / "format.json").write_text('{"format": 1, "shards": 64}')
     assert StateFolder.inspect(tmp_path).about == {"shards": 64}
     assert json.loads((tmp_path / "format.json").read_text())["format"] == 1
     with StateFolder.open(tmp_path, ABOUT) as folder:
         assert folder.about == {"shards": 64}
-    assert json.loads((tmp_path / "format.json").read_text()) == {"format": 2, "shards": 64}
+    assert written(tmp_path) == {"format": 2, "shards": 64}
+    StateFolder.open(tmp_path, {}).close()
 
 
 def test_a_folder_that_cannot_be_written() -> None:
