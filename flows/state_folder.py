@@ -20,7 +20,7 @@ from operators.delivery import ENTITY_SHARDS, SHARDS
 from operators.plan_changes import PlanChange
 from rules.model import RuleSet
 from rules.planner import make_plan
-from state.disk import StateError
+from state.disk import RESTORE, StateError
 from state.hashing import Key
 from state.state_folder import StateFolder
 
@@ -77,12 +77,14 @@ def open_state(path: Path, rules: RuleSet, policy: str, about: Mapping[str, str]
                 "give what it had, or start anew with another --state and --out",
             )  # fmt: skip
         resumed = (path / _RUNTIME).exists()
+        if not resumed and folder.shards():  # the runtime's part is there before the first shard
+            raise StateError(path / _RUNTIME, "the runtime's database is missing", RESTORE)
+        remembered = read_remembered(path).shards if resumed else {}  # or it says what is wrong with it
         change = None
         if resumed and found["rules"] != own["rules"]:
             change = PlanChange(make_plan(kept_rules(path, found["rules"])), plan)
         if plan.entities and not found["by_entity"]:
             found["by_entity"] = True
-            remembered = read_remembered(path).shards if resumed else {}
             found["ordered_in"] = {name: version for name, (version, _) in remembered.items()}
         other_policy = resumed and found["policy"] != policy
         keep_rules(path, rules)
