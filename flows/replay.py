@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import pickle
 import resource
 import secrets
@@ -52,6 +53,8 @@ DAY_MS = 86_400_000
 _GC_THRESHOLDS = (100_000, 50, 1_000)
 """State lives as long as its window and holds no cycles: with Python's own thresholds, looking for some took a quarter
 of the time."""
+SINK_FILES = {"write_actions": "actions.ndjson", "write_dead_letters": "dead_letters.ndjson"}
+"""By step of the dataflow."""
 ACTIONS, DEAD_LETTERS, SUMMARY = "actions.ndjson", "dead_letters.ndjson", "summary.json"
 
 
@@ -91,8 +94,8 @@ def replay(
     then too, if the rules are others than those of the run that this one goes on from, with what that means.
     """
     warm_up()
-    with _kept_state(job, tell) as (job, resumed), tempfile.TemporaryDirectory(prefix="cem-replay-") as folder:
-        _prepare(job, resumed)
+    with _kept_state(job, tell) as (job, positions), tempfile.TemporaryDirectory(prefix="cem-replay-") as folder:
+        _prepare(job, positions)
         scratch = Path(folder)
         board = Board(scratch / "board", len(job.events), job.workers, create=True)
         if progress is not None:
@@ -113,36 +116,38 @@ def replay(
 
 def run_alone(job: ReplayJob) -> None:
     """Run a replay in this process, without a summary."""
-    _prepare(job, False)
+    _prepare(job, None)
     with tempfile.TemporaryDirectory(prefix="cem-replay-") as folder:
         Board(Path(folder) / "board", len(job.events), 1, create=True)
         run_worker(job, Path(folder), [], 0)
 
 
 @contextmanager
-def _kept_state(job: ReplayJob, tell: Callable[[str], Any] | None) -> Iterator[tuple[ReplayJob, bool]]:
-    """Hold the state's folder: the job as it goes on from there, and whether there is a run to go on from."""
+def _kept_state(
+    job: ReplayJob, tell: Callable[[str], Any] | None
+) -> Iterator[tuple[ReplayJob, Mapping[str, int] | None]]:
+    """Hold the state's folder: the job as it goes on from there, and how far the sinks are; null for from the start."""
     if job.state is None:
-        yield job, False
+        yield job, None
         return
     with open_state(job.state, job.rules, digest(job.policy), _about(job)) as state:
         if tell is not None:
             for line in change_report(state.change, state.other_policy):
                 tell(line)
         job = replace(job, key=state.key, by_entity=state.by_entity, ordered_in=state.ordered_in)
-        yield job, state.resumed
+        yield job, state.positions if state.resumed else None
 
 
 def _about(job: ReplayJob) -> dict[str, str]:
     """What a run must have in common with the one that it goes on from: a text for each, by the option's name."""
     return {
-        "--events": json.dumps([str(path.absolute()) for path in job.events]), "--out": str(job.out.absolute()),
+        "--events": json.dumps([os.path.abspath(path) for path in job.events]), "--out": os.path.abspath(job.out),
         "--lateness": f"{job.lateness_ms}ms", "--dedup": f"{job.dedup_ms}ms", "--until": str(job.until_ms),
         "--max-jump": f"{job.max_jump_ms}ms",
     }  # fmt: skip
 
 
-def _prepare(job: ReplayJob, resumed: bool) -> None:
+def _prepare(job: ReplayJob, positions: Mapping[str, int] | None) -> None:
     """Find out what will not do before anything is read, and begin with empty files (or go on with those there)."""
     for path in job.events:
         LineReader(path).close()
@@ -154,7 +159,9 @@ def _prepare(job: ReplayJob, resumed: bool) -> None:
     for output in outputs:
         if output.exists() and any(output.samefile(path) for path in job.events):
             raise SinkError(f"{output}: is to be read and would be overwritten; choose another folder with --out")
-    for output in () if resumed else outputs:  # the sinks are built only when something is written
+    if positions is not None:  # what a sink wrote before its first snapshot was written for nothing
+        outputs = [job.out / name for step, name in SINK_FILES.items() if step not in positions]
+    for output in outputs:  # the sinks are built only when something is written
         open_for_writing(output).close()
 
 

@@ -82,6 +82,6 @@ def earlier_plans(state: Path) -> Callable[[str], Plan]:
     about: dict[str, Any] = StateFolder.inspect(state).about
 
     def plan(own_id: str) -> Plan:
-        return make_plan(kept_rules(state, own_id or about["unnamed_rules"]))
+        return make_plan(kept_rules(state, own_id or about["unnamed_rules"]), share_squares=not own_id)
 
     return plan

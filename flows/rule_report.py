@@ -31,11 +31,13 @@ def change_report(change: PlanChange | None, other_policy: bool) -> Iterator[str
         if rule_id not in new:
             yield f"  - {rule_id}: gone or paused; what waited is dropped, its contacts still count"
     kept, begun, gone = _aggregates(change)
-    for word, texts in (("kept", kept), ("beginning now", begun), ("dropped", gone)):
+    for word, texts in (("kept", kept), ("beginning now, or filled in part", begun), ("dropped", gone)):
         yield f"  aggregates {word}: {len(texts)}"
         if word != "kept":
             yield from (f"    {text}" for text in texts)
-    attributes = sorted(set(change.new.fields["profile"]) - set(change.old.fields["profile"]))
+    attributes = sorted(
+        set(change.new.fields["profile"]) - set(change.old.fields["profile"]) - set(change.new.entities)
+    )
     if attributes:
         yield f"  profile attributes that count from a customer's next profile event on: {', '.join(attributes)}"
 

@@ -18,7 +18,19 @@ state_app = typer.Typer(
 WRONG_INPUT, FAILED = 1, 3  # as in ``flows.cli``
 
 _Folder = Annotated[Path, typer.Argument(metavar="DIR", readable=False, help="The folder given with --state.")]
-_Customer = Annotated[str, typer.Option(help="The customer_id.")]
+
+
+def _customer_id(text: str) -> str:
+    if not text:
+        raise typer.BadParameter("'' is no customer_id: it has a character at least")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise typer.BadParameter(f"{text!r} is no customer_id: it is not UTF-8") from error
+    return text
+
+
+_Customer = Annotated[str, typer.Option(parser=_customer_id, metavar="TEXT", help="The customer_id.")]
 _Rules = Annotated[
     list[Path] | None,
     typer.Option(readable=False, help="The run's rule files, if the folder does not hold them; repeat for several."),

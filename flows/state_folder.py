@@ -15,16 +15,20 @@ from typing import Any
 from bytewax.recovery import RecoveryConfig, init_db_dir
 
 from flows.rule_history import keep_rules, kept_rules, rules_id
-from flows.runtime_database import read_remembered
+from flows.runtime_database import Remembered, read_remembered
 from operators.delivery import ENTITY_SHARDS, SHARDS
 from operators.plan_changes import PlanChange
 from rules.model import RuleSet
 from rules.planner import make_plan
-from state.disk import StateError
+from state.disk import RESTORE, StateError
 from state.hashing import Key
 from state.state_folder import StateFolder
 
 _RUNTIME, _UNFINISHED = "runtime", "runtime.tmp"
+
+
+ERASING = "erasing"
+"""Noted in ``format.json`` as long as a customer is being erased."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +36,16 @@ class OpenState:
     """A folder that is held for a run.
 
     ``key``: of the hashes in it. ``resumed``: there is a run to go on from. ``by_entity``: its stages are those of
-    rules with ``per=``; ``ordered_in``: the last versions of deciding shards when they became so. ``change``: from the
-    rules of the run before to other ones; ``other_policy``: the contact policy is another.
+    rules with ``per=``; ``ordered_in``: the last versions of deciding shards when they became so. ``positions``: see
+    ``Remembered``. ``change``: from the rules of the run before to other ones; ``other_policy``: the contact policy is
+    another.
     """
 
     key: Key
     resumed: bool
     by_entity: bool
     ordered_in: Mapping[str, int]
+    positions: Mapping[str, int]
     change: PlanChange | None = None
     other_policy: bool = False
 
@@ -63,6 +69,11 @@ def open_state(path: Path, rules: RuleSet, policy: str, about: Mapping[str, str]
     contents: dict[str, Any] = {"key": key, "run": dict(about), **shards, **own, "by_entity": bool(plan.entities)}
     with StateFolder.open(path, contents) as folder:
         found: dict[str, Any] = dict(folder.about)
+        if ERASING in found:
+            raise StateError(
+                path, "an erasure was stopped half way: some of its files still know the customer",
+                "run `cem state forget` for the same customer again, then this",
+            )  # fmt: skip
         for name, count in shards.items():
             if found[name] != count:
                 raise StateError(
@@ -77,20 +88,30 @@ def open_state(path: Path, rules: RuleSet, policy: str, about: Mapping[str, str]
                 "give what it had, or start anew with another --state and --out",
             )  # fmt: skip
         resumed = (path / _RUNTIME).exists()
+        if not resumed and folder.shards():  # the runtime's part is there before the first shard
+            raise StateError(path / _RUNTIME, "the runtime's database is missing", RESTORE)
+        remembered = read_remembered(path) if resumed else Remembered()  # or it says what is wrong with it
         change = None
         if resumed and found["rules"] != own["rules"]:
             change = PlanChange(make_plan(kept_rules(path, found["rules"])), plan)
         if plan.entities and not found["by_entity"]:
             found["by_entity"] = True
-            remembered = read_remembered(path).shards if resumed else {}
-            found["ordered_in"] = {name: version for name, (version, _) in remembered.items()}
+            found["ordered_in"] = {name: version for name, (version, _) in remembered.shards.items()}
         other_policy = resumed and found["policy"] != policy
         keep_rules(path, rules)
         folder.amend(found | own)
         if not resumed:
             _make_runtime_part(path)
         first, second = found["key"]
-        yield OpenState((first, second), resumed, found["by_entity"], found.get("ordered_in", {}), change, other_policy)
+        yield OpenState(
+            (first, second),
+            resumed,
+            found["by_entity"],
+            found.get("ordered_in", {}),
+            remembered.positions,
+            change,
+            other_policy,
+        )
 
 
 def _complete(path: Path, found: dict[str, Any], rules: RuleSet, policy: str, by_entity: bool) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from flows.state_files import key_of, leftovers
+from flows.state_folder import ERASING
 from flows.state_rules import FolderRules
 from flows.state_search import Trace, traces_of
 from operators.erasure import Eraser
@@ -46,7 +47,7 @@ def forget(path: Path, customer_id: str, rules: Sequence[Path] = ()) -> Forgotte
     ``rules``: the run's rule files, for a folder that does not hold them.
 
     Each file is replaced at once. If this is interrupted, doing it again finishes it: what is done already is found
-    to hold nothing of the customer.
+    to hold nothing of the customer. Until then no run goes on from the folder, of which some files know the customer.
 
     Raises
     ------
@@ -62,6 +63,7 @@ def forget(path: Path, customer_id: str, rules: Sequence[Path] = ()) -> Forgotte
                 for info in files.files():
                     erasure = eraser.erase(files.read(info.version).sections)
                     if erasure is not None:
+                        folder.amend({**folder.about, ERASING: True})
                         files.rewrite(info.version, erasure.sections)
                         done.removed.update(erasure.removed)
                         done.files.append(reader.folder / f"{info.version:012d}.{'base' if info.is_base else 'delta'}")
@@ -71,4 +73,6 @@ def forget(path: Path, customer_id: str, rules: Sequence[Path] = ()) -> Forgotte
                     DISK.unlink(half)
                 done.files.append(half)
         done.traces = list(traces_of(folder, customer_id))
+        if ERASING in folder.about:
+            folder.amend({name: value for name, value in folder.about.items() if name != ERASING})
     return done

@@ -190,11 +190,11 @@ def _show_contents(console: Console, found: Inspection) -> None:
         ("open tickets", "with open tickets"), ("armed", "with armed deadlines"), ("held", "with held decisions"),
         ("shadows", "with what rules in shadow would have done"),
     )  # fmt: skip
-    rows = [("customers", f"{survey.rows[CUSTOMERS]:,}")]
+    rows = [("customers", f"{survey.rows:,}")]
     if CUSTOMERS in found.logs:
         rows.append(("  with events in a window", f"{found.logs[CUSTOMERS]:,}"))
     rows += [(f"  {label}", f"{survey.customers[part]:,}") for part, label in labels]
-    rows += [(f"entities: {kind}", f"{n:,}") for kind, n in sorted(survey.rows.items()) if kind != CUSTOMERS]
+    rows += [(f"entities: {kind}", f"{n:,}") for kind, n in sorted(survey.entities.items())]
     rows.append(("events that wait for their turn", f"{survey.waiting:,}"))
     rows.append(("events known if they come again", f"{survey.remembered:,}"))
     if found.oldest_ms:

@@ -33,7 +33,7 @@ class FolderRules:
             It is not known what they are, or they are wrong.
         """
         if rules_id not in self._tables:
-            self._tables[rules_id] = PlanTables(make_plan(self._rules(rules_id)))
+            self._tables[rules_id] = PlanTables(make_plan(self._rules(rules_id), share_squares=not rules_id))
         return self._tables[rules_id]
 
     def known_tables(self, rules_id: str) -> PlanTables | None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from flows.rule_history import RULES_FOLDER
 from operators.survey import CUSTOMERS, messages_of, profile_at, texts_of
 from state.delta_file import Frame, read_frame
 from state.disk import DISK
@@ -70,6 +71,8 @@ def traces_of(folder: StateFolder, customer_id: str) -> Iterator[Trace]:
 def _whose_file(path: Path, folder: Path) -> str:
     if path == folder / FORMAT_FILE:
         return "the arguments or the rules of the run hold these letters"
+    if path.is_relative_to(folder / RULES_FOLDER):
+        return "the text of a rule"
     if path.name == "lock":
         return "the number of the process that held it last"
     if path.parent == folder / "runtime":

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from flows.rule_history import kept_rules
 from flows.runtime_database import Remembered, read_remembered
 from flows.state_files import key_of, leftovers, runtime_folder
-from operators.survey import problems_in
+from operators.survey import problems_in, rules_id
 from state.disk import RESTORE, StateError
 from state.shard_reader import RESUME_BACK, ShardReader
 from state.state_folder import StateFolder
@@ -38,6 +39,7 @@ def verify(folder: StateFolder) -> list[str]:
             problems.append(str(error))
         problems += _contents(reader)
     problems += _references(folder, remembered)
+    problems += _rules(folder)
     problems += _outputs(folder.about, remembered)
     return problems
 
@@ -60,6 +62,21 @@ def _contents(reader: ShardReader) -> Iterator[str]:
             continue  # told already, or removed meanwhile
         path = reader.folder / f"{info.version:012d}.{'base' if info.is_base else 'delta'}"
         yield from (f"{path}: {problem}; {RESTORE}" for problem in problems_in(sections))
+
+
+def _rules(folder: StateFolder) -> Iterator[str]:
+    """Rules that files were laid out by, or that the folder names, and that are not there as they were."""
+    named = {folder.about.get(name) for name in ("rules", "unnamed_rules")}
+    for reader in folder.shards():
+        try:
+            named |= {rules_id(reader.read(info.version).sections) for info in reader.files()}
+        except StateError:
+            continue  # told already, or removed meanwhile
+    for own_id in sorted(name for name in named if isinstance(name, str) and name):
+        try:
+            kept_rules(folder.path, own_id)
+        except StateError as error:
+            yield str(error)
 
 
 def _references(folder: StateFolder, remembered: Remembered) -> list[str]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from operators.decider import Decider
 from operators.plan_changes import PlanChange
 from rules.plan import Plan
+from state.calendar import local_ms
 from state.customer_records import Record, customer_of, timers_of
 from state.json_values import from_json
 from state.packing import Packer
@@ -101,9 +104,14 @@ class CustomerTaker:
         set_before = set()
         for at_ms, rule_id, date in ticks:
             rule = None if rule_id not in self._numbers else self._decider.plan.rules[self._numbers[rule_id]].rule
-            if rule is not None and (self._change is None or times[rule_id] == (rule.daily, rule.timezone)):
-                self._decider.timers.set(at_ms, TICK, self._numbers[rule_id], date=date)
-                set_before.add(rule_id)
+            if rule is None or rule.daily is None:
+                continue
+            if self._change is not None and times[rule_id] != (rule.daily, rule.timezone):
+                # at another time of day, and still once a day: a day that is due and whose time is over comes at once
+                day, zone = dt.date.fromisoformat(date), ZoneInfo(rule.timezone)
+                at_ms = max(now_ms, local_ms(day, rule.daily.hour, rule.daily.minute, zone))
+            self._decider.timers.set(at_ms, TICK, self._numbers[rule_id], date=date)
+            set_before.add(rule_id)
         if self._change is not None and self._decider.ticking:
             self._decider.begin_ticks(now_ms, set_before)
 

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from operators.survey import (
     CUSTOMERS,
+    has_customers,
     kinds_of,
     messages_of,
     place_of,
@@ -128,7 +129,7 @@ class Eraser:
     def _in_entities(self, sections: Sections) -> Sequence[tuple[str, dict[str, Any]]]:
         """Among the customers that an entity has seen the hash of this one becomes a random number."""
         found: list[tuple[str, dict[str, Any]]] = []
-        kinds = [kind for kind in kinds_of(sections) if kind != CUSTOMERS]
+        kinds = [] if has_customers(sections) else kinds_of(sections)
         tables = self._tables_of(rules_id(sections)) if kinds else None
         for kind in kinds:
             assert tables is not None
@@ -142,7 +143,7 @@ class Eraser:
         return found
 
     def _customer(self, sections: Sections) -> Sequence[tuple[str, dict[str, Any]]]:
-        if CUSTOMERS not in kinds_of(sections):
+        if not has_customers(sections):
             return []
         row = place_of(texts_of(sections, f"{CUSTOMERS}.ids"), self._id)
         noted = place_of(texts_of(sections, f"{CUSTOMERS}.removed_ids"), self._id)

@@ -127,9 +127,9 @@ class PlanChange:
             words=self._slots(self.old.layout.words, self.new.layout.words),
             hashes=self._slots(self.old.layout.hashes, self.new.layout.hashes),
             series={
-                number: series[key]
+                number: found
                 for number, one in enumerate(new.features.series)
-                if (key := new.series_key(one)) in series
+                if (found := _same_series(series, new.series_key(one))) is not None
             },
             rises=[] if entity else self._rises(),
         )
@@ -191,6 +191,13 @@ class PlanChange:
         # their payloads are ready: they need entries of the same kinds to be decided by
         same = [action.kind for action in old.actions] == [action.kind for action in new.actions]
         return same and new.unless is not None, same
+
+
+def _same_series(old: Mapping[tuple[Any, ...], int], key: tuple[Any, ...]) -> int | None:
+    """The number of the same series; totals without squares are the first words of those with them (format 1)."""
+    kind, *others, ops, condition = key
+    with_squares = (kind, *others, ("std",), condition) if kind == "totals" and not ops else key
+    return old.get(key, old.get(with_squares))
 
 
 def _first_rises(plan: Plan) -> Iterator[tuple[str, tuple[int, int]]]:

@@ -38,7 +38,8 @@ class Survey:
         Of each shard that has one.
     """
 
-    rows: Counter[str] = field(default_factory=Counter)
+    rows: int = 0
+    entities: Counter[str] = field(default_factory=Counter)
     customers: Counter[str] = field(default_factory=Counter)
     waiting: int = 0
     remembered: int = 0
@@ -53,12 +54,19 @@ class Survey:
             after_ms = BEFORE_ALL_MS if dedup_ms is None else self.watermarks_ms[-1] - dedup_ms
             times = (np.frombuffer(frame["seen.times"], np.int64) for frame in frames)
             self.remembered += sum(int((of > after_ms).sum()) for of in times)
-        for kind in kinds_of(newest):
-            self.rows[kind] += count_rows(frames, kind)
-        if CUSTOMERS in kinds_of(newest):
+        if not has_customers(newest):
+            for kind in kinds_of(newest):
+                self.entities[kind] += count_rows(frames, kind)
+        else:
+            self.rows += count_rows(frames, CUSTOMERS)
             for record, has_profile in kept_customers(frames):
                 self.customers.update(parts_of(record))
                 self.customers["profile"] += has_profile
+
+
+def has_customers(sections: Sections) -> bool:
+    """Whether a file is of customers; an entity's field may be called like their rows."""
+    return "customers.places" in sections
 
 
 def kinds_of(sections: Sections) -> list[str]:
@@ -230,7 +238,7 @@ def _misfits(sections: Mapping[str, Any]) -> Iterator[str]:
         if len({len(sections[f"seen.{name}"]) for name in ("first", "second", "times")}) > 1:
             yield "the ids that were seen are not as many as their times"
         from_json(sections["ordering"])
-    if "customers.places" in sections:
+    if has_customers(sections):
         places = np.frombuffer(sections["customers.places"], np.int64)
         records = from_json(sections["customers.records"])
         rows_count = len(np.frombuffer(sections[f"{CUSTOMERS}.hashes"], np.uint64))

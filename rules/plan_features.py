@@ -26,7 +26,7 @@ _SERIES_KIND = {
 class FeaturePlanner:
     """Collects what is read of the events. A column, matcher or feature keeps its number once it has one."""
 
-    def __init__(self, aggregates: Iterable[m.Expr]) -> None:
+    def __init__(self, aggregates: Iterable[m.Expr], *, share_squares: bool = False) -> None:
         self.columns: dict[str, dict[str, int]] = {stream: {} for stream in m.STREAMS}
         self.matchers: list[Matcher] = []
         self.customer = FeatureSet()
@@ -39,12 +39,15 @@ class FeaturePlanner:
         self._matcher_numbers: dict[m.Selector, int] = {}
         self._numbers: dict[m.Expr, int] = {}
         self._entity_numbers: dict[m.Aggregate, tuple[str, int]] = {}
+        self._shared_squares: set[tuple[str | None, m.Selector, str | None]] = set()
         self._retention_ms: dict[tuple[str | None, str, m.Selector, str | None], int] = {}
         names = set()
         for node in aggregates:
             self._note_retention(node)
             if isinstance(node, m.Aggregate) and node.per:
                 names.add(node.per)
+            if share_squares and isinstance(node, m.Aggregate) and node.op == "std" and node.window.kind == "ever":
+                self._shared_squares.add((node.per, node.selector, node.field))
         for name in sorted(names):
             by_stream = {code: self.column(stream, name) for code, stream in enumerate(m.STREAMS)}
             self.entities[name] = FeatureSet(entity_columns=by_stream)
@@ -132,7 +135,8 @@ class FeaturePlanner:
         match node:
             case m.Aggregate(op, selector, name, window, per):
                 if window.kind == "ever":  # squares have totals of their own: others need not begin anew when a rule
-                    ops = ("std",) if op == "std" else ()  # asks for a deviation
+                    squares = op == "std" or (per, selector, name) in self._shared_squares  # asks for a deviation
+                    ops = ("std",) if squares else ()
                     series = self._series(into, "totals", [selector], [name], ops=ops)
                     return Feature(series, op)
                 kind = _SERIES_KIND[op]

@@ -23,14 +23,16 @@ _ALWAYS_READ = {"profile": ("opt_out", "holdings"), "ticket": ("ticket_id", "sta
 """Fields that the engine itself looks at."""
 
 
-def make_plan(rule_set: m.RuleSet, *, keeps_profiles: bool = False) -> Plan:
+def make_plan(rule_set: m.RuleSet, *, keeps_profiles: bool = False, share_squares: bool = False) -> Plan:
     """Plan the rules that are not paused.
 
     ``keeps_profiles``: also if none of them looks at profiles, as other rules may go on from the state.
+    ``share_squares``: one series for all totals of a field, as the rows of format 1 have it.
     """
     active = [rule for rule in rule_set.rules if rule.status != "paused"]
     nodes = [node for rule in active for expr in expressions(rule) for node in walk(expr)]
-    features = FeaturePlanner(node for node in nodes if isinstance(node, AGGREGATES))
+    aggregates = [node for node in nodes if isinstance(node, AGGREGATES)]
+    features = FeaturePlanner(aggregates, share_squares=share_squares)
     for stream, names in _ALWAYS_READ.items():
         for name in names:
             features.column(stream, name)

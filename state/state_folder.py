@@ -39,12 +39,14 @@ class StateFolder:
         self.about = about
         self._disk = disk
         self._lock = lock
+        self._format = FORMAT
 
     @classmethod
     def open(cls, path: Path, about: Mapping[str, Json], disk: Disk = DISK) -> StateFolder:
         """Take a folder for this process; one that is missing or empty is made a state folder for `about`.
 
-        One of an older format that is still read becomes one of this format: older programs refuse it from now on.
+        One of an older format that is still read becomes one of this format when it is amended, which has to come
+        before the first file is written there: from then on older programs refuse it.
 
         The processes of one cluster share the folder under their parent's lock; each shard has its own.
 
@@ -64,9 +66,9 @@ class StateFolder:
             if FORMAT_FILE not in _names(disk, path):
                 _write_about(disk, path, about)
             found, kept = _read_about(disk, path)
-            if found != FORMAT:  # before the first file that an older program could not read
-                _write_about(disk, path, kept)
-            return cls(path, kept, disk, lock)
+            folder = cls(path, kept, disk, lock)
+            folder._format = found
+            return folder
         except BaseException:
             disk.close(lock)
             raise
@@ -108,9 +110,9 @@ class StateFolder:
         StateError
             The folder cannot be written.
         """
-        if about != self.about:
+        if about != self.about or self._format != FORMAT:
             _write_about(self._disk, self.path, about)
-            self.about = dict(about)
+            self.about, self._format = dict(about), FORMAT
 
     def shards(self) -> list[ShardReader]:
         """The shards that have files, by name; to look at.

@@ -155,9 +155,17 @@ DAILY = """\
 """
 
 
-def test_a_date_rule_at_another_time_of_day_goes_on_with_the_next_day(run):
-    decisions = run([PROFILE], [LATER], DAILY % ("09:00", 100), DAILY % ("21:00", 400))
-    assert [(d["ts"] - START_MS) // HOUR_MS for d in decisions] == [1, 13, 37, 61]
+@pytest.mark.parametrize(
+    ("old", "new", "hours"),
+    [
+        ("09:00", "21:00", [1, 37, 61]),  # today's was before the change, at about 10:00
+        ("21:00", "09:00", [2, 25, 49]),  # today's was still to come: at once
+        ("21:00", "12:00", [4, 28, 52]),
+    ],
+)
+def test_a_date_rule_at_another_time_of_day_comes_once_a_day(run, old, new, hours):
+    decisions = run([PROFILE], [LATER], DAILY % (old, 100), DAILY % (new, 400))
+    assert [(d["ts"] - START_MS) // HOUR_MS for d in decisions] == hours
 
 
 def test_a_date_rule_begins_under_rules_that_had_none(run):

@@ -174,3 +174,38 @@ def test_rows_that_another_version_laid_out_otherwise(job, monkeypatch):
         replay(job)
     text = failure_message(caught.value)
     assert re.search(r"decide-\d\d: .* words, not \d+ each: another version of the program laid them out; go on", text)
+
+
+def _shortened(file):
+    os.truncate(file, 20_000)
+
+
+def _emptied(file):
+    os.truncate(file, 0)
+
+
+def _removed_with_its_folder(file):
+    file.unlink()
+    file.parent.rmdir()
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (_shortened, "the runtime's database cannot be read"),
+        (_emptied, "the runtime's database cannot be read"),
+        (os.unlink, "the runtime's database has no file"),
+        (_removed_with_its_folder, "the runtime's database is missing"),
+    ],
+)
+def test_a_damaged_database_of_the_runtime_is_named_and_outputs_are_left_alone(job, damage, said):
+    replay(job)
+    before = written(job)
+    database = job.state / "runtime"
+    for path in database.glob("*-wal"):
+        path.unlink()
+    damage(database / "part-0.sqlite3")
+    message = refusal(job)
+    assert message.startswith(f"{database}: {said}")
+    assert "restore the state folder from a copy" in message
+    assert written(job) == before

@@ -44,7 +44,7 @@ def test_rules_and_aggregates_are_told_apart(plan):
         "  ~ r1: changed, warming for 2h",
         "  + r2: new, warming for 7d",
         "  aggregates kept: 1",
-        "  aggregates beginning now: 2",
+        "  aggregates beginning now, or filled in part: 2",
         '    sum(txn.amount, last="2h")',
         '    count(txn, this="week")',
         "  aggregates dropped: 1",

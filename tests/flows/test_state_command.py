@@ -6,6 +6,7 @@ import json
 import pickle
 import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,13 @@ from typer.testing import CliRunner
 
 from flows.cli import app
 from flows.runtime_database import _plain, read_remembered
+from flows.state_folder import ERASING, open_state
 from flows.state_forget import forget
 from flows.state_search import spellings, traces_of
 from flows.state_verify import verify
+from rules.load import load_rules
 from state import delta_store
-from state.disk import Disk
+from state.disk import Disk, StateError
 from state.json_values import from_json, to_json
 from state.state_folder import StateFolder
 from tests.flows.interrupted import run_until
@@ -204,6 +207,23 @@ def test_verify(folder):
     assert f"{folder / 'decide-03' / last.stem}: the runtime remembers this version, and it is not there" in text
 
 
+def test_verify_looks_at_the_rules(folder):
+    (rules,) = folder.glob("rules/*/*")
+    rules.write_bytes(rules.read_bytes() + b"\n")
+    code, text = cem("verify", folder)
+    assert code == 1
+    assert f"{rules.parent}: the rules of an earlier run are damaged" in text
+    shutil.rmtree(folder / "rules")
+    assert "rules of an earlier run" in cem("verify", folder)[1]
+
+
+@pytest.mark.parametrize("customer", ["", "\udcff"])
+def test_what_is_no_customer_id(folder, customer):
+    for command in ("show", "forget"):
+        code, text = cem(command, folder, "--customer", customer)
+        assert (code, "is no customer_id" in text) == (2, True)
+
+
 def test_verify_finds_a_file_of_another_run(folder, tmp_path):
     version, _ = read_remembered(folder).shards["order-05"]
     with delta_store.ShardFiles(folder / "order-05") as files:
@@ -333,6 +353,14 @@ def test_forget_killed_in_the_middle(folder, monkeypatch):
 
     monkeypatch.setattr(Disk, "rename", renamed)
     stopped = 0
+    left[0] = 3
+    with suppress(StopError):
+        forget(folder, "客户-7")
+    left[0] = 10**9
+    about = StateFolder.inspect(folder).about["run"]
+    half_way = open_state(folder, load_rules([])[0], "", about)
+    with pytest.raises(StateError, match=r"erasure was stopped half way.* run `cem state forget`"):
+        half_way.__enter__()
     for n in (1, 2, 3, 1, 4):
         left[0] = n
         try:
@@ -345,6 +373,7 @@ def test_forget_killed_in_the_middle(folder, monkeypatch):
     done = forget(folder, "客户-7")
     assert done.is_complete
     assert not list(folder.rglob("*.tmp"))
+    assert ERASING not in StateFolder.inspect(folder).about
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,8 @@ def test_a_folder_of_an_older_format_becomes_one_of_this(tmp_path: Path) -> None
     assert json.loads((tmp_path / "format.json").read_text())["format"] == 1
     with StateFolder.open(tmp_path, ABOUT) as folder:
         assert folder.about == {"shards": 64}
+        assert json.loads((tmp_path / "format.json").read_text())["format"] == 1, "not before it is accepted"
+        folder.amend(folder.about)
     assert written(tmp_path) == {"format": 2, "shards": 64}
     StateFolder.open(tmp_path, {}).close()
 
