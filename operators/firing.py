@@ -48,8 +48,8 @@ class Desk:
         """Decide the entries of a firing (all, or those that were held) and write what is decided."""
         rule = self._rules[number].rule
         customer, customer_id = self._customers.of(row), self._store.id_of(row)
-        ids = action_ids(rule, customer_id, firing)
         wanted = range(len(rule.actions)) if indices is None else indices
+        ids = action_ids(rule, customer_id, firing, wanted)
         verdicts, held = self._gate.decide(
             customer, customer_id, partial(self._customers.profile, row), rule, firing, ids, wanted, t_ms
         )
