@@ -25,7 +25,12 @@ def firing_of(
 
     ``warm_from_ms``: from when on its windows are filled.
     """
-    features = {name: read(evaluation) for name, read in planned.lets}
+    if evaluation.lets:  # some that `when` looked at
+        features = {name: read(evaluation) for name, read in planned.lets}
+    else:
+        features = evaluation.lets
+        for name, compute in planned.computes:
+            features[name] = compute(evaluation)
     payloads = tuple(render(evaluation) for render in planned.payloads)
     warming = evaluation.t_ms < warm_from_ms
     return Firing(stream, anchor_id, anchor_ms, late, holding_id, features, payloads, warming)
