@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 from config.lexicon import Lexicon, load_lexicon
 
 _NEAR_CODE_POINTS = 4
 """How far before a word its negation or degree may stand, within the same clause."""
+
+_REMEMBERED, _REMEMBERED_CODE_POINTS = 4_096, 500
+"""So many texts are remembered with their annotations, and up to what length each."""
 
 _CLAUSE_END = re.compile(r"[，。！？；、,.!?;…\s]")
 
@@ -47,11 +51,16 @@ class TextAnnotator:
         self._topic_words = _any_of(self._topic_of)
         self._opinion_words = _any_of([*self._weight_of, *(word.lower() for word in lexicon.neutral)])
         self._modifiers = _any_of([*self._degree_of, *self._negations])
+        # What the source has annotated is annotated again where a rule fires, not much later.
+        self._remembered = lru_cache(_REMEMBERED)(self._annotate)
 
     def __call__(self, text: str | None) -> Annotation:
         """Annotate ``text``; without a word of the lexicon the sentiment is 0."""
         if text is None:
             return Annotation(None, (), ())
+        return self._remembered(text) if len(text) <= _REMEMBERED_CODE_POINTS else self._annotate(text)
+
+    def _annotate(self, text: str) -> Annotation:
         lowered = text.lower()
         keywords = dict.fromkeys(match[0] for match in self._topic_words.finditer(lowered))
         topics = dict.fromkeys(self._topic_of[word] for word in keywords)

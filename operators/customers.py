@@ -38,6 +38,7 @@ class Customers:
         self.by_row: dict[int, Customer] = {}
         self.profiles: list[bytes | None] = []
         self.packer = Packer()
+        self._unpacked: tuple[bytes | None, tuple[Any, ...]] = (None, ())
         self.changed: set[int] | None = None
 
     def __len__(self) -> int:
@@ -67,7 +68,11 @@ class Customers:
     def profile(self, row: int) -> tuple[Any, ...] | None:
         """The profile's values that the rules read."""
         packed = self.profiles[row]
-        return None if packed is None else self.packer.unpack(packed)
+        if packed is None:
+            return None
+        if packed is not self._unpacked[0]:  # one decision often looks at it more than once
+            self._unpacked = packed, self.packer.unpack(packed)
+        return self._unpacked[1]
 
     def keep_profile(self, row: int, values: tuple[Any, ...]) -> None:
         """Take a newer profile."""

@@ -9,7 +9,7 @@ of at most its time.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -60,7 +60,6 @@ class Decider:
         self._armed_bits = {
             planned.rule.id: bit for planned, bit in zip(plan.rules, plan.programs.armed_bits, strict=True)
         }
-        self._places = [{feature: place for place, feature in enumerate(rule.features)} for rule in plan.rules]
         self._gate = PolicyGate(policy, plan.profile_column("opt_out"), self.plan.cooldowns_ms)
         self._holding_names = [name for name, _ in plan.programs.holding_columns]
         ticket_fields = plan.fields["ticket"]
@@ -147,13 +146,16 @@ class Decider:
                 continue
             surely, number = number >= SURELY, number & (SURELY - 1)
             planned = self.plan.rules[number]
+            end = start + len(planned.features)
             evaluation = Evaluation(
-                anchor.effective_ms, anchor.stream, anchor, partial(self.customers.profile, anchor.row),
-                self._feature_reader(number, captured, start), self.tables.entity_reader(step, anchor.index),
+                anchor.effective_ms, anchor.stream, anchor, anchor.row, self.customers.profile, captured[start:end],
+                self.tables.entity_reader(step, anchor.index) if planned.entity_features else None,
             )  # fmt: skip
-            rose = captured[start + len(planned.features)] if planned.rises and planned.kept_rises else None
-            if (surely and not planned.rises) or self.customers.holds(planned, anchor.row, evaluation, None, rose):
-                self._anchor(number, anchor, evaluation)
+            if planned.rises or not surely:
+                rose = captured[end] if planned.rises and planned.kept_rises else None
+                if not self.customers.holds(planned, anchor.row, evaluation, None, rose):
+                    continue
+            self._anchor(number, anchor, evaluation)
 
     def _note_event(self, anchor: Anchor, signature: int) -> None:
         """An event that changes what Python keeps of its customer."""
@@ -165,7 +167,7 @@ class Decider:
         customer = self.customers.find(anchor.row)
         if customer is None:
             return
-        if anchor.stream == _TICKET:
+        if anchor.stream == _TICKET and customer.has_tickets:
             id_column, stage_column = self._ticket_columns
             customer.tickets.stage(anchor.values[id_column], anchor.values[stage_column])
         if customer.armed:
@@ -187,28 +189,24 @@ class Decider:
         self.since = since
         self._warm_from_ms = warm_from_ms(self.plan, since)
 
-    def _feature_reader(self, number: int, captured: list[Any], start: int) -> Callable[[int], Any]:
-        places = self._places[number]
-        return lambda feature: captured[start + places[feature]]
-
     def _anchor(self, number: int, anchor: Anchor, evaluation: Evaluation) -> None:
         planned = self.plan.rules[number]
-        rule = planned.rule
-        customer = self.customers.of(anchor.row)
-        armed = customer.armed.get(rule.id)
-        is_armed = armed is not None and armed.firing is not None
-        if rule.unless is not None and is_armed and rule.unless.restart == "first":
-            return
-        late = anchor.ts_ms < anchor.effective_ms
+        rule_id, unless = planned.rule.id, planned.rule.unless
+        armed = None
+        if unless is not None:
+            customer = self.customers.of(anchor.row)
+            armed = customer.armed.get(rule_id)
+            if unless.restart == "first" and armed is not None and armed.firing is not None:
+                return
         firing = firing_of(
-            planned, evaluation, STREAMS[anchor.stream], anchor.event_id, anchor.ts_ms, late,
-            warm_from_ms=self._warm_from_ms.get(number, 0),
+            planned, evaluation, STREAMS[anchor.stream], anchor.event_id, anchor.ts_ms,
+            anchor.ts_ms < anchor.effective_ms, warm_from_ms=self._warm_from_ms.get(number, 0),
         )  # fmt: skip
-        if rule.unless is None:
+        if unless is None:
             self._desk.decide(number, anchor.row, firing, anchor.effective_ms)
             return
-        deadline_ms = anchor.effective_ms + rule.unless.within_ms
-        customer.arm(rule.id, Armed(deadline_ms, firing))
+        deadline_ms = anchor.effective_ms + unless.within_ms
+        customer.arm(rule_id, Armed(deadline_ms, firing))
         self.store.arm(anchor.row, self.plan.programs.armed_bits[number], True)
         if armed is None:
             self.timers.set(deadline_ms, DEADLINE, number, anchor.row)
@@ -271,9 +269,10 @@ class Decider:
         for row, place, start in zip(
             records.events[:count].tolist(), places, records.starts[:count].tolist(), strict=True
         ):
-            reader = self._feature_reader(timer.rule, captured, start)
-            evaluation = Evaluation(timer.at_ms, -1, None, partial(self.customers.profile, row), reader, _no_entity)
-            rose = captured[start + len(planned.features)] if planned.rises and planned.kept_rises else None
+            end = start + len(planned.features)
+            # date rules have no aggregates over entities
+            evaluation = Evaluation(timer.at_ms, -1, None, row, self.customers.profile, captured[start:end], None)
+            rose = captured[end] if planned.rises and planned.kept_rises else None
             for holding_id, holding in self._holdings_at(planned, evaluation.profile, place):
                 evaluation.holding = holding
                 if self.customers.holds(planned, row, evaluation, holding_id, rose):
@@ -293,7 +292,3 @@ class Decider:
             return [(None, None)]
         holdings = self.customers.holdings(profile)
         return [holdings[place]] if self._by_holding(planned) else holdings
-
-
-def _no_entity(key: tuple[str, int]) -> Any:
-    raise AssertionError(key)  # date rules have no aggregates over entities

@@ -2,46 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from hashlib import blake2b
 from json.encoder import encode_basestring as _quoted  # a JSON string, non-ASCII as it is
 from typing import Any
+
+from msgspec import Struct, field
 
 from operators.policy_gate import Verdict
 from rules.model import Rule
 from state.timers import Firing
 
 
-def action_ids(rule: Rule, customer_id: str, firing: Firing) -> list[str]:
-    """The ids of the entries of a firing: digests of what they are about, so that a replay gives the same."""
-    about = [customer_id, firing.anchor_stream, firing.anchor_id, firing.anchor_ms, firing.holding_id]
-    texts = [_quoted(x) if isinstance(x, str) else ("null" if x is None else str(x)) for x in about]
-    start = f'["{rule.id}",{rule.version},{",".join(texts)},'
-    return [
-        blake2b(f'{start}"{action.kind}",{index}]'.encode(), digest_size=16).hexdigest()
-        for index, action in enumerate(rule.actions)
-    ]
+class Decision(Struct, gc=False):
+    """One decision as it is written, fields in the contract's order; a struct is written faster than a dictionary."""
+
+    action_id: str
+    kind: str
+    rule_id: str
+    rule_version: int
+    rule_class: str = field(name="class")
+    priority: int
+    customer_id: str
+    ts: int
+    anchor_event_id: str | None
+    holding_id: str | None
+    decision: str
+    reason: str | None
+    would_be: str | None
+    open_ticket_id: str | None
+    late: bool
+    features: dict[str, Any]
+    payload: dict[str, Any]
+
+
+def action_ids(rule: Rule, customer_id: str, firing: Firing, indices: Iterable[int]) -> dict[int, str]:
+    """The ids of some entries of a firing: digests of what they are about, so that a replay gives the same."""
+    holding = "null" if firing.holding_id is None else _quoted(firing.holding_id)
+    start = (
+        f'["{rule.id}",{rule.version},{_quoted(customer_id)},"{firing.anchor_stream}",{_quoted(firing.anchor_id)},'
+        f"{firing.anchor_ms},{holding},"
+    )
+    return {
+        index: blake2b(f'{start}"{rule.actions[index].kind}",{index}]'.encode(), digest_size=16).hexdigest()
+        for index in indices
+    }
 
 
 def decision_record(
     rule: Rule, customer_id: str, firing: Firing, verdict: Verdict, decision_id: str, t_ms: int
-) -> dict[str, Any]:
-    """One decision as it is written, fields in the contract's order."""
-    return {
-        "action_id": decision_id,
-        "kind": rule.actions[verdict.index].kind,
-        "rule_id": rule.id,
-        "rule_version": rule.version,
-        "class": rule.rule_class,
-        "priority": rule.priority,
-        "customer_id": customer_id,
-        "ts": t_ms,
-        "anchor_event_id": None if firing.anchor_stream == "daily" else firing.anchor_id,
-        "holding_id": firing.holding_id,
-        "decision": "emitted" if verdict.reason is None else "suppressed",
-        "reason": verdict.reason,
-        "would_be": verdict.would_be,
-        "open_ticket_id": verdict.open_ticket_id,
-        "late": firing.late,
-        "features": firing.features,
-        "payload": firing.payloads[verdict.index],
-    }
+) -> Decision:
+    """One decision."""
+    index, reason = verdict.index, verdict.reason
+    return Decision(
+        decision_id, rule.actions[index].kind, rule.id, rule.version, rule.rule_class, rule.priority, customer_id, t_ms,
+        None if firing.anchor_stream == "daily" else firing.anchor_id, firing.holding_id,
+        "emitted" if reason is None else "suppressed", reason, verdict.would_be, verdict.open_ticket_id, firing.late,
+        firing.features, firing.payloads[index],
+    )  # fmt: skip

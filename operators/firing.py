@@ -25,7 +25,12 @@ def firing_of(
 
     ``warm_from_ms``: from when on its windows are filled.
     """
-    features = {name: read(evaluation) for name, read in planned.lets}
+    if evaluation.lets:  # some that `when` looked at
+        features = {name: read(evaluation) for name, read in planned.lets}
+    else:
+        features = evaluation.lets
+        for name, compute in planned.computes:
+            features[name] = compute(evaluation)
     payloads = tuple(render(evaluation) for render in planned.payloads)
     warming = evaluation.t_ms < warm_from_ms
     return Firing(stream, anchor_id, anchor_ms, late, holding_id, features, payloads, warming)
@@ -48,8 +53,8 @@ class Desk:
         """Decide the entries of a firing (all, or those that were held) and write what is decided."""
         rule = self._rules[number].rule
         customer, customer_id = self._customers.of(row), self._store.id_of(row)
-        ids = action_ids(rule, customer_id, firing)
         wanted = range(len(rule.actions)) if indices is None else indices
+        ids = action_ids(rule, customer_id, firing, wanted)
         verdicts, held = self._gate.decide(
             customer, customer_id, partial(self._customers.profile, row), rule, firing, ids, wanted, t_ms
         )

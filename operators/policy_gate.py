@@ -12,9 +12,9 @@ from hashlib import blake2b
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from rules.model import Rule
+from rules.model import CLASSES, Rule
 from rules.planner import OPT_OUT_KINDS
-from rules.policy import Policy
+from rules.policy import Cap, Policy
 from state.calendar import CYCLE_MS, MAX_LOCAL_MS, first_at_or_after, wall_time
 from state.contacts import UNCAPPED_CLASS, ContactLedger, RuleKey
 from state.customer import Customer
@@ -35,6 +35,27 @@ class Verdict:
     open_ticket_id: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """What of a policy applies to the rules of one class."""
+
+    control_group: bool
+    opt_out: bool
+    caps: tuple[Cap, ...]
+    quiet_hours: bool
+
+    @classmethod
+    def of(cls, policy: Policy, rule_class: str) -> _Limits:
+        counted = {rule_class} if rule_class == UNCAPPED_CLASS else {rule_class, "*"}
+        holdout, quiet = policy.holdout, policy.quiet_hours
+        return cls(
+            holdout is not None and rule_class in holdout.classes and rule_class != UNCAPPED_CLASS,
+            rule_class != UNCAPPED_CLASS,
+            tuple(cap for cap in policy.caps if cap.rule_class in counted),
+            quiet is not None and rule_class in quiet.classes,
+        )
+
+
 class PolicyGate:
     """Applies a policy to firings; the memory is the customer's.
 
@@ -47,11 +68,13 @@ class PolicyGate:
         self._policy, self._cooldowns_ms = policy, cooldowns_ms
         self._opt_out_column = opt_out_column
         self._zone = ZoneInfo(policy.timezone)
+        self._limits = {rule_class: _Limits.of(policy, rule_class) for rule_class in CLASSES}
+        self._defers = policy.quiet_hours is not None and policy.quiet_hours.defer
         self._cap_horizon_ms = max((cap.per_ms for cap in policy.caps), default=0)
 
     def decide(
         self, customer: Customer, customer_id: str, read_profile: Callable[[], Sequence[Any] | None], rule: Rule,
-        firing: Firing, ticket_ids: Sequence[str], indices: Sequence[int], t_ms: int,
+        firing: Firing, ticket_ids: Mapping[int, str], indices: Sequence[int], t_ms: int,
     ) -> tuple[list[Verdict], list[int]]:  # fmt: skip
         """Verdicts for some entries of one firing at ``t_ms``, and the indices of those to be held.
 
@@ -60,27 +83,35 @@ class PolicyGate:
         key = (rule.id, firing.holding_id)
         shadow = rule.status == SHADOW
         ledger = customer.shadow(rule.id) if shadow else customer.contacts
-        held_out = self._is_held_out(rule.rule_class, customer_id)
+        limits = self._limits[rule.rule_class]
+        held_out = limits.control_group and self._is_drawn(customer_id)
         last_ms = ledger.last_ms(key)  # as it was before this firing, for all its entries
         cooling = last_ms is not None and t_ms - last_ms < rule.cooldown_ms
-        quiet = rule.rule_class in self._quiet_classes() and self._is_quiet(t_ms)
+        quiet = limits.quiet_hours and self._is_quiet(t_ms)
         verdicts: list[Verdict] = []
         held: list[int] = []
         for index in indices:
             kind = rule.actions[index].kind
-            reason = (
-                (WARMING if firing.warming else None)
-                or (HOLDOUT if held_out else None)
-                or (
-                    OPT_OUT if self._is_opted_out(read_profile, rule.rule_class, kind, firing.payloads[index]) else None
-                )
-                or (COOLDOWN if cooling else None)
-                or (CAP if self._is_capped(customer, ledger if shadow else None, rule.rule_class, t_ms) else None)
-                or (QUIET_HOURS if quiet else None)
-            )
+            reason = None
+            if firing.warming:
+                reason = WARMING
+            elif held_out:
+                reason = HOLDOUT
+            elif (
+                limits.opt_out
+                and kind in OPT_OUT_KINDS
+                and self._is_opted_out(read_profile(), rule.rule_class, firing.payloads[index])
+            ):
+                reason = OPT_OUT
+            elif cooling:
+                reason = COOLDOWN
+            elif limits.caps and _is_capped(limits.caps, customer.contacts, ledger if shadow else None, t_ms):
+                reason = CAP
+            elif quiet:
+                reason = QUIET_HOURS
             if shadow:
                 verdicts.append(Verdict(index, SHADOW, would_be=reason or "emitted"))
-            elif reason == QUIET_HOURS and self._defers():
+            elif reason == QUIET_HOURS and self._defers:
                 held.append(index)
                 continue
             elif reason is not None:
@@ -117,52 +148,18 @@ class PolicyGate:
         customer.tickets.opened(key, ticket_id)
         return Verdict(index, None)
 
-    def _is_held_out(self, rule_class: str, customer_id: str) -> bool:
-        holdout = self._policy.holdout
-        return (
-            holdout is not None
-            and rule_class in holdout.classes
-            and rule_class != UNCAPPED_CLASS
-            and self._is_drawn(customer_id)
-        )
-
     def _is_drawn(self, customer_id: str) -> bool:
         holdout = self._policy.holdout
         assert holdout is not None
         digest = blake2b(f"{holdout.salt}|{customer_id}".encode(), digest_size=8).digest()
         return int.from_bytes(digest, "big") % 10_000 < holdout.percent_hundredths
 
-    def _is_opted_out(
-        self, read_profile: Callable[[], Sequence[Any] | None], rule_class: str, kind: str, payload: dict[str, object]
-    ) -> bool:
-        if kind not in OPT_OUT_KINDS or rule_class == UNCAPPED_CLASS:
-            return False
-        profile = read_profile()
+    def _is_opted_out(self, profile: Sequence[Any] | None, rule_class: str, payload: dict[str, object]) -> bool:
         if profile is None or self._opt_out_column is None:
             return False
         refused = profile[self._opt_out_column] or ()
         channel = payload.get("channel")
         return rule_class in refused or (isinstance(channel, str) and channel in refused)
-
-    def _is_capped(self, customer: Customer, shadow: ContactLedger | None, rule_class: str, t_ms: int) -> bool:
-        for cap in self._policy.caps:
-            if cap.rule_class == "*" and rule_class == UNCAPPED_CLASS:
-                continue
-            if cap.rule_class in (rule_class, "*"):
-                count = customer.contacts.count(cap.rule_class, t_ms - cap.per_ms)
-                if shadow is not None:
-                    count += shadow.count(cap.rule_class, t_ms - cap.per_ms)
-                if count >= cap.max:
-                    return True
-        return False
-
-    def _quiet_classes(self) -> tuple[str, ...]:
-        quiet = self._policy.quiet_hours
-        return () if quiet is None else quiet.classes
-
-    def _defers(self) -> bool:
-        quiet = self._policy.quiet_hours
-        return quiet is not None and quiet.defer
 
     def _is_quiet(self, t_ms: int) -> bool:
         quiet = self._policy.quiet_hours
@@ -172,6 +169,16 @@ class PolicyGate:
         if quiet.from_minute <= quiet.to_minute:
             return quiet.from_minute <= minute < quiet.to_minute
         return minute >= quiet.from_minute or minute < quiet.to_minute
+
+
+def _is_capped(caps: Sequence[Cap], contacts: ContactLedger, shadow: ContactLedger | None, t_ms: int) -> bool:
+    for cap in caps:
+        count = contacts.count(cap.rule_class, t_ms - cap.per_ms)
+        if shadow is not None:
+            count += shadow.count(cap.rule_class, t_ms - cap.per_ms)
+        if count >= cap.max:
+            return True
+    return False
 
 
 @lru_cache(maxsize=4_096)  # one for all shards: they are at about the same time

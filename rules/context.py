@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
+
+_UNREAD: Any = object()
 
 
 class Anchor(Protocol):
@@ -18,17 +20,21 @@ class Evaluation:
     """One evaluation of rules for one customer at one time.
 
     ``stream`` is the anchor's (−1 at a tick, which has no ``anchor``). ``profile`` are the values of the profile
-    stream's fields that the plan reads, null if the customer has none; ``read_profile`` is called when they are asked
-    for. ``feature`` gives the value of a customer's feature by its number, ``entity`` that of an entity's by its
-    ``per=`` field and number. ``lets``, ``holding`` and the two lists of ``rises`` belong to the rule being evaluated:
-    ``rose_before`` is what the conditions were at its previous evaluation, null at the first.
+    stream's fields that the plan reads, null if the customer has none; ``read_profile`` is called with the customer's
+    ``row`` when they are asked for. ``features`` are the values of the customer's features that the rule reads, in the
+    order of ``RulePlan.features``; ``entity`` gives that of an entity's by its ``per=`` field and number, and is
+    null where the rule reads none. ``lets``, ``holding`` and the two lists of ``rises`` belong to the rule being
+    evaluated: ``rose_before`` is what the conditions
+    were at its previous evaluation, null at the first.
     """
 
     __slots__ = (
         "_profile",
+        "_read_profile",
+        "_row",
         "anchor",
         "entity",
-        "feature",
+        "features",
         "holding",
         "lets",
         "rises_now",
@@ -42,15 +48,17 @@ class Evaluation:
         t_ms: int,
         stream: int,
         anchor: Anchor | None,
-        read_profile: Callable[[], tuple[Any, ...] | None],
-        feature: Callable[[int], Any],
-        entity: Callable[[tuple[str, int]], Any],
+        row: int,
+        read_profile: Callable[[int], tuple[Any, ...] | None],
+        features: Sequence[Any],
+        entity: Callable[[tuple[str, int]], Any] | None,
     ) -> None:
         self.t_ms = t_ms
         self.stream = stream
         self.anchor = anchor
-        self._profile: Any = read_profile
-        self.feature = feature
+        self._row, self._read_profile = row, read_profile
+        self._profile: tuple[Any, ...] | None = _UNREAD
+        self.features = features
         self.entity = entity
         self.holding: dict[str, Any] | None = None
         self.lets: dict[str, Any] = {}
@@ -60,7 +68,6 @@ class Evaluation:
     @property
     def profile(self) -> tuple[Any, ...] | None:
         """The customer's attributes."""
-        if callable(self._profile):
-            self._profile = self._profile()
-        profile: tuple[Any, ...] | None = self._profile
-        return profile
+        if self._profile is _UNREAD:
+            self._profile = self._read_profile(self._row)
+        return self._profile

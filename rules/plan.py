@@ -92,9 +92,11 @@ class FeatureSet:
 class RulePlan:
     """A rule with its conditions compiled. Masks are bit sets over the plan's matchers.
 
-    ``features`` are the customer's features that it reads, ``entity_features`` those of entities, by (``per=`` field,
-    number). ``program`` is the number of its condition in ``Plan.programs``. The readers take an ``Evaluation``; those
-    of ``lets`` remember the value in it. ``kept_rises``: what its ``rises`` remember is kept with the customer's row.
+    ``features`` are the customer's features that it reads, in the order in which an ``Evaluation`` has them;
+    ``entity_features`` those of entities, by (``per=`` field, number). ``program`` is the number of its condition in
+    ``Plan.programs``. The readers take an ``Evaluation``. Those of ``lets`` remember the value in it, those of
+    ``computes`` do not; the ``payloads`` need the values of all lets there. ``kept_rises``: what its ``rises`` remember
+    is kept with the customer's row.
     """
 
     rule: Rule
@@ -106,6 +108,7 @@ class RulePlan:
     rises: int
     kept_rises: bool
     lets: tuple[tuple[str, Reader], ...]
+    computes: tuple[tuple[str, Reader], ...]
     when: Reader | None
     payloads: tuple[Reader, ...]
 

@@ -84,24 +84,27 @@ class _RulePlanner:
         self._features = features
         self._compiler = compiler
         self._number = number
-        self._read: set[int] = set()
+        self._places: dict[int, int] = {}
         self._entity_read: set[tuple[str, int]] = set()
         self._lets: dict[str, Reader] = {}
+        self._computes: dict[str, Reader] = {}
 
     def plan(self, rule: m.Rule) -> RulePlan:
         """The plan of one rule."""
         for name, expr in rule.lets:
-            self._lets[name] = _let(name, compile_expr(expr, self._leaf))
+            compute = compile_expr(expr, self._leaf)
+            self._lets[name], self._computes[name] = _let(name, compute), compute
         when = None if rule.when is None else compile_expr(rule.when, self._leaf)
         payloads = tuple(
-            compile_payload(action.payload, lambda expr: compile_expr(expr, self._leaf)) for action in rule.actions
+            compile_payload(action.payload, lambda expr: compile_expr(expr, self._payload_leaf))
+            for action in rule.actions
         )
         program, compiled = self._compiler.condition(rule.when, dict(rule.lets), each_holding=rule.each_holding)
         assert program == self._number
         programs = self._compiler.programs
         rises = sum(isinstance(node, m.Rises) for expr in expressions(rule) for node in walk(expr))
         programs.rise_counts.append(rises if compiled else 0)
-        programs.captures.append(tuple(sorted(self._read)))
+        programs.captures.append(tuple(self._places))
         opens_tickets = any(action.kind == "ticket" for action in rule.actions)
         programs.rule_flags.append(RULE_OPENS_TICKETS if opens_tickets else 0)
         programs.armed_bits.append(self._armed_bit() if rule.unless else 0)
@@ -109,12 +112,13 @@ class _RulePlanner:
             rule=rule,
             trigger_mask=self._features.mask(rule.triggers),
             unless_mask=self._features.mask(rule.unless.selectors) if rule.unless else 0,
-            features=tuple(sorted(self._read)),
+            features=tuple(self._places),
             entity_features=tuple(sorted(self._entity_read)),
             program=program,
             rises=rises,
             kept_rises=compiled,
             lets=tuple(self._lets.items()),
+            computes=tuple(self._computes.items()),
             when=when,
             payloads=payloads,
         )
@@ -124,6 +128,13 @@ class _RulePlanner:
         bits = self._compiler.programs.armed_bits
         return 1 << min(61, sum(bit != 0 for bit in bits))
 
+    def _payload_leaf(self, node: m.Expr) -> Reader:
+        """Where a payload is rendered, all lets are worked out."""
+        if isinstance(node, m.LetRef):
+            name = node.name
+            return lambda c: c.lets[name]
+        return self._leaf(node)
+
     def _leaf(self, node: m.Expr) -> Reader:
         match node:
             case m.Aggregate() if node.per:
@@ -131,9 +142,8 @@ class _RulePlanner:
                 self._entity_read.add(number)
                 return lambda c: c.entity(number)
             case m.Aggregate() | m.Latest() | m.Age() | m.Novel() | m.Sequence() | m.Streak():
-                index = self._features.feature(node)
-                self._read.add(index)
-                return lambda c: c.feature(index)
+                place = self._places.setdefault(self._features.feature(node), len(self._places))
+                return lambda c: c.features[place]
             case m.Rises(condition, slot):
                 return _rises(slot, compile_expr(condition, self._leaf))
             case m.LetRef(name):

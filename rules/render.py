@@ -11,18 +11,45 @@ from rules.evaluate import Reader
 
 def compile_payload(node: Any, compile_slot: Callable[[m.Expr], Reader]) -> Reader:
     """A reader that gives the payload, rendered for the evaluation that it is passed."""
+    if not _has_slots(node):
+        return lambda _: node
     if isinstance(node, dict):
-        entries = [(key, compile_payload(value, compile_slot)) for key, value in node.items()]
-        return lambda c: {key: read(c) for key, read in entries}
-    if isinstance(node, list | tuple):
-        items = [compile_payload(item, compile_slot) for item in node]
-        return lambda c: [read(c) for read in items]
+        entries = [(key, compile_payload(value, compile_slot)) for key, value in node.items() if _has_slots(value)]
+
+        def render(c: Any) -> dict[str, Any]:
+            rendered = node.copy()  # with all keys in their order
+            for key, read in entries:
+                rendered[key] = read(c)
+            return rendered
+
+        return render
     if isinstance(node, m.Template):
-        parts = [
-            (None, part) if isinstance(part, str) else (compile_slot(part.expr), part.format) for part in node.parts
-        ]
-        return lambda c: "".join(text if read is None else show(read(c), text) for read, text in parts)
-    return lambda _: node
+        return _compile_template(node, compile_slot)
+    items = [compile_payload(item, compile_slot) for item in node]
+    return lambda c: [read(c) for read in items]
+
+
+def _has_slots(node: Any) -> bool:
+    if isinstance(node, dict | list | tuple):
+        return any(map(_has_slots, node.values() if isinstance(node, dict) else node))
+    return isinstance(node, m.Template)
+
+
+def _compile_template(template: m.Template, compile_slot: Callable[[m.Expr], Reader]) -> Reader:
+    texts = [part if isinstance(part, str) else "" for part in template.parts]
+    slots = [
+        (place, compile_slot(part.expr), part.format)
+        for place, part in enumerate(template.parts)
+        if not isinstance(part, str)
+    ]
+
+    def render(c: Any) -> str:
+        rendered = texts.copy()
+        for place, read, spec in slots:
+            rendered[place] = show(read(c), spec)
+        return "".join(rendered)
+
+    return render
 
 
 def show(value: Any, spec: str = "") -> str:

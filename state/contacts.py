@@ -38,7 +38,8 @@ class ContactLedger:
         """
         short, emitted = short_key(key), self._emitted
         if isinstance(emitted, tuple):
-            if len(emitted) == 3 * _FEW or (cooldowns_ms is not None and emitted):
+            # The oldest says whether there is anything to drop.
+            if emitted and emitted[2] <= t_ms - horizon_ms and (len(emitted) == 3 * _FEW or cooldowns_ms is not None):
                 over = {short} if cooldowns_ms is None else {short} | _cooled(emitted, t_ms, cooldowns_ms)
                 emitted = _without(emitted, t_ms - horizon_ms, over)
             if len(emitted) < 3 * _FEW:
@@ -63,10 +64,13 @@ class ContactLedger:
         emitted = self._emitted
         if not isinstance(emitted, tuple):
             return emitted.count(rule_class, after_ms)
-        return sum(
-            t_ms > after_ms and (name == rule_class or (rule_class == "*" and name != UNCAPPED_CLASS))
-            for name, t_ms in zip(emitted[1::3], emitted[2::3], strict=True)
-        )
+        count = 0
+        for at in range(len(emitted) - 1, 0, -3):
+            if emitted[at] <= after_ms:
+                break  # times never fall
+            name = emitted[at - 1]
+            count += name == rule_class or (rule_class == "*" and name != UNCAPPED_CLASS)
+        return count
 
     def last_times(self) -> list[tuple[str | RuleKey, int]]:
         """The rules (with the holding where there is one), and when each last emitted."""

@@ -44,6 +44,10 @@ class PeriodTable:
         if self._used > _REMEMBERED_SPANS:  # never later on: the places of the spans before would be those of others
             self._places.clear()
             self._used = 1
+        span = times_ms.item(0) // _SPAN_MS
+        if times_ms.item(-1) < (span + 1) * _SPAN_MS and (place := self._place(span)):
+            rows = np.full(len(times_ms), place)  # as at a tick, and in most steps of a paced source
+            return self._numbers[rows], self._starts[rows]
         spans = times_ms // _SPAN_MS
         first = np.flatnonzero(spans[1:] != spans[:-1]) + 1
         places = [self._place(span) for span in (spans[:1].tolist() + spans[first].tolist())]

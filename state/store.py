@@ -253,11 +253,15 @@ class RowStore:
 
     def flag(self, row: int, bits: int) -> None:
         """Set flags of a row."""
+        if not bits & ~self.fixed.item(row, R_FLAGS):
+            return  # as after most walks
         self.changes_in(np.array([row]))
         self.fixed[row, R_FLAGS] |= bits
 
     def arm(self, row: int, bit: int, on: bool) -> None:
         """Note that a rule waits for its deadline, or no longer does."""
+        if bool(self.fixed.item(row, R_ARMED) & bit) is on:
+            return
         self.changes_in(np.array([row]))
         if on:
             self.fixed[row, R_ARMED] |= bit

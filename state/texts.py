@@ -115,7 +115,7 @@ class Texts:
 
     def bytes_at(self, index: int) -> bytes:
         """One string."""
-        return string_at(self.address + int(self.starts[index]), int(self.lengths[index]))
+        return string_at(self.address + self.starts.item(index), self.lengths.item(index))
 
     def take(self, order: npt.NDArray[np.int64]) -> Texts:
         """The strings in another order, or some of them; the buffer is shared."""

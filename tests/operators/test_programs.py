@@ -114,7 +114,8 @@ def test_a_program_never_contradicts_the_closure(tmp_path):
         for number, planned in enumerate(plan.rules):
             evaluation = Evaluation(
                 int(events.effective_ms[i]), int(events.stream[i]), type("Anchor", (), {"values": values}),
-                lambda customer=customer: profiles.get(customer), features[i].__getitem__, None,
+                0, lambda _, customer=customer: profiles.get(customer),
+                [features[i][feature] for feature in planned.features], None,
             )  # fmt: skip
             holds = planned.when is None or bool(planned.when(evaluation))
             verdict = verdicts[i].get(number, "false")
@@ -146,10 +147,12 @@ def walked(plan_tables, events):
             verdicts[event][number] = "true" if rule >= SURELY else "unknown"
             planned = plan_tables.plan.rules[number]
             if len(planned.features) == width:
-                features[event] = [
-                    value_of(store.objects, int(records.kinds[k]), int(records.integers[k]), float(records.doubles[k]))
-                    for k in range(start, start + width)
-                ]
+                features[event] = {
+                    feature: value_of(
+                        store.objects, int(records.kinds[k]), int(records.integers[k]), float(records.doubles[k])
+                    )
+                    for k, feature in enumerate(planned.features, start)
+                }
     return verdicts, features
 
 
