@@ -6,6 +6,7 @@ from random import Random
 import pytest
 
 from flows import files_source
+from flows.kernels import warm_up
 from tests.reference.engine import difference
 from tests.reference.generate import Case, random_case
 from tests.test_engine_against_reference import SHAPES
@@ -18,6 +19,7 @@ class InterruptedRunError(Exception):
 @pytest.fixture
 def interrupted_after(monkeypatch):
     """Lets sources fail after so many batches, which are small; epochs are as short as can be."""
+    warm_up()  # which reads files as well
     left: list[int | None] = [None]
     read = files_source._FilePartition.next_batch
 
