@@ -8,7 +8,6 @@ from flows.state_inspect import inspect
 from flows.state_rules import FolderRules
 from flows.state_search import traces_of
 from flows.state_verify import verify
-from operators.survey import CUSTOMERS
 from state import delta_store
 from state.state_folder import StateFolder
 from tests.flows.interrupted import run_until
@@ -66,7 +65,7 @@ def test_the_state_stays_level(tmp_path, monkeypatch):
         found = inspect(opened, FolderRules(opened))
         assert verify(opened) == []
         states[days] = (
-            found.survey.rows[CUSTOMERS], found.survey.rows["device_id"], found.survey.remembered,
+            found.survey.rows, found.survey.entities["device_id"], found.survey.remembered,
             sum(info.bytes for files in found.files.values() for info in files),
         )  # fmt: skip
         now_ms = min(found.survey.watermarks_ms)
