@@ -107,6 +107,8 @@ def replay(
             (scratch / "job.pickle").write_bytes(pickle.dumps(job))
             run_cluster(scratch, job.workers)
         seconds = perf_counter() - started
+        if tell is not None and positions is not None and not board.events:
+            tell("The run before had read all events: none were left for this one.")
         counts_file = scratch / "counts.json"
         counts = json.loads(counts_file.read_bytes()) if counts_file.exists() else {}
         summary = _summary(counts, seconds, board.rss_bytes) | {"warnings": _warnings(job, counts)}

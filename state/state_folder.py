@@ -85,7 +85,9 @@ class StateFolder:
         with explained(path, "look for the folder"):
             found = disk.is_folder(path) and FORMAT_FILE in disk.list_folder(path)
         if not found:
-            raise StateError(path, f"this is no state folder, it has no {FORMAT_FILE}", "give one with --state")
+            raise StateError(
+                path, f"this is no state folder, it has no {FORMAT_FILE}", "give the folder of a run with --state"
+            )
         return cls(path, _read_about(disk, path)[1], disk, None)
 
     def __enter__(self) -> StateFolder:
