@@ -43,14 +43,19 @@ def lines(out):
     return sorted((out / "actions.ndjson").read_bytes().splitlines())
 
 
-@pytest.fixture(scope="module")
-def uninterrupted(events, tmp_path_factory):
-    out = tmp_path_factory.mktemp("uninterrupted") / "out"
+def run_whole(events, out):
+    """What a run without state and without an interruption writes."""
     process = start(["-m", "flows.cli", *arguments(events, out)])
     printed, _ = process.communicate()
     assert process.returncode == 0, printed
-    assert len(lines(out)) > 100
     return lines(out)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(events, tmp_path_factory):
+    written = run_whole(events, tmp_path_factory.mktemp("uninterrupted") / "out")
+    assert len(written) > 100
+    return written
 
 
 def kill(process):
@@ -132,11 +137,7 @@ def many_events(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def many_uninterrupted(many_events, tmp_path_factory):
-    out = tmp_path_factory.mktemp("many_uninterrupted") / "out"
-    process = start(["-m", "flows.cli", *arguments(many_events, out)])
-    printed, _ = process.communicate()
-    assert process.returncode == 0, printed
-    return lines(out)
+    return run_whole(many_events, tmp_path_factory.mktemp("many_uninterrupted") / "out")
 
 
 @pytest.mark.slow
