@@ -52,12 +52,12 @@ def start(folder: Path, wanted: Wanted | None = None, *, owner: Process | None =
     wanted = wanted or Wanted()
     with locked(folder):
         record = read_record(folder)
-        if owner is not None:
-            _start_guard(folder, owner)
         if "kafka" in wanted.only:
             record.kafka = _plan_kafka(record.kafka, wanted)
         if "redis" in wanted.only:
             record.redis = _plan_redis(record.redis, wanted)
+        if owner is not None and not all(server.alive for server in record.servers()):
+            _start_guard(folder, owner)
         if "redis" in wanted.only:
             _start_redis(folder, record)
         if "kafka" in wanted.only:
