@@ -173,6 +173,7 @@ class KafkaServer:
 
     def _consumer(self) -> Consumer:
         settings = {"bootstrap.servers": self.bootstrap, "group.id": "tests-read-all", "enable.partition.eof": True}
+        settings["fetch.wait.max.ms"] = 50
         return Consumer({**settings, "enable.auto.commit": False, "auto.offset.reset": "earliest", "log_level": 0})
 
     def _wait_for_leaders(self, topic: str, partitions: int) -> None:
@@ -205,7 +206,7 @@ class KafkaCluster(KafkaServer):
         stop_brokers(self.folder, *(nodes or self.nodes), kill=True)
 
     def start(self, *nodes: int) -> None:
-        """Starts them again at the same addresses; returns when all brokers of the cluster answer."""
+        """Starts them again at the same addresses; returns when all brokers that run answer."""
         start_brokers(self.folder, *(nodes or self.nodes))
 
     def restart(self, *nodes: int) -> None:

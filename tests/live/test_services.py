@@ -99,7 +99,8 @@ def test_stopped_and_started_again_with_the_data(tmp_path: Path, capsys: pytest.
 
 @pytest.mark.skipif(missing() is not None and not os.environ.get("CI"), reason=f"Kafka: {missing()}")
 def test_a_partition_finds_a_new_leader(kafka_cluster: Callable[..., KafkaCluster]) -> None:
-    cluster = kafka_cluster(brokers=2, replication=2)
+    quickly = {"broker.session.timeout.ms": "3000", "broker.heartbeat.interval.ms": "500"}
+    cluster = kafka_cluster(brokers=2, replication=2, properties=quickly)
     topic = cluster.new_topic(partitions=2, replication=2)
     led = [cluster.leader(topic, partition) for partition in (0, 1)]
     assert sorted(led) == [1, 2]
@@ -127,6 +128,27 @@ def test_the_broker_without_java(tmp_path: Path) -> None:
     assert [(message.partition(), message.value()) for message in server.consume_all(topic)] == [(1, b"0"), (1, b"1")]
     stop(folder)
     assert not is_open(record.brokers[0].port)
+
+
+def test_without_java_or_maven_it_is_the_broker_without_java(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flows.services.kafka_package.java", lambda: None)
+    with pytest.raises(ServiceError, match="several brokers need Apache Kafka, but no Java 17 or newer"):
+        start(tmp_path, Wanted(("kafka",), brokers=2, kafka_port=0))
+    monkeypatch.undo()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    assert missing() == "no Java 17 or newer"
+
+
+def test_redis_from_the_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flows.services.redis_server.shutil.which", lambda _: None)
+    try:
+        record = start(tmp_path, Wanted(("redis",), redis_port=0), owner=this_process()).redis
+    except ServiceError as error:
+        give_up("Redis", error)
+    assert record is not None
+    assert str(RedisServer(record.url).client().info()["redis_version"]).startswith("6.2.")
+    stop(tmp_path)
 
 
 def test_redis_goes_and_comes_back(own_redis: OwnRedis) -> None:
