@@ -138,6 +138,7 @@ class Publisher:
     def flush(self) -> None:
         """Returns when all that was sent is acknowledged, or refused and safe elsewhere."""
         self._wait(0)
+        self._poll(0)  # what the client has to say is not left lying
 
     def close(self) -> None:
         """Lets go; what is not acknowledged is given up."""
