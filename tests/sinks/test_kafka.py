@@ -129,8 +129,10 @@ def test_a_dead_letter_that_is_too_large_is_cut(
      KafkaError._TRANSPORT],
 )  # fmt: skip
 def test_failing_answers_lose_nothing_and_keep_the_order(
-    kafka: MockKafka, writer: KafkaDecisions, events: RecordingEvents, refusals: Refusals, code: int
+    kafka: MockKafka, options: dict[str, object], events: RecordingEvents, refusals: Refusals, code: int
 ) -> None:
+    # The client's queue holds three: some messages are sent and some wait when the producer fails.
+    writer = KafkaDecisions("kafka", {**options, "queue.buffering.max.messages": 3}, TOPICS, events, refusals)
     expected: dict[str, list[str]] = defaultdict(list)
     kafka.fail([code, 0] * 4)
     for start in range(0, 60, 6):
@@ -141,6 +143,7 @@ def test_failing_answers_lose_nothing_and_keep_the_order(
         if start % 12:
             writer.flush()
     writer.flush()
+    writer.close()
     assert first_by_customer(kafka.messages("out.ticket")) == expected
     assert refusals.lines == []
     assert len(events.failures) == 0 or events.recoveries > 0
