@@ -33,11 +33,13 @@ from state.texts import Texts
 class ReadBatch:
     """What became of some lines.
 
-    The events are first those that the scanner took, then the others, both in the order of the lines.
+    The events are first those that the scanner took, then the others, both in the order of the lines; ``dead_lines``
+    are the numbers of the lines that became dead letters.
     """
 
     events: EventBatch
     dead_letters: list[DeadLetter] = field(default_factory=list)
+    dead_lines: list[int] = field(default_factory=list)
     blank_lines: int = 0
 
 
@@ -115,7 +117,7 @@ class ColumnReader:
         others = [(i, row) for i, row in zip(left, found, strict=True) if is_event[i]]
         if others:
             events = self._with_others(events, others, raw, scanned, effective_ms)
-        return ReadBatch(events, letters, sum(row is None for row in found))
+        return ReadBatch(events, letters, sorted(faults), sum(row is None for row in found))
 
     def _advance(
         self, clock: PartitionClock, part: slice, ts_ms: Any, is_event: Any, effective_ms: Any, ceiling_ms: Any
