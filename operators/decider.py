@@ -73,8 +73,13 @@ class Decider:
     @property
     def used_bytes(self) -> int:
         """Bytes of all that is remembered of customers, and of what no shard has told of the table of objects."""
+        return self.own_bytes + self.tables.objects.bytes_to_report()
+
+    @property
+    def own_bytes(self) -> int:
+        """Bytes of all that is remembered of customers but objects, which shards share."""
         python = self.customers.used_bytes([planned.rule.id for planned in self.plan.rules])
-        return self.store.used_bytes + python + self.timers.used_bytes + self.tables.objects.bytes_to_report()
+        return self.store.used_bytes + python + self.timers.used_bytes
 
     def run(
         self, events: EventBatch | None, entities: Entities | None, until_ms: int, *, inclusive: bool = False
