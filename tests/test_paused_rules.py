@@ -1,4 +1,4 @@
-"""Rules that are paused while the engine runs: what would have been done is written with the reason, and nothing else."""
+"""Rules paused while the engine runs: what would have been done is written with the reason, and nothing else."""
 
 import json
 from pathlib import Path

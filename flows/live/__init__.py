@@ -1,0 +1,1 @@
+"""Live: from Kafka to the sinks, and what operators need."""
