@@ -58,8 +58,8 @@ class Producing:
         recording: Recording | None, say: Callable[[str], None],
     ) -> None:  # fmt: skip
         self._bootstrap = bootstrap
-        self._topics = [list(topics[stream]) for stream in STREAMS]
-        self._stream_of = {topic: stream for stream in STREAMS for topic in topics[stream]}
+        self._topics = [list(topics.get(stream, ())) for stream in STREAMS]
+        self._stream_of = {topic: stream for stream in STREAMS for topic in topics.get(stream, ())}
         self._recording = recording
         self._say = say
         self._lost = False
@@ -68,6 +68,7 @@ class Producing:
         self.failed = 0
         self._options = {
             "linger.ms": 5,
+            "log.connection.close": False,  # told by `_client_error` where it matters
             "compression.type": "lz4",
             "partitioner": "murmur2_random",  # as the Java client's, so that all producers agree on the partition
             **options,
@@ -105,14 +106,18 @@ class Producing:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise TrafficError(f"topic {topic} cannot be created: {_brief(error)}") from error
 
-    def produce(self, block: Block, stamps: Sequence[int]) -> None:
-        """Hand the events over; there must be room for them."""
+    def produce(self, block: Block, stamps: Sequence[int]) -> int:
+        """Hand the events over, for which there must be room, and give their number: streams without topics are left
+        out.
+        """
         batches: dict[str, list[dict[str, bytes]]] = {}
         topics = self._topics
         for place, customer, head, ts, tail in zip(
             block.streams, block.customers, block.heads, stamps, block.tails, strict=True
         ):
             names = topics[place]
+            if not names:
+                continue
             topic = names[0] if len(names) == 1 else names[sum(customer) % len(names)]
             message = {"value": b"{%b%d%b}" % (head, ts, tail), "key": customer}
             if topic in batches:
@@ -125,6 +130,7 @@ class Producing:
                 why = next(str(message["_error"]) for message in messages if "_error" in message)
                 raise TrafficError(f"topic {topic}: the client took {taken} of {len(messages)} events: {why}")
         self.poll(0.0)
+        return sum(map(len, batches.values()))
 
     def wait_for_room(self, events: int, stop: threading.Event) -> None:
         """Until so many events can be handed over, or ``stop`` is set."""

@@ -160,8 +160,7 @@ class _Traffic:
         if self._stop.is_set():
             return
         stamps = self._stamps.spread(block.customers, after_ms, until_ms)
-        self._producing.produce(block, stamps)
-        self._sent += len(block)
+        self._sent += self._producing.produce(block, stamps)
 
     def _send_backlog(self, events: int, span_ms: int) -> None:
         start_ms = _now_ms() - span_ms
