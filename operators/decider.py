@@ -1,9 +1,8 @@
 """Decides for the customers of one shard: events in processing order in, decisions out.
 
-The kernels take every event and say for which events and rules a condition holds or may hold; only those come here,
-with the values of the rule's features as of the event. What it does depends on the plan, the policy and the events
-only. Time is event time; timers (deadlines, held decisions, daily ticks) happen between events, each after every event
-of at most its time.
+The kernels say for which events and rules a condition holds or may hold; only those come here, with the values of the
+rule's features as of the event. What it does depends on the plan, the policy and the events only. Time is event time;
+timers (deadlines, held decisions, daily ticks) happen between events, each after every event of at most its time.
 """
 
 from __future__ import annotations
@@ -77,7 +76,7 @@ class Decider:
 
     @property
     def own_bytes(self) -> int:
-        """Bytes of all that is remembered of customers but objects, which shards share."""
+        """Bytes of what is remembered of customers but objects, which shards share."""
         python = self.customers.used_bytes([planned.rule.id for planned in self.plan.rules])
         return self.store.used_bytes + python + self.timers.used_bytes
 

@@ -25,7 +25,7 @@ from operators.scan import NO_CEILING
 from operators.split import split
 from state.sequencer import BEFORE_ALL_MS
 
-_LOG = logging.getLogger("cem.kafka")
+_LOG = logging.getLogger(__name__)
 
 MAX_MESSAGES = 20_000
 """Of one micro-batch."""
