@@ -168,3 +168,8 @@ class Topology:
             except RuntimeError:  # the consumer was closed
                 return
             self._stop.wait(self._every_seconds if reached and not self.missing else 1.0)
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an address is this machine's own."""
+    return address.rpartition(":")[0] in ("127.0.0.1", "localhost")
