@@ -22,7 +22,7 @@ from functools import partial
 from hashlib import blake2b
 from typing import Any, TextIO
 
-from config.settings import Log
+from pydantic import SecretStr
 
 ID_FIELDS = frozenset({"customer_id", "customer", "key"})
 """Fields that hold the id of a customer."""
@@ -139,20 +139,23 @@ def _for_people(line: dict[str, Any]) -> str:
     return text if exception is None else f"{text}\n{exception.rstrip()}"
 
 
-def set_up_logs(settings: Log, worker: int | None = None, stream: TextIO | None = None) -> MaskId:
+def set_up_logs(
+    level: str = "info", format: str = "json", *, mask: bool = True, key: SecretStr | None = None,
+    worker: int | None = None, stream: TextIO | None = None,
+) -> MaskId:  # fmt: skip
     """Send everything that is logged in this process to ``stream`` (standard error), and nowhere else.
 
-    Returns what makes names of ids for text: the mask, or without masking the id itself.
+    The parameters are those of the settings' `log`. Returns what makes names of ids for text: the mask, or without
+    masking the id itself.
     """
-    key = None if settings.key is None else settings.key.get_secret_value().encode()
-    mask_id = masker(key) if settings.mask else None
+    mask_id = masker(None if key is None else key.get_secret_value().encode()) if mask else None
     handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(Formatter(settings.format, mask_id, worker))
+    handler.setFormatter(Formatter(format, mask_id, worker))
     root = logging.getLogger()
     for old in root.handlers[:]:
         root.removeHandler(old)
     root.addHandler(handler)
-    root.setLevel(settings.level.upper())
+    root.setLevel(level.upper())
     for name in _QUIET:  # each of their requests would be a line
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
     logging.captureWarnings(True)

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
-from config.settings import Log
 from flows.live.logs import MaskId, masker, set_up_logs, without_passwords
 from sinks.contract import SinkError
 
@@ -31,7 +31,7 @@ def out() -> io.StringIO:
 def start(out: io.StringIO) -> Iterator[Start]:
     root = logging.getLogger()
     before, level, hook = root.handlers[:], root.level, threading.excepthook
-    yield lambda worker=None, **settings: set_up_logs(Log(**settings), worker, out)
+    yield lambda **settings: set_up_logs(**settings, stream=out)
     for handler in root.handlers[:]:
         root.removeHandler(handler)
     for handler in before:
@@ -97,7 +97,7 @@ def test_a_mask_is_the_same_for_the_same_key_only() -> None:
 
 
 def test_the_key_of_the_settings_makes_the_mask(start: Start) -> None:
-    assert start(key="k")(CUSTOMER) == masker(b"k")(CUSTOMER)
+    assert start(key=SecretStr("k"))(CUSTOMER) == masker(b"k")(CUSTOMER)
 
 
 @pytest.mark.parametrize(
