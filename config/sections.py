@@ -158,7 +158,10 @@ class Log(Section):
     format: Annotated[Literal["json", "text"], types.one_of("json", "text")] = described(
         "`json`: one object a line, for log stores; `text`: for people.", "json"
     )
-    mask: Switch = described("Replace customer ids by a hash, and leave messages out.", True)
+    mask: Switch = described("Replace customer ids by a keyed hash, and leave messages out.", True)
+    key: types.Secret | None = described(
+        "Key of that hash, so that a customer keeps the same one from start to start; `null`: a new one at each.", None
+    )
 
 
 class LiveSettings(Section):

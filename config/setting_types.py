@@ -117,6 +117,14 @@ def _text(value: Any) -> str:
     return str(value)
 
 
+def _secret(value: Any) -> Any:
+    if isinstance(value, SecretStr):
+        return value
+    if not isinstance(value, str) or not value:
+        raise wrong(f"must be text, not {describe(value, secret=True)}")
+    return str(value)
+
+
 def _matching(pattern: re.Pattern[str], what: str, hint: str) -> Callable[[Any], str]:
     def check(value: Any) -> str:
         text = _text(value)
@@ -214,6 +222,7 @@ def _filled(value: list[Item]) -> tuple[Item, ...]:
 
 
 Text = Annotated[str, BeforeValidator(_text)]
+Secret = Annotated[SecretStr, BeforeValidator(_secret)]
 Switch = Annotated[bool, BeforeValidator(_switch)]
 RelativePath = Annotated[Path, BeforeValidator(_path)]
 """A path; a relative one is relative to the folder of the settings file."""

@@ -185,6 +185,12 @@ def test_values_of_the_environment(tmp_path: Path) -> None:
     assert (settings.http.port, settings.log.mask, settings.policy, settings.idle_ms) == (9500, False, None, 7000)
 
 
+@pytest.mark.parametrize("environment", [{}, {"HOST": ""}])
+def test_a_default_is_for_a_variable_that_is_unset_or_empty(tmp_path: Path, environment: dict[str, str]) -> None:
+    text = LEAST.replace("kafka:9092", "${HOST:-localhost}:9092")
+    assert load(tmp_path, text, **environment).source.bootstrap == "localhost:9092"
+
+
 def test_a_value_of_digits_stays_text_where_text_is_wanted(tmp_path: Path) -> None:
     text = LEAST.replace("bootstrap:", "options: {sasl.password: '${PW}'}\n  group: ${GROUP}\n  bootstrap:")
     settings = load(tmp_path, text, PW="0123", GROUP="$${7}")
