@@ -50,7 +50,7 @@ def run(
             f"{config}: sinks.clickhouse.path: the embedded engine can be used by one process only, and there are "
             f"{count}; give sinks.clickhouse.url, or run with --workers 1", WRONG_INPUT,
         )  # fmt: skip
-    set_up_logs(settings.log.level, settings.log.format, mask=settings.log.mask)
+    set_up_logs(settings.log)
     stop = threading.Event()
     restore = stop_on_signals(stop)
     place = Place(range(workers)) if not addresses else Place([index or 0], addresses)
@@ -86,14 +86,15 @@ def _addresses(hosts: str | None, index: int | None, workers: int) -> list[str]:
     if len(set(addresses)) < len(addresses):
         raise typer.BadParameter("--hosts: an address stands twice")
     if index >= len(addresses):
-        raise typer.BadParameter(f"--index {index}: there are {len(addresses)} hosts, the last has {len(addresses) - 1}")
+        raise typer.BadParameter(
+            f"--index {index}: there are {len(addresses)} hosts, the last has {len(addresses) - 1}"
+        )
     return addresses
 
 
 def load_live(config: Path) -> tuple[LiveSettings, RuleSet, Policy]:
     """Settings, rules and policy of a live run, or every problem on stderr and exit code 1."""
     from config.settings import SettingsError, load_settings
-    from rules.check import check_files, check_policy_file
     from rules.load import load_rules
     from rules.policy import Policy, load_policy
 
@@ -101,4 +102,12 @@ def load_live(config: Path) -> tuple[LiveSettings, RuleSet, Policy]:
         settings = load_settings(config)
     except SettingsError as error:
         _fail(str(error), WRONG_INPUT)
-    raise NotImplementedError
+    rules, problems = load_rules(settings.rules)
+    policy = Policy.default()
+    if settings.policy is not None:
+        loaded, policy_problems = load_policy(settings.policy)
+        problems += policy_problems
+        policy = loaded or policy
+    if rules is None or any(problem.is_error for problem in problems):
+        _fail("\n".join(map(str, problems)), WRONG_INPUT)
+    return settings, rules, policy

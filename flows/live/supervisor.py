@@ -125,7 +125,7 @@ class Supervisor:
             try:
                 process.wait(max(0.0, deadline - monotonic()))
             except subprocess.TimeoutExpired:
-                _LOG.warning("a process did not stop within %.0f s and is killed; it reads again what it had not written",
+                _LOG.warning("a process did not stop within %.0f s and is killed; it reads again what is not written",
                              GRACE_SECONDS)  # fmt: skip
                 return
 

@@ -49,8 +49,7 @@ def main() -> int:
 
     try:
         job: LiveJob = pickle.loads((scratch / "job.pickle").read_bytes())
-        log = job.settings.log
-        set_up_logs(log.level, log.format, mask=log.mask, worker=index)
+        set_up_logs(job.settings.log, worker=index)
         meters, health = Meters(), Health((TOPICS, BROKERS))
         meters.restarts(job.restarts)
         http = job.settings.http
@@ -58,9 +57,7 @@ def main() -> int:
             _LOG.info("metrics and health on %s:%d", http.host, server.port)
             warm_up()
             events = LiveSinkEvents(meters, health, stop)
-            run_process(
-                job, sys.argv[3:], index, meters=meters, health=health, events=events, stop=stop, report=report
-            )
+            run_process(job, sys.argv[3:], index, meters=meters, health=health, events=events, stop=stop, report=report)
     except BaseException as error:  # a panic of the runtime is no Exception
         if stop.is_set() and known_failure(error) is None:
             _LOG.warning("stopped, and not in order: %s", type(error).__name__)
