@@ -137,7 +137,7 @@ class Topology:
     def __init__(self, topics: Iterable[str], every_seconds: float, stop: threading.Event) -> None:
         self._topics, self._every_seconds, self._stop = frozenset(topics), every_seconds, stop
         self.found: frozenset[PartitionKey] = frozenset()
-        self.missing: frozenset[str] = self._topics
+        self.missing: frozenset[str] = frozenset()
         self.error: str | None = None
 
     def start(self, consumer: Consumer) -> None:

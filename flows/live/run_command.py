@@ -50,7 +50,8 @@ def run(
             f"{config}: sinks.clickhouse.path: the embedded engine can be used by one process only, and there are "
             f"{count}; give sinks.clickhouse.url, or run with --workers 1", WRONG_INPUT,
         )  # fmt: skip
-    set_up_logs(settings.log)
+    log = settings.log
+    set_up_logs(log.level, log.format, mask=log.mask, key=log.key)
     stop = threading.Event()
     restore = stop_on_signals(stop)
     place = Place(range(workers)) if not addresses else Place([index or 0], addresses)

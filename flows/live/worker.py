@@ -49,7 +49,8 @@ def main() -> int:
 
     try:
         job: LiveJob = pickle.loads((scratch / "job.pickle").read_bytes())
-        set_up_logs(job.settings.log, worker=index)
+        log = job.settings.log
+        set_up_logs(log.level, log.format, mask=log.mask, key=log.key, worker=index)
         meters, health = Meters(), Health((TOPICS, BROKERS))
         meters.restarts(job.restarts)
         http = job.settings.http
