@@ -246,7 +246,7 @@ def test_passwords_are_not_in_messages(tmp_path: Path, url: str) -> None:
         ('views: {url: "redis://:hunter2@r:6379/0"}', "views: redis://:hunter2@r:6379/0"),
         ("kafka:9092", "u:hunter2@kafka:9092,x"),
         ("sasl.password: hunter2", "sasl.password: [hunter2]"),
-        ("views:", "log: {key: [hunter2]}\nviews:"),
+        ("views:", "log: {mask_key: [hunter2]}\nviews:"),
         ("views:", "http: {port: 'u:hunter2@x'}\nviews:"),
     ],
 )
