@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from flows.live.chores import Chores
 from flows.live.health import Health
 from flows.live.meters import Meters
 from flows.live.watermarks import EngineClock
@@ -19,8 +20,8 @@ SIZE_EVERY = 15
 class Observing:
     """Implements ``flows.dataflow.Observer`` and ``flows.live.source.Meter``."""
 
-    def __init__(self, engine: EngineClock, meters: Meters, health: Health) -> None:
-        self._engine, self._meters, self._health = engine, meters, health
+    def __init__(self, engine: EngineClock, meters: Meters, health: Health, chores: Chores) -> None:
+        self._engine, self._meters, self._health, self._chores = engine, meters, health, chores
         self._sizes: dict[tuple[str, int], tuple[int, int]] = {}
         self._asked: dict[tuple[str, int], int] = {}
 
@@ -49,6 +50,7 @@ class Observing:
     def turned(self) -> None:
         """The reader was asked for messages."""
         self._health.loop_turned()
+        self._chores.do()
 
     def lag(self, topic: str, partition: int, messages: int) -> None:
         """So many messages of a partition wait in Kafka."""

@@ -14,12 +14,13 @@ from flows.cluster import wait_for_listeners
 from flows.dataflow import build_dataflow
 from flows.failures import Report, watched
 from flows.keeper import Keeper, message_reader
+from flows.live.chores import Chores
 from flows.live.consumer import is_loopback
 from flows.live.health import Health
 from flows.live.job import LiveJob
 from flows.live.meters import Meters
 from flows.live.observing import Observing
-from flows.live.outputs import make_outputs
+from flows.live.outputs import Targets
 from flows.live.positions import merged
 from flows.live.reader import KafkaReader
 from flows.live.source import KafkaSource
@@ -46,13 +47,12 @@ def wall_clock_ms() -> int:
 
 def run_process(
     job: LiveJob, addresses: Sequence[str], index: int, *, meters: Meters, health: Health, events: SinkEvents,
-    stop: threading.Event, report: Report | None = None, started: Callable[[PlanTables], None] | None = None,
-    now_ms: Callable[[], int] = wall_clock_ms,
+    stop: threading.Event, report: Report | None = None, now_ms: Callable[[], int] = wall_clock_ms,
 ) -> None:  # fmt: skip
     """Run until ``stop`` is set; what was read by then is decided and written, and the state kept.
 
     ``addresses`` are those of all processes, empty for a single one; ``report`` is told of what our code raises before
-    the runtime gets it; ``started`` is given what the rules became, before anything is read.
+    the runtime gets it.
     """
     plan = make_plan(job.rules, keeps_profiles=True)
     settings = job.settings
@@ -61,10 +61,11 @@ def run_process(
     )
     columns = ColumnReader(plan.fields, decoder, Columniser(plan.layout, ColumnMasks(plan.matchers), job.key))
     tables = PlanTables(plan, settings.compact_after_ms, rules_id(job.rules), earlier_plans(job.state))
-    if started is not None:
-        started(tables)
+    targets = Targets(job, index, meters, events)
+    targets.prepare()
+    chores = Chores(job.state, tables, meters, targets.audit())
     engine = EngineClock(job.workers)
-    observing = Observing(engine, meters, health)
+    observing = Observing(engine, meters, health, chores)
     positions = merged(read_remembered(job.state).others)
 
     def make_reader() -> KafkaReader:
@@ -81,7 +82,7 @@ def run_process(
         until_ms=BEFORE_ALL_MS,
         key=job.key,
         keeper=keeper,
-        outputs=make_outputs(job, index, meters, events, report),
+        outputs=targets.outputs(report),
         by_entity=job.by_entity,
         dealt_anew=True,
         report=report,
@@ -97,3 +98,4 @@ def run_process(
         )  # fmt: skip
     finally:
         keeper.close()
+        targets.close()
