@@ -160,7 +160,8 @@ class Log(Section):
     )
     mask: Switch = described("Replace customer ids by a keyed hash, and leave messages out.", True)
     mask_key: types.Secret | None = described(
-        "Key of that hash, so that a customer keeps the same one from start to start; `null`: another one in each process.", None
+        "Key of that hash, so that a customer keeps the same one from start to start; `null`: another one in each process.",
+        None,
     )
 
 
