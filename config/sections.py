@@ -160,7 +160,7 @@ class Log(Section):
     )
     mask: Switch = described("Replace customer ids by a keyed hash, and leave messages out.", True)
     mask_key: types.Secret | None = described(
-        "Key of that hash, so that a customer keeps the same one from start to start; `null`: another one in each process.",
+        "Key of that hash: with it a customer has the same one everywhere; `null`: another one in each process.",
         None,
     )
 
