@@ -159,8 +159,9 @@ class Log(Section):
         "`json`: one object a line, for log stores; `text`: for people.", "json"
     )
     mask: Switch = described("Replace customer ids by a keyed hash, and leave messages out.", True)
-    key: types.Secret | None = described(
-        "Key of that hash, so that a customer keeps the same one from start to start; `null`: a new one at each.", None
+    mask_key: types.Secret | None = described(
+        "Key of that hash: with it a customer has the same one everywhere; `null`: another one in each process.",
+        None,
     )
 
 

@@ -147,7 +147,8 @@ def _servers(value: Any) -> str:
     text = _text(value)
     for server in text.split(","):
         if not _SERVER.fullmatch(server.strip()) or int(server.rpartition(":")[2]) > 65535:
-            wrong_one = describe(value) if isinstance(value, EnvText) else shown(server.strip())
+            hidden = isinstance(value, EnvText) or "@" in value
+            wrong_one = describe(value) if hidden else shown(server.strip())
             raise wrong(f"must be servers as host:port, not {wrong_one}", "such as a:9092,b:9092")
     return ",".join(server.strip() for server in text.split(","))
 

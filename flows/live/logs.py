@@ -32,7 +32,7 @@ MESSAGE_FIELDS = frozenset({"raw", "line", "event", "row", "value", "payload", "
 
 _OWN_PACKAGES = ("config", "flows", "operators", "rules", "sinks", "state")
 _QUIET = ("urllib3", "clickhouse_connect", "numba", "asyncio")
-_CREDENTIALS = re.compile(r"(?<=://)[^/\s@'\"]+@")
+_CREDENTIALS = re.compile(r"(?<=://)[^/\s'\"]+@")
 _PASSWORD = re.compile(
     r"(?i)\b((?:\w+[._-])?(?:password|passwd|secret|token)\b['\"]?\s*[=:]\s*)(?:'[^']*'|\"[^\"]*\"|[^\s,;}&]+)"
 )

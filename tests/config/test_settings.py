@@ -239,6 +239,24 @@ def test_passwords_are_not_in_messages(tmp_path: Path, url: str) -> None:
     assert "hunter2" not in found[0]
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('clickhouse: {url: "http://u:hunter2@ch:8123"}', "clickhouse: http://u:hunter2@ch:8123"),
+        ('views: {url: "redis://:hunter2@r:6379/0"}', "views: redis://:hunter2@r:6379/0"),
+        ("kafka:9092", "u:hunter2@kafka:9092,x"),
+        ("sasl.password: hunter2", "sasl.password: [hunter2]"),
+        ("views:", "log: {mask_key: [hunter2]}\nviews:"),
+        ("views:", "http: {port: 'u:hunter2@x'}\nviews:"),
+    ],
+)
+def test_passwords_in_the_wrong_place_are_not_in_messages(tmp_path: Path, old: str, new: str) -> None:
+    assert old in WITH_PASSWORDS
+    found = problems(tmp_path, WITH_PASSWORDS.replace(old, new))
+    assert len(found) == 1
+    assert "hunter2" not in found[0]
+
+
 def test_the_kafka_sink_takes_servers_and_security_from_the_source(tmp_path: Path) -> None:
     servers, options = load(tmp_path, WITH_PASSWORDS).kafka_writer()
     assert servers == "kafka:9092"

@@ -105,6 +105,7 @@ def test_the_key_of_the_settings_makes_the_mask(start: Start) -> None:
     [
         "connect to redis://user:hunter2@host:6379/0 failed",
         "http://hunter2@host/",
+        "http://me:x@hunter2@host/",
         "sasl.password=hunter2, x=1",
         "{'sasl.password': 'hunter2'}",
         '{"ssl.key.password": "hunter2"}',
