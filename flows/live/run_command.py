@@ -51,7 +51,7 @@ def run(
             f"{count}; give sinks.clickhouse.url, or run with --workers 1", WRONG_INPUT,
         )  # fmt: skip
     log = settings.log
-    set_up_logs(log.level, log.format, mask=log.mask, key=log.key)
+    set_up_logs(log.level, log.format, mask=log.mask, key=log.mask_key)
     stop = threading.Event()
     restore = stop_on_signals(stop)
     place = Place(range(workers)) if not addresses else Place([index or 0], addresses)

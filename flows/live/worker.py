@@ -50,7 +50,7 @@ def main() -> int:
     try:
         job: LiveJob = pickle.loads((scratch / "job.pickle").read_bytes())
         log = job.settings.log
-        set_up_logs(log.level, log.format, mask=log.mask, key=log.key, worker=index)
+        set_up_logs(log.level, log.format, mask=log.mask, key=log.mask_key, worker=index)
         meters, health = Meters(), Health((TOPICS, BROKERS))
         meters.restarts(job.restarts)
         http = job.settings.http
