@@ -147,7 +147,7 @@ class ClickHouseWriter:
 
     def connect(self) -> None:
         """Returns when the server is there and its tables are up to date."""
-        self._again_and_again(lambda client: None)
+        self._until_done(lambda client: None)
 
     def write(self, lines: Sequence[bytes]) -> None:
         """Keep the lines, and insert whole batches."""
@@ -176,7 +176,7 @@ class ClickHouseWriter:
         def insert(client: Client) -> None:
             times_ms[:] = self._insert_rows(client, self._database.name, lines, settings)
 
-        error = self._again_and_again(insert)
+        error = self._until_done(insert)
         if error is None:
             self._events.written(self._name, len(lines))
             if times_ms:
@@ -188,7 +188,7 @@ class ClickHouseWriter:
             self._insert(lines[:half])
             self._insert(lines[half:])
 
-    def _again_and_again(self, work: Callable[[Client], None]) -> Exception | None:
+    def _until_done(self, work: Callable[[Client], None]) -> Exception | None:
         """Do it until it works, or until it fails for what is in the data; returns that failure."""
         while True:
             connected = False
@@ -207,9 +207,7 @@ class ClickHouseWriter:
                 if fault is Fault.DATA:
                     if connected:
                         return error
-                    raise ClickHouseSinkError(
-                        f"{self._name}: cannot connect: {_brief(error)}; check the url"
-                    ) from error
+                    raise ClickHouseSinkError(f"{self._name}: cannot connect: {_brief(error)}") from error
                 self._attempts.failed(_brief(error))
                 if fault is Fault.NO_TABLE:
                     self._restore()

@@ -68,6 +68,14 @@ class MockKafka:
             self._cluster, ctypes.c_int16(api), ctypes.c_size_t(len(codes)), array
         )
 
+    def answer_late(self, requests: int, round_trip_ms: int, api: int = PRODUCE) -> None:
+        """Carry out the next requests at once and answer them late."""
+        pairs = [ctypes.c_int(value) for _ in range(requests) for value in (0, round_trip_ms)]
+        for broker in self.brokers:
+            self._library.rd_kafka_mock_broker_push_request_error_rtts(
+                self._cluster, ctypes.c_int32(broker), ctypes.c_int16(api), ctypes.c_size_t(requests), *pairs
+            )
+
     def messages(self, topic: str, partitions: int = 3) -> Iterator[Message]:
         """All messages of a topic, partition by partition."""
         consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": "test", "enable.auto.commit": False})
