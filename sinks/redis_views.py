@@ -68,7 +68,7 @@ def connect(url: str) -> redis.Redis:
         The URL is none.
     """
     return redis.Redis.from_url(
-        url, socket_connect_timeout=CONNECT_TIMEOUT_S, socket_timeout=READ_TIMEOUT_S,
+        url, socket_connect_timeout=CONNECT_TIMEOUT_S, socket_timeout=READ_TIMEOUT_S, protocol=2,
         retry=Retry(NoBackoff(), 1),  # once: a connection that the server has closed is no failure
     )  # fmt: skip
 
