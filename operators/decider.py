@@ -1,9 +1,8 @@
 """Decides for the customers of one shard: events in processing order in, decisions out.
 
-The kernels take every event and say for which events and rules a condition holds or may hold; only those come here,
-with the values of the rule's features as of the event. What it does depends on the plan, the policy and the events
-only. Time is event time; timers (deadlines, held decisions, daily ticks) happen between events, each after every event
-of at most its time.
+The kernels say for which events and rules a condition holds or may hold; only those come here, with the values of the
+rule's features as of the event. What it does depends on the plan, the policy and the events only. Time is event time;
+timers (deadlines, held decisions, daily ticks) happen between events, each after every event of at most its time.
 """
 
 from __future__ import annotations
@@ -73,8 +72,13 @@ class Decider:
     @property
     def used_bytes(self) -> int:
         """Bytes of all that is remembered of customers, and of what no shard has told of the table of objects."""
+        return self.own_bytes + self.tables.objects.bytes_to_report()
+
+    @property
+    def own_bytes(self) -> int:
+        """Bytes of what is remembered of customers but objects, which shards share."""
         python = self.customers.used_bytes([planned.rule.id for planned in self.plan.rules])
-        return self.store.used_bytes + python + self.timers.used_bytes + self.tables.objects.bytes_to_report()
+        return self.store.used_bytes + python + self.timers.used_bytes
 
     def run(
         self, events: EventBatch | None, entities: Entities | None, until_ms: int, *, inclusive: bool = False

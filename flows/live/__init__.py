@@ -1,1 +1,1 @@
-"""Live: from Kafka to the sinks, and what operators need."""
+"""The live engine: Kafka in; Kafka, ClickHouse and Redis out; with what operators need."""
