@@ -8,6 +8,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from flows.live.customer_command import add_customer_command
 from flows.live.pause_command import add_pause_commands
 from flows.live.run_command import run
 from flows.simulate_command import simulate
@@ -25,6 +26,7 @@ app = typer.Typer(
 rules_app = typer.Typer(name="rules", help="Work with rule files.", no_args_is_help=True)
 app.add_typer(rules_app)
 add_pause_commands(rules_app)
+add_customer_command(app)
 app.add_typer(state_app)
 app.command()(simulate)
 app.command()(run)

@@ -93,6 +93,8 @@ class Decider:
         self._fire_timers(until_ms + 1 if inclusive else until_ms)
         if not inclusive:
             self.store.compact_when_due(until_ms, partial(self._forget, until_ms))
+        if self._desk.views is not None:
+            out.views = self._desk.views.step(until_ms)
         return out
 
     # --- events ----------------------------------------------------------------------------------
@@ -101,6 +103,8 @@ class Decider:
         store, count = self.store, len(events)
         rows = store.rows(events.customer_hash, events.customer_id)
         self.customers.make_room(len(store))
+        if self._desk.views is not None:
+            self._desk.views.touch(rows)
         signatures = self._signatures.signatures(events.masks)
         step = Events(
             events.effective_ms, events.ts_ms, events.stream, signatures, events.masks,
@@ -117,7 +121,7 @@ class Decider:
 
     def _forget(self, now_ms: int, rows: list[int]) -> set[int]:
         """The rows of customers of whom Python remembers something that may matter at or after a time."""
-        kept = set(self.timers.rows())
+        kept = {*self.timers.rows(), *(self._desk.views.waiting(rows) if self._desk.views else ())}
         return self.customers.forget(rows, now_ms, kept, self._gate.cap_horizon_ms, self.plan.cooldowns_ms)
 
     def _segment_end(self, events: EventBatch, at: int) -> int:

@@ -10,6 +10,7 @@ from operators.json_lines import encode_line
 from operators.outcome import Outcome
 from operators.policy_gate import PolicyGate
 from operators.tables import PlanTables
+from operators.views import ViewBook
 from rules.context import Evaluation
 from rules.plan import RulePlan
 from state.store import RowStore
@@ -39,7 +40,8 @@ def firing_of(
 class Desk:
     """Decides what has fired for the customers of one shard; what quiet hours hold goes to the ``timers``.
 
-    ``out``: where decisions are written; the owner sets it anew for each step.
+    ``out``: where decisions are written; the owner sets it anew for each step. ``views``: notes whom they are
+    about, if there are to be views.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Desk:
         self._tables, self._rules, self._gate = tables, tables.plan.rules, gate
         self._store, self._customers, self._timers = store, customers, timers
         self.out = Outcome()
+        self.views = ViewBook(tables, store, customers, tables.views) if tables.views is not None else None
 
     def decide(self, number: int, row: int, firing: Firing, t_ms: int, indices: tuple[int, ...] | None = None) -> None:
         """Decide the entries of a firing (all, or those that were held) and write what is decided."""
@@ -66,5 +69,7 @@ class Desk:
             self.out.counts[("decisions", rule.id, verdict.reason or "emitted")] += 1
             if verdict.reason is None and rule.actions[verdict.index].kind == "ticket":
                 self._store.flag(row, MAY_HAVE_TICKETS)
+        if self.views is not None:
+            self.views.decided(row)
         if held:
             self._timers.set(self._gate.release_ms(t_ms), HELD, number, row, firing, tuple(held))

@@ -27,7 +27,7 @@ Counts = Counter[tuple[str, ...]]
 class Outcome:
     """What a step has to write: decisions as lines of JSON in the order of decision, and counts for the summary.
 
-    ``views``: of customers, where they are wanted.
+    ``views``: of customers, as lines of JSON; see ``operators.views``.
     """
 
     lines: list[bytes] = field(default_factory=list)

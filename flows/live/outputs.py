@@ -15,6 +15,7 @@ from flows.failures import Report, watched
 from flows.live.counts import MetersSink
 from flows.live.job import LiveJob
 from flows.live.meters import Meters
+from flows.live.views import LiveViews
 from sinks.clickhouse_writer import ClickHouseWriter, Database, connect_embedded, connect_http
 from sinks.contract import DeadLetterRefusals, Refused, SinkError, SinkEvents, Writer, WriterSink
 from sinks.files import LinesSink
@@ -30,11 +31,14 @@ class Targets:
     """The targets that one process writes to.
 
     What a target refuses for its content becomes a dead letter on Kafka, or a line of ``refused.ndjson`` in the
-    state's folder where there is no Kafka, or where the dead letter was refused as well.
+    state's folder where there is no Kafka, or where the dead letter was refused as well. ``views``: null where the
+    settings want none.
     """
 
     def __init__(self, job: LiveJob, index: int, meters: Meters, events: SinkEvents) -> None:
         self._job, self._index, self._meters, self._events = job, index, meters, events
+        views = job.settings.views
+        self.views = None if views is None else LiveViews(views, meters)
         self._database: Database | None = None
         clickhouse = job.settings.sinks.clickhouse
         if clickhouse is not None:
@@ -75,7 +79,11 @@ class Targets:
                 tables["events"] = archive
             for table, steps in tables.items():
                 steps[f"clickhouse_{table}"] = self._sink(self._row_writer(table), report)
-        return Outputs(actions, letters, MetersSink(self._meters), archive)
+        shown: dict[str, Sink[Any]] = {}
+        if self.views is not None:
+            actions["redis_decisions"] = self._sink(self.views.decisions, report)
+            shown["redis_views"] = self._sink(self.views.views, report)
+        return Outputs(actions, letters, MetersSink(self._meters), archive, shown)
 
     def audit(self) -> Callable[[Sequence[bytes]], None] | None:
         """Writes changes of rules' pauses, and returns when they are safe; null where there is no table for them."""
@@ -90,7 +98,9 @@ class Targets:
         return write
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Let go of the database, and of Redis."""
+        if self.views is not None:
+            self.views.close()
         if self._database is not None:
             self._database.close()
 

@@ -62,6 +62,7 @@ def run_process(
     columns = ColumnReader(plan.fields, decoder, Columniser(plan.layout, ColumnMasks(plan.matchers), job.key))
     tables = PlanTables(plan, settings.compact_after_ms, rules_id(job.rules), earlier_plans(job.state))
     targets = Targets(job, index, meters, events)
+    tables.views = None if targets.views is None else targets.views.pace
     targets.prepare()
     chores = Chores(job.state, tables, meters, targets.audit())
     engine = EngineClock(job.workers)
