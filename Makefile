@@ -19,15 +19,21 @@ DONE := $(VENV)/.done
 CANDIDATES := $(if $(PYTHON),$(PYTHON),python3.12 python3.11 python3 python)
 PROBE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))
 
-.PHONY: help setup demo test lint check bench bench-full soak lock clean
+.PHONY: help setup demo services services-stop test lint check bench bench-full soak lock clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
 
 setup: $(DONE)  ## install everything into .venv (about a minute, once)
 
 demo: setup  ## run the demonstration
 	@$(BIN)/cem demo
+
+services: setup  ## start Kafka and Redis on this machine, without Docker (ARGS="--brokers 2"); data in .services
+	@$(BIN)/python -m flows.services start $(ARGS)
+
+services-stop: setup  ## stop them; the data stay
+	@$(BIN)/python -m flows.services stop $(ARGS)
 
 test: setup  ## run the tests
 	@$(BIN)/cem warm-up

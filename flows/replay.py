@@ -24,7 +24,7 @@ from bytewax.testing import cluster_main
 
 from flows.board import Board
 from flows.cluster import run_cluster, wait_for_listeners
-from flows.dataflow import build_dataflow
+from flows.dataflow import Outputs, build_dataflow
 from flows.failures import Report, watched
 from flows.files_source import FilesSource
 from flows.heap import return_freed_memory
@@ -198,9 +198,11 @@ def run_worker(
         key=job.key,
         keeper=keeper,
         until_ms=BEFORE_ALL_MS if job.until_ms is None else job.until_ms,
-        actions=sink(LinesSink(job.out / ACTIONS, durable=job.state is not None)),
-        dead_letters=sink(LinesSink(job.out / DEAD_LETTERS, durable=job.state is not None)),
-        counts=sink(CountsSink(scratch / "counts.json")),
+        outputs=Outputs(
+            {"write_actions": sink(LinesSink(job.out / ACTIONS, durable=job.state is not None))},
+            {"write_dead_letters": sink(LinesSink(job.out / DEAD_LETTERS, durable=job.state is not None))},
+            sink(CountsSink(scratch / "counts.json")),
+        ),
         report=report,
     )
     return_freed_memory()

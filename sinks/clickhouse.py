@@ -18,6 +18,8 @@ import msgspec
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from sinks.contract import SinkError
+
 EVENTS, DECISIONS, DEAD_LETTERS = "events", "decisions", "dead_letters"
 BATCH_ROWS = 50_000
 """Rows of one insert: large enough that ClickHouse makes few parts, small enough to hold in memory (~50 MB)."""
@@ -81,7 +83,7 @@ _DECISION_COLUMNS = ("action_id", "kind", "rule_id", "rule_version", "class", "p
 _DEAD_LETTER_COLUMNS = ("source", "reason", "field", "encoding", "raw")
 
 
-class ClickHouseSinkError(Exception):
+class ClickHouseSinkError(SinkError):
     """The database cannot be opened or refuses the work; the message says which and what to do."""
 
 

@@ -11,11 +11,9 @@ from typing import Any
 
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
+from sinks.contract import SinkError as SinkError
+
 _BUFFER_BYTES = 1 << 20
-
-
-class SinkError(Exception):
-    """A file that cannot be written; the message says which and why."""
 
 
 def open_for_writing(path: Path) -> Any:

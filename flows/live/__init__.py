@@ -1,1 +1,1 @@
-"""The live engine: what runs in production, and what feeds it in tests and trials."""
+"""The live engine: Kafka in; Kafka, ClickHouse and Redis out; with what operators need."""

@@ -1,0 +1,170 @@
+"""A reader's Kafka consumer: what it is told, what it finds, and what its errors mean."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import msgspec
+from confluent_kafka import Consumer, KafkaError, KafkaException
+
+from flows.lines import SourceError
+from flows.live.positions import PartitionKey
+
+_LOG = logging.getLogger("cem.kafka")
+
+_OURS = {
+    "enable.auto.commit": False,  # committed when a snapshot survives, for tools that show the lag
+    "enable.auto.offset.store": False,
+    "auto.offset.reset": "error",  # a lost position is never passed over in silence
+    "enable.partition.eof": True,
+    "max.poll.interval.ms": 86_400_000,  # a sink that is away stops reading; partitions are assigned by hand anyway
+}
+_DEFAULTS = {
+    "client.id": "cem",
+    "fetch.wait.max.ms": 50,  # how late the end of a partition may be noticed
+    "statistics.interval.ms": 1_000,
+    "queued.max.messages.kbytes": 32_768,
+    "reconnect.backoff.max.ms": 2_000,
+}
+
+REFUSED = frozenset(
+    {
+        KafkaError._AUTHENTICATION, KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED, KafkaError.SASL_AUTHENTICATION_FAILED,
+    }
+)  # fmt: skip
+
+
+class _Broker(msgspec.Struct):
+    nodeid: int
+    state: str
+
+
+class _PartitionStatistics(msgspec.Struct):
+    leader: int = -1
+    hi_offset: int = -1
+
+
+class _TopicStatistics(msgspec.Struct):
+    partitions: dict[str, _PartitionStatistics] = {}
+
+
+class _Statistics(msgspec.Struct):
+    brokers: dict[str, _Broker] = {}
+    topics: dict[str, _TopicStatistics] = {}
+
+
+class BrokerView:
+    """What librdkafka's statistics say, about once a second: which partitions can be read, and where they end."""
+
+    def __init__(self) -> None:
+        self._decode = msgspec.json.Decoder(_Statistics).decode
+        self._found = _Statistics()
+        self.changed = False
+
+    def take(self, text: str) -> None:
+        """Take a new statistics document."""
+        self._found = self._decode(text)
+        self.changed = True
+
+    def reachable(self, partition: PartitionKey) -> bool:
+        """Whether the partition's leader answers."""
+        found = self._of(partition)
+        return found is not None and any(
+            broker.nodeid == found.leader and broker.state == "UP" for broker in self._found.brokers.values()
+        )
+
+    def end(self, partition: PartitionKey) -> int | None:
+        """The offset at which the partition ends; null if that is not known."""
+        found = self._of(partition)
+        return None if found is None or found.hi_offset < 0 else found.hi_offset
+
+    def _of(self, partition: PartitionKey) -> _PartitionStatistics | None:
+        topic = self._found.topics.get(partition[0])
+        return None if topic is None else topic.partitions.get(str(partition[1]))
+
+
+def consumer_config(
+    bootstrap: str, group: str, options: Mapping[str, Any], view: BrokerView, failed: Callable[[KafkaError], None]
+) -> dict[str, Any]:
+    """The consumer's configuration; ``options`` are the operator's, but for what correctness depends on."""
+    return {
+        **_DEFAULTS, **options, **_OURS, "bootstrap.servers": bootstrap, "group.id": group,
+        "stats_cb": view.take, "error_cb": failed, "logger": logging.getLogger("cem.librdkafka"),
+    }  # fmt: skip
+
+
+def make_consumer(config: Mapping[str, Any]) -> Consumer:
+    """A consumer.
+
+    Raises
+    ------
+    SourceError
+        librdkafka does not take the configuration.
+    """
+    try:
+        return Consumer(dict(config))
+    except (KafkaException, ValueError, TypeError) as error:
+        raise SourceError(f"source.options: librdkafka refuses them: {reason_of(error)}; correct the option") from error
+
+
+def refusal(error: KafkaError, what: str) -> SourceError | None:
+    """The failure that an error is which waiting does not mend; null for others."""
+    if error.code() not in REFUSED:
+        return None
+    return SourceError(
+        f"{what}: Kafka refuses this client: {error.str()}; give its user the right to read (ACL), or correct the "
+        "credentials under source.options"
+    )
+
+
+def reason_of(error: BaseException) -> str:
+    """An error in one line."""
+    if isinstance(error, KafkaException) and error.args and isinstance(error.args[0], KafkaError):
+        return str(error.args[0].str())
+    return str(error)
+
+
+class Topology:
+    """Looks for the partitions of some topics, again and again, in a thread of its own.
+
+    ``found``: what there is by now; ``missing``: topics that do not exist.
+    """
+
+    def __init__(self, topics: Iterable[str], every_seconds: float, stop: threading.Event) -> None:
+        self._topics, self._every_seconds, self._stop = frozenset(topics), every_seconds, stop
+        self.found: frozenset[PartitionKey] = frozenset()
+        self.missing: frozenset[str] = self._topics
+        self.error: str | None = None
+
+    def start(self, consumer: Consumer) -> None:
+        """Begin to look."""
+        threading.Thread(target=self._run, args=[consumer], name="kafka-topology", daemon=True).start()
+
+    def look(self, consumer: Consumer, timeout_seconds: float) -> bool:
+        """Look once; whether the brokers answered."""
+        try:
+            metadata = consumer.list_topics(timeout=timeout_seconds)
+        except KafkaException as error:
+            self.error = reason_of(error)
+            return False
+        topics = {name: metadata.topics[name] for name in self._topics & metadata.topics.keys()}
+        usable = {name: topic for name, topic in topics.items() if topic.error is None}
+        # what was there once is not given up: a topic that is gone for a moment keeps its positions
+        self.found |= {(name, number) for name, topic in usable.items() for number in topic.partitions}
+        missing = self._topics - usable.keys()
+        if missing != self.missing and missing:
+            _LOG.warning("topics do not exist (yet): %s", ", ".join(sorted(missing)))
+        self.missing, self.error = frozenset(missing), None
+        return True
+
+    def _run(self, consumer: Consumer) -> None:
+        while not self._stop.is_set():
+            try:
+                reached = self.look(consumer, 5.0)
+            except RuntimeError:  # the consumer was closed
+                return
+            self._stop.wait(self._every_seconds if reached and not self.missing else 1.0)
