@@ -6,7 +6,12 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 from prometheus_client import (
-    CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
 )  # fmt: skip
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics import MetricWrapperBase
