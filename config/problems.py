@@ -59,7 +59,7 @@ def describe(value: Any, secret: bool = False) -> str:
     if isinstance(value, list):
         return "a list"
     kind = "boolean" if isinstance(value, bool) else "number" if isinstance(value, int | float) else "text"
-    if secret:
+    if secret or (isinstance(value, str) and "@" in value):  # an address in the wrong place may hold a password
         return f"a {kind} (not shown)"
     if isinstance(value, EnvText):
         return "the text of the environment variable (not shown)"

@@ -158,7 +158,11 @@ class Log(Section):
     format: Annotated[Literal["json", "text"], types.one_of("json", "text")] = described(
         "`json`: one object a line, for log stores; `text`: for people.", "json"
     )
-    mask: Switch = described("Replace customer ids by a hash, and leave messages out.", True)
+    mask: Switch = described("Replace customer ids by a keyed hash, and leave messages out.", True)
+    mask_key: types.Secret | None = described(
+        "Key of that hash: with it a customer has the same one everywhere; `null`: another one in each process.",
+        None,
+    )
 
 
 class LiveSettings(Section):

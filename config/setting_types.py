@@ -117,6 +117,14 @@ def _text(value: Any) -> str:
     return str(value)
 
 
+def _secret(value: Any) -> Any:
+    if isinstance(value, SecretStr):
+        return value
+    if not isinstance(value, str) or not value:
+        raise wrong(f"must be text, not {describe(value, secret=True)}")
+    return str(value)
+
+
 def _matching(pattern: re.Pattern[str], what: str, hint: str) -> Callable[[Any], str]:
     def check(value: Any) -> str:
         text = _text(value)
@@ -139,7 +147,8 @@ def _servers(value: Any) -> str:
     text = _text(value)
     for server in text.split(","):
         if not _SERVER.fullmatch(server.strip()) or int(server.rpartition(":")[2]) > 65535:
-            wrong_one = describe(value) if isinstance(value, EnvText) else shown(server.strip())
+            hidden = isinstance(value, EnvText) or "@" in value
+            wrong_one = describe(value) if hidden else shown(server.strip())
             raise wrong(f"must be servers as host:port, not {wrong_one}", "such as a:9092,b:9092")
     return ",".join(server.strip() for server in text.split(","))
 
@@ -214,6 +223,7 @@ def _filled(value: list[Item]) -> tuple[Item, ...]:
 
 
 Text = Annotated[str, BeforeValidator(_text)]
+Secret = Annotated[SecretStr, BeforeValidator(_secret)]
 Switch = Annotated[bool, BeforeValidator(_switch)]
 RelativePath = Annotated[Path, BeforeValidator(_path)]
 """A path; a relative one is relative to the folder of the settings file."""

@@ -20,7 +20,7 @@ __all__ = [
 ]  # fmt: skip
 
 _SHAPES = {"model_type": "a mapping", "dict_type": "a mapping", "mapping_type": "a mapping", "list_type": "a list"}
-_SECRET = ("url", "options")
+_SECRET = ("url", "options", "mask_key")
 
 
 def load_settings(path: Path, environment: Mapping[str, str] | None = None) -> LiveSettings:

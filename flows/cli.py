@@ -8,6 +8,8 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from flows.live.pause_command import add_pause_commands
+from flows.live.run_command import run
 from flows.simulate_command import simulate
 from flows.state_command import state_app
 from rules.fields import TS_MAX_MS
@@ -22,8 +24,10 @@ app = typer.Typer(
 )
 rules_app = typer.Typer(name="rules", help="Work with rule files.", no_args_is_help=True)
 app.add_typer(rules_app)
+add_pause_commands(rules_app)
 app.add_typer(state_app)
 app.command()(simulate)
+app.command()(run)
 
 WRONG_INPUT, WRONG_USAGE, FAILED = 1, 2, 3
 

@@ -33,8 +33,9 @@ Keyed = tuple[str, Any]
 class Outputs:
     """The sinks by the names of their steps; all take keyed items.
 
-    ``actions``, ``dead_letters``, ``events`` and ``views`` get lists of lines: decisions, dead letters, the messages
-    that were events, and views of customers. ``counts`` gets counters.
+    ``actions`` and ``views`` get lists of lines under their shard's key: decisions, and views of customers;
+    ``dead_letters`` and ``events``, the messages that were events, under the number of their source. ``counts`` gets
+    counters.
     """
 
     actions: Mapping[str, Sink[Any]]
@@ -141,7 +142,7 @@ def _route(batch: SourceBatch) -> list[tuple[str, tuple[int, Delivery]]]:
 
 
 def _dead_letters(batch: SourceBatch) -> list[Keyed]:
-    return [("dead_letters", batch.dead_letters)] if batch.dead_letters else []
+    return [(str(batch.source), batch.dead_letters)] if batch.dead_letters else []
 
 
 def _archive(batch: SourceBatch) -> list[Keyed]:
@@ -153,7 +154,7 @@ def _source_counts(batch: SourceBatch) -> list[Keyed]:
 
 
 def _lines(item: tuple[str, Outcome]) -> list[Keyed]:
-    return [("actions", item[1].lines)] if item[1].lines else []
+    return [(item[0], item[1].lines)] if item[1].lines else []
 
 
 def _views(item: tuple[str, Outcome]) -> list[Keyed]:

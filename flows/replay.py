@@ -50,7 +50,7 @@ from state.sequencer import BEFORE_ALL_MS
 
 DAY_MS = 86_400_000
 
-_GC_THRESHOLDS = (100_000, 50, 1_000)
+GC_THRESHOLDS = (100_000, 50, 1_000)
 """State lives as long as its window and holds no cycles: with Python's own thresholds, looking for some took a quarter
 of the time."""
 SINK_FILES = {"write_actions": "actions.ndjson", "write_dead_letters": "dead_letters.ndjson"}
@@ -208,7 +208,7 @@ def run_worker(
     return_freed_memory()
     wait_for_listeners(addresses[:index])
     thresholds = gc.get_threshold()
-    gc.set_threshold(*_GC_THRESHOLDS)
+    gc.set_threshold(*GC_THRESHOLDS)
     try:
         cluster_main(  # type: ignore[no-untyped-call]
             flow, list(addresses), index, epoch_interval=timedelta(milliseconds=job.epoch_ms),

@@ -135,7 +135,6 @@ def _send(config: Path, numbers: dict[str, Any]) -> None:
 
 def _job(config: Path, numbers: dict[str, Any]) -> TrafficJob:
     from config.settings import SettingsError, load_settings
-
     from flows.live.traffic import TrafficJob
 
     try:

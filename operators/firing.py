@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 
 from operators.customers import Customers
@@ -10,6 +9,7 @@ from operators.decision import action_ids, decision_record
 from operators.json_lines import encode_line
 from operators.outcome import Outcome
 from operators.policy_gate import PolicyGate
+from operators.tables import PlanTables
 from rules.context import Evaluation
 from rules.plan import RulePlan
 from state.store import RowStore
@@ -43,9 +43,9 @@ class Desk:
     """
 
     def __init__(
-        self, rules: Sequence[RulePlan], gate: PolicyGate, store: RowStore, customers: Customers, timers: TimerQueue
+        self, tables: PlanTables, gate: PolicyGate, store: RowStore, customers: Customers, timers: TimerQueue
     ) -> None:
-        self._rules, self._gate = rules, gate
+        self._tables, self._rules, self._gate = tables, tables.plan.rules, gate
         self._store, self._customers, self._timers = store, customers, timers
         self.out = Outcome()
 
@@ -56,8 +56,9 @@ class Desk:
         wanted = range(len(rule.actions)) if indices is None else indices
         ids = action_ids(rule, customer_id, firing, wanted)
         verdicts, held = self._gate.decide(
-            customer, customer_id, partial(self._customers.profile, row), rule, firing, ids, wanted, t_ms
-        )
+            customer, customer_id, partial(self._customers.profile, row), rule, firing, ids, wanted, t_ms,
+            paused=rule.id in self._tables.paused,
+        )  # fmt: skip
         for verdict in verdicts:
             record = decision_record(rule, customer_id, firing, verdict, ids[verdict.index], t_ms)
             # Encoded at once: a step can decide a great many (the ticks of a year), and a line is a third of a record.

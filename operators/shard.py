@@ -94,6 +94,10 @@ class Shard:
             outcome.counts[("duplicates",)] += duplicates
         return outcome
 
+    def size(self) -> tuple[int, int]:
+        """Bytes of what is remembered, and of how many customers."""
+        return self._decider.own_bytes + self._ordering.used_bytes, self._decider.store.filled
+
     def note_changes(self) -> None:
         """See ``StatefulShard``."""
         self._ordering.note_changes()
@@ -236,6 +240,10 @@ class DecidingShard:
         events = self._buffer.take(self._frontier.ms)
         entities = None if events is None else self._entities(len(events))
         return _finish_or_go_on(self._decider, events, entities, self._frontier.ms, self._end_ms, self._entity_bytes)
+
+    def size(self) -> tuple[int, int]:
+        """Bytes of what is remembered, and of how many customers."""
+        return self._decider.own_bytes, self._decider.store.filled
 
     def note_changes(self) -> None:
         """See ``StatefulShard``."""

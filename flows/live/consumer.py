@@ -13,7 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException
 from flows.lines import SourceError
 from flows.live.positions import PartitionKey
 
-_LOG = logging.getLogger("cem.kafka")
+_LOG = logging.getLogger(__name__)
 
 _OURS = {
     "enable.auto.commit": False,  # committed when a snapshot survives, for tools that show the lag
@@ -93,7 +93,7 @@ def consumer_config(
     """The consumer's configuration; ``options`` are the operator's, but for what correctness depends on."""
     return {
         **_DEFAULTS, **options, **_OURS, "bootstrap.servers": bootstrap, "group.id": group,
-        "stats_cb": view.take, "error_cb": failed, "logger": logging.getLogger("cem.librdkafka"),
+        "stats_cb": view.take, "error_cb": failed, "logger": logging.getLogger("librdkafka"),
     }  # fmt: skip
 
 
@@ -137,7 +137,7 @@ class Topology:
     def __init__(self, topics: Iterable[str], every_seconds: float, stop: threading.Event) -> None:
         self._topics, self._every_seconds, self._stop = frozenset(topics), every_seconds, stop
         self.found: frozenset[PartitionKey] = frozenset()
-        self.missing: frozenset[str] = self._topics
+        self.missing: frozenset[str] = frozenset()
         self.error: str | None = None
 
     def start(self, consumer: Consumer) -> None:
@@ -168,3 +168,8 @@ class Topology:
             except RuntimeError:  # the consumer was closed
                 return
             self._stop.wait(self._every_seconds if reached and not self.missing else 1.0)
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an address is this machine's own."""
+    return address.rpartition(":")[0] in ("127.0.0.1", "localhost")

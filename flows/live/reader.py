@@ -21,10 +21,11 @@ from flows.live.watermarks import EngineClock, Partition, ReaderClock
 from flows.source_batch import SourceBatch, counts_of
 from operators.decode import PartitionClock
 from operators.read_columns import ColumnReader, Run
+from operators.scan import NO_CEILING
 from operators.split import split
 from state.sequencer import BEFORE_ALL_MS
 
-_LOG = logging.getLogger("cem.kafka")
+_LOG = logging.getLogger(__name__)
 
 MAX_MESSAGES = 20_000
 """Of one micro-batch."""
@@ -87,10 +88,7 @@ class KafkaReader(StatefulSourcePartition[SourceBatch, Snapshot]):
         self._turned_ms = now_ms
         self._meter.turned()
         self._assign_new(now_ms)
-        try:
-            messages = self._consumer.consume(MAX_MESSAGES, 0)
-        except KafkaException as error:
-            raise SourceError(f"Kafka at {self._settings.bootstrap}: {reason_of(error)}") from error
+        messages = self._consumer.consume(MAX_MESSAGES, 0)
         if self._refused is not None:
             raise self._refused
         self._hurry = len(messages) > MAX_MESSAGES // 4
@@ -258,13 +256,15 @@ class KafkaReader(StatefulSourcePartition[SourceBatch, Snapshot]):
         batch = SourceBatch(self._number, BEFORE_ALL_MS, self._end_ms, [], [], Counter())
         if not found:
             return batch
+        max_ahead_ms = self._settings.max_ahead_ms
+        latest_ms = now_ms + max_ahead_ms if max_ahead_ms else NO_CEILING
         lines: list[bytes] = []
         runs: list[Run] = []
         for key, messages in found.items():
             stream = self._settings.topics[key[0]]
             lines += [line_of(m.value(), cast(Headers, m.headers()), stream) for m in messages]
             clock = self._partitions[key].clock
-            clock.floor_ms, clock.latest_ms = self._clock.promised_ms, now_ms + self._settings.max_ahead_ms
+            clock.floor_ms, clock.latest_ms = self._clock.promised_ms, latest_ms
             runs.append(Run(len(messages), clock, _place_of(messages), _message_of(messages)))
         read = self._columns.read_runs(lines, runs)
         for key, messages in found.items():

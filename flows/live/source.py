@@ -32,8 +32,9 @@ class Meter(Protocol):
 class ReaderSettings:
     """What all readers have in common; durations and times in ms.
 
-    ``topics``: streams by topic; ``start_latest``: partitions that were never read are read from their end on;
-    ``on_lost_offset``: ``error``, ``earliest`` or ``latest``; ``archive``: events' messages are handed on.
+    ``topics``: streams by topic; ``max_ahead_ms``: 0 for no limit; ``start_latest``: partitions that were never read
+    are read from their end on; ``on_lost_offset``: ``error``, ``earliest`` or ``latest``; ``archive``: events' messages
+    are handed on.
     """
 
     bootstrap: str
@@ -55,14 +56,14 @@ Reader = StatefulSourcePartition[SourceBatch, Snapshot]
 
 
 class KafkaSource(FixedPartitionedSource[SourceBatch, Snapshot]):
-    """All readers; ``make`` builds the one of a number."""
+    """The reader of this process, of which there is one in each; ``make`` builds it."""
 
-    def __init__(self, readers: int, make: Callable[[int], Reader]) -> None:
-        self._readers, self._make = readers, make
+    def __init__(self, number: int, make: Callable[[], Reader]) -> None:
+        self._number, self._make = number, make
 
     def list_parts(self) -> list[str]:
-        return [f"reader-{number:02d}" for number in range(self._readers)]
+        return [f"reader-{self._number:02d}"]
 
     def build_part(self, step_id: str, for_part: str, resume_state: Snapshot | None) -> Reader:
-        # What it left is in ``positions`` already, with what the others left: partitions are dealt anew.
-        return self._make(int(for_part.rpartition("-")[2]))
+        # What it left is known already, with what the others left: partitions are dealt anew at each start.
+        return self._make()

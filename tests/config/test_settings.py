@@ -185,6 +185,12 @@ def test_values_of_the_environment(tmp_path: Path) -> None:
     assert (settings.http.port, settings.log.mask, settings.policy, settings.idle_ms) == (9500, False, None, 7000)
 
 
+@pytest.mark.parametrize("environment", [{}, {"HOST": ""}])
+def test_a_default_is_for_a_variable_that_is_unset_or_empty(tmp_path: Path, environment: dict[str, str]) -> None:
+    text = LEAST.replace("kafka:9092", "${HOST:-localhost}:9092")
+    assert load(tmp_path, text, **environment).source.bootstrap == "localhost:9092"
+
+
 def test_a_value_of_digits_stays_text_where_text_is_wanted(tmp_path: Path) -> None:
     text = LEAST.replace("bootstrap:", "options: {sasl.password: '${PW}'}\n  group: ${GROUP}\n  bootstrap:")
     settings = load(tmp_path, text, PW="0123", GROUP="$${7}")
@@ -230,6 +236,24 @@ def test_passwords_are_not_in_messages(tmp_path: Path, url: str) -> None:
     found = problems(tmp_path, WITH_PASSWORDS.replace("http://u:hunter2@ch:8123", url))
     assert len(found) == 1
     assert "sinks.clickhouse.url" in found[0]
+    assert "hunter2" not in found[0]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('clickhouse: {url: "http://u:hunter2@ch:8123"}', "clickhouse: http://u:hunter2@ch:8123"),
+        ('views: {url: "redis://:hunter2@r:6379/0"}', "views: redis://:hunter2@r:6379/0"),
+        ("kafka:9092", "u:hunter2@kafka:9092,x"),
+        ("sasl.password: hunter2", "sasl.password: [hunter2]"),
+        ("views:", "log: {mask_key: [hunter2]}\nviews:"),
+        ("views:", "http: {port: 'u:hunter2@x'}\nviews:"),
+    ],
+)
+def test_passwords_in_the_wrong_place_are_not_in_messages(tmp_path: Path, old: str, new: str) -> None:
+    assert old in WITH_PASSWORDS
+    found = problems(tmp_path, WITH_PASSWORDS.replace(old, new))
+    assert len(found) == 1
     assert "hunter2" not in found[0]
 
 
