@@ -2,12 +2,12 @@
 # The engine in an image: `docker build --tag cem-engine .`
 
 FROM python:3.12-slim-bookworm AS build
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CACHE_DIR=/pip-cache
 RUN python -m venv /opt/cem
 WORKDIR /src
 # Dependencies first: they change seldom, and their layer is kept.
 COPY requirements.lock ./
-RUN --mount=type=cache,target=/root/.cache/pip \
+RUN --mount=type=cache,target=/pip-cache \
     /opt/cem/bin/pip install --require-hashes --only-binary :all: --requirement requirements.lock
 COPY pyproject.toml README.md ./
 COPY config config
