@@ -109,6 +109,7 @@ class KafkaReader(StatefulSourcePartition[SourceBatch, Snapshot]):
 
     def snapshot(self) -> Snapshot:
         """Where to go on, and commit for others to see what the snapshot before, which counts by now, says."""
+        self._meter.epoch_ends()
         rows = tuple(
             (topic, number, p.next_offset, p.clock.high_ms)
             for (topic, number), p in sorted(self._partitions.items())
