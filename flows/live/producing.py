@@ -154,6 +154,11 @@ class Producing:
             raise self._problem
         return left
 
+    def close(self) -> None:
+        """Give up what is under way, and the connections."""
+        self._producer.purge()
+        self._producer.close()
+
     def _topics_there(self, stop: threading.Event) -> set[str]:
         deadline = monotonic() + _START_SECONDS
         while True:

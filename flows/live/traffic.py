@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -91,30 +92,42 @@ def run_traffic(job: TrafficJob, stop: threading.Event, say: Callable[[str], Non
     try:
         with BankProcess(job.customers, job.seed, prefix) as bank:
             producing = Producing(job.bootstrap, job.options, job.topics, recording, say)
-            producing.check_topics(job.partitions, stop)
-            traffic = _Traffic(job, bank, producing, stop, say)
-            traffic.run()
-            left = producing.finish()
-            if left:
-                say(f"{left:,} events were not acknowledged before the end")
-            return traffic.report()
+            try:
+                producing.check_topics(job.partitions, stop)
+                traffic = _Traffic(job, bank, producing, stop, say)
+                with contextlib.suppress(_StoppedError):
+                    traffic.run()
+                left = producing.finish()
+                if left:
+                    say(f"{left:,} events were not acknowledged before the end")
+                return traffic.report()
+            finally:
+                producing.close()
     finally:
         if recording is not None:
             recording.close()
 
 
+class _StoppedError(Exception):
+    """Told to stop while the bank was still making events."""
+
+
 class _Events:
     """The bank's events, so many at a time."""
 
-    def __init__(self, bank: BankProcess) -> None:
+    def __init__(self, bank: BankProcess, stop: threading.Event) -> None:
         self._bank = bank
+        self._stop = stop
         self._block = Block(b"", [], [], [])
         self._at = 0
 
     def take(self, most: int) -> Block:
         """At least one event, at most ``most``."""
         if self._at == len(self._block):
-            self._block, self._at = self._bank.next_block(), 0
+            block = self._bank.next_block(self._stop)
+            if block is None:
+                raise _StoppedError
+            self._block, self._at = block, 0
         part = slice(self._at, self._at + most)
         block = self._block
         some = Block(block.streams[part], block.customers[part], block.heads[part], block.tails[part])
@@ -128,7 +141,7 @@ class _Traffic:
         say: Callable[[str], None],
     ) -> None:  # fmt: skip
         self._job = job
-        self._events = _Events(bank)
+        self._events = _Events(bank, stop)
         self._producing = producing
         self._stop = stop
         self._say = say
@@ -150,7 +163,7 @@ class _Traffic:
     def report(self) -> TrafficReport:
         acknowledged = self._producing.latencies
         return TrafficReport(
-            self._sent, acknowledged.count, self._producing.failed, monotonic() - self._began,
+            self._sent, acknowledged.count, self._producing.failed, monotonic() - self._began if self._began else 0.0,
             acknowledged.percentile(0.5), acknowledged.percentile(0.99), acknowledged.percentile(1.0),
             self._most_behind, self._behind,
         )  # fmt: skip

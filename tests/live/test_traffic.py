@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, TopicPartition
 
+from flows.live.bank_process import BankProcess, BankProcessError
 from flows.live.producing import TrafficError
 from flows.live.recording import RecordingError
 from flows.live.traffic import TrafficJob, TrafficReport, run_traffic
@@ -140,6 +141,22 @@ def test_it_stops_when_told(broker: str) -> None:
     threading.Timer(1.5, stop.set).start()
     report = run_traffic(TrafficJob(broker, TOPICS, customers=100, rate=500), stop, lambda _: None)
     assert report.acknowledged == report.sent < 1500
+
+
+def test_it_stops_while_the_bank_is_being_made(broker: str) -> None:
+    stop = threading.Event()
+    stop.set()
+    report = run_traffic(TrafficJob(broker, TOPICS, customers=50_000, rate=500), stop, lambda _: None)
+    assert (report.sent, report.seconds) == (0, 0.0)
+
+
+def test_the_end_of_the_bank_is_told() -> None:
+    with BankProcess(100, 1, "test-") as bank:
+        assert bank.next_block(threading.Event())
+        bank.process.kill()
+        bank.process.join()
+        with pytest.raises(BankProcessError, match="ended with exit code -9"):
+            list(iter(lambda: bank.next_block(threading.Event()), None))  # what came before it is still handed out
 
 
 def test_a_missing_topic_is_named(broker: str) -> None:
