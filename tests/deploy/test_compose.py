@@ -8,6 +8,7 @@ import re
 import subprocess
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from ruamel.yaml import YAML
@@ -177,3 +178,14 @@ def test_what_runs_is_kept_in_the_image() -> None:
     used = {"bytewax", "clickhouse-connect", "chdb", "confluent-kafka", "numba", "llvmlite", "numpy", "redis",
             "pydantic", "pydantic-core", "prometheus-client", "typer", "ruamel-yaml", "zstandard"}  # fmt: skip
     assert not used & gone
+
+
+def test_scripts_and_users_can_be_read() -> None:
+    for script in sorted((ROOT / "deploy").rglob("*.sh")):
+        subprocess.run(["sh", "-n", str(script)], check=True)
+    user = ElementTree.parse(ROOT / "deploy/clickhouse/grafana.xml").getroot().find("users/grafana")
+    assert user is not None
+    assert user.findtext("grants/query") == "GRANT SELECT ON cem.*"
+    password = user.find("password")
+    assert password is not None
+    assert password.attrib == {"from_env": "GRAFANA_CLICKHOUSE_PASSWORD"}

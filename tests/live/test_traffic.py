@@ -20,7 +20,10 @@ from flows.live.bank_process import BankProcess, BankProcessError
 from flows.live.producing import TrafficError
 from flows.live.recording import RecordingError
 from flows.live.traffic import TrafficJob, TrafficReport, run_traffic
+from flows.replay import ReplayJob, replay
 from operators.event_schema import REQUIRED
+from rules.load import load_rules
+from rules.policy import Policy
 
 STREAMS = ("profile", "ticket", "label", "click", "txn", "feedback")
 TOPICS = {stream: [f"bank.{stream}"] for stream in STREAMS}
@@ -117,6 +120,16 @@ def test_a_backlog_reaches_into_the_past(broker: str, tmp_path: Path) -> None:
     assert abs(max(times) - before) < 20_000
     times.sort()
     assert abs(times[10_000] - (before - 300_000)) < 20_000  # evenly over the span
+
+
+def test_a_recording_can_be_replayed(broker: str, tmp_path: Path) -> None:
+    sent(TrafficJob(broker, TOPICS, customers=300, rate=3000, for_ms=1000, record=tmp_path / "record"))
+    rules, _ = load_rules([ROOT / "rules/packs/demo.yaml"])
+    assert rules is not None
+    files = tuple(sorted((tmp_path / "record").iterdir()))
+    summary = replay(ReplayJob(rules, files, tmp_path / "out", Policy.default(), 500))
+    assert sum(summary["events"].values()) == 3000
+    assert (summary["dead_letters"], summary["duplicates"], summary["late"]) == ({}, 0, 0)
 
 
 def test_two_runs_have_different_ids(broker: str, tmp_path: Path) -> None:
