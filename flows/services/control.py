@@ -52,12 +52,12 @@ def start(folder: Path, wanted: Wanted | None = None, *, owner: Process | None =
     wanted = wanted or Wanted()
     with locked(folder):
         record = read_record(folder)
-        if owner is not None:
-            _start_guard(folder, owner)
         if "kafka" in wanted.only:
             record.kafka = _plan_kafka(record.kafka, wanted)
         if "redis" in wanted.only:
             record.redis = _plan_redis(record.redis, wanted)
+        if owner is not None and not all(server.alive for server in record.servers()):
+            _start_guard(folder, owner)
         if "redis" in wanted.only:
             _start_redis(folder, record)
         if "kafka" in wanted.only:
@@ -96,7 +96,7 @@ def stop(folder: Path, only: tuple[Name, ...] = BOTH) -> list[str]:
         for server in reversed(record.servers()):
             if ("redis" if server.name == "redis" else "kafka") in only:
                 stopped += [server.name] if server.alive else []
-                _stop(server)
+                _stop(record, server)
         write_record(folder, record)
         return stopped[::-1]
 
@@ -110,12 +110,13 @@ def stop_brokers(folder: Path, *numbers: int, kill: bool = False) -> None:
             server = record.kafka.brokers[number - 1]
             if kill:
                 send(server.process, signal.SIGKILL)
-            _stop(server)
+            _stop(record, server)
         write_record(folder, record)
 
 
-def _stop(server: Server) -> None:
-    end(server.process, redis_server.STOP_GRACE_S if server.name == "redis" else kafka.STOP_GRACE_S)
+def _stop(record: Record, server: Server) -> None:
+    kind = record.kafka.kind if record.kafka and server in record.kafka.brokers else None
+    end(server.process, kafka.STOP_GRACE_S[kind] if kind else redis_server.STOP_GRACE_S)
     server.process = None
 
 
@@ -125,10 +126,11 @@ def _plan_kafka(before: KafkaRecord | None, wanted: Wanted) -> KafkaRecord:
         if count != len(before.brokers):
             raise ServiceError(f"{len(before.brokers)} broker(s) run already; stop them before starting {count}")
         return before
-    lacks = kafka_package.missing() if wanted.kind is None else None
-    kind = wanted.kind or ("tansu" if lacks else "kafka")
+    kind = wanted.kind or (before.kind if before else None)
+    lacks = kafka_package.missing() if kind is None else None
+    kind = kind or ("tansu" if lacks else "kafka")
     if kind == "tansu" and count > 1:
-        raise ServiceError(f"several brokers need Apache Kafka, for which this machine has {lacks or 'not been asked'}")
+        raise ServiceError(f"several brokers need Apache Kafka, but {lacks or 'tansu was asked for'}")
     if wanted.kafka_port is not None or before is None or len(before.brokers) != count:
         ports = _ports(KAFKA_PORT if wanted.kafka_port is None else wanted.kafka_port, count)
     else:

@@ -66,7 +66,7 @@ def _server() -> tuple[str, dict[str, str]]:
 
 def _debian_server(package: Path) -> tuple[str, dict[str, str]]:
     libraries = {str(path.parent) for path in package.glob("usr/lib/**/*.so*")}
-    return str(package / "usr/bin/redis-check-rdb"), {"LD_LIBRARY_PATH": ":".join(sorted(libraries))}
+    return str(package / "usr/bin/redis-server"), {"LD_LIBRARY_PATH": ":".join(sorted(libraries))}
 
 
 def _fetch_debian(folder: Path) -> None:
@@ -81,5 +81,7 @@ def _fetch_debian(folder: Path) -> None:
     for package in folder.glob("*.deb"):
         run_tool(["dpkg", "-x", str(package), str(folder)], folder)
         package.unlink()
+    # One program under several names, which goes by the one it is called with; the package of the server adds this one.
+    (folder / "usr/bin/redis-server").symlink_to("redis-check-rdb")
     shutil.rmtree(folder / "state")
     shutil.rmtree(folder / "cache")
