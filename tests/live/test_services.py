@@ -207,11 +207,13 @@ def test_a_server_that_does_not_end_is_killed(tmp_path: Path) -> None:
     assert not is_alive(deaf)
 
 
-def test_a_paused_server_ends(tmp_path: Path) -> None:
-    paused = spawn(["sleep", "60"], tmp_path / "log")
+def test_a_paused_server_ends_in_good_order(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    paused = spawn(["sh", "-c", "trap 'echo bye; exit' TERM; echo up; while :; do sleep 0.1; done"], log)
+    assert wait_until(lambda: log.read_text(encoding="utf-8") == "up\n", 10)
     os.kill(paused.pid, signal.SIGSTOP)
     end(paused, 10)
-    assert not is_alive(paused)
+    assert log.read_text(encoding="utf-8") == "up\nbye\n"
 
 
 def test_a_server_that_ends_at_once_leaves_its_words(tmp_path: Path) -> None:
