@@ -63,8 +63,11 @@ def test_topics_grow_and_go(kafka: KafkaServer) -> None:
     assert topic not in kafka.topics()
 
 
-def test_stopped_and_started_again_with_the_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = tmp_path / "services"
+def test_stopped_and_started_again_with_the_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = Path(".services")  # as it is called by hand: from the folder above
     arguments = ["--dir", str(folder)]
     if main(["start", *arguments, "--port", "0", "--redis-port", "0"]):
         give_up("Kafka or Redis", ServiceError(capsys.readouterr().err))
