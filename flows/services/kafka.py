@@ -64,7 +64,7 @@ def start_broker(folder: Path, kafka: KafkaRecord, number: int) -> Process:
 
 def _spawn(folder: Path, kafka: KafkaRecord, number: int, command: str, options: list[str]) -> Process:
     classes = class_path()
-    home = folder / f"kafka-{number}"
+    home = folder.absolute() / f"kafka-{number}"
     home.mkdir(parents=True, exist_ok=True)
     settings = home / "server.properties"
     lines = [f"{name}={value}\n" for name, value in _properties(home, kafka, number).items()]
@@ -104,7 +104,7 @@ def _properties(home: Path, kafka: KafkaRecord, number: int) -> dict[str, str]:
         "controller.quorum.voters": f"1@{controller}",
         "listeners": f"PLAINTEXT://{address}" + (f",CONTROLLER://{controller}" if controls else ""),
         "advertised.listeners": f"PLAINTEXT://{address}",
-        "log.dirs": str((home / "data").absolute()),
+        "log.dirs": str(home / "data"),
         "default.replication.factor": replication,
         "offsets.topic.replication.factor": replication,
         "transaction.state.log.replication.factor": replication,
