@@ -8,6 +8,7 @@ row is found; that row goes to ``refused``, all others in.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Sequence
 from enum import Enum
 from pathlib import Path
@@ -74,14 +75,25 @@ def connect_http(url: str) -> Client:
         raise ClickHouseSinkError(f"clickhouse: {error}; give http://user:password@host:8123") from error
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ClickHouseSinkError("clickhouse: the url is no address; give http://user:password@host:8123")
-    options: dict[str, Any] = dict(parse_qsl(parts.query))
+    options: dict[str, Any] = {
+        "connect_timeout": CONNECT_S,
+        "send_receive_timeout": ANSWER_S,
+        "autogenerate_session_id": False,  # a session stays locked by a query whose answer was given up
+        "client_name": "cem",
+        **{name: _option(value) for name, value in parse_qsl(parts.query)},
+    }
     return clickhouse_connect.get_client(
         interface=parts.scheme, host=parts.hostname, port=port or (8443 if parts.scheme == "https" else 8123),
-        username=unquote(parts.username or "default"), password=unquote(parts.password or ""),
-        connect_timeout=CONNECT_S, send_receive_timeout=ANSWER_S,
-        autogenerate_session_id=False,  # a session stays locked by a query whose answer was given up
-        client_name="cem", **options,
+        username=unquote(parts.username or "default"), password=unquote(parts.password or ""), **options,
     )  # fmt: skip
+
+
+def _option(text: str) -> str | int | float | bool:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, str | int | float | bool) else text
 
 
 def connect_embedded(folder: Path) -> Client:

@@ -63,7 +63,7 @@ class MockKafkaTarget(Decisions):
             self._kafka.fail([KafkaError.NOT_LEADER_FOR_PARTITION, 0, KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, 0])
 
     def slow(self) -> None:
-        self._kafka.slow(100)
+        self._kafka.slow(20)
 
     def close(self) -> None:
         self._kafka.close()
