@@ -145,7 +145,9 @@ class Http(Section):
 
     host: Text = described("Address to listen on; `0.0.0.0` for all.", "127.0.0.1")
     port: Annotated[int, types.whole(0, 65_000)] = described(
-        "Worker number i listens on this port + i: `/metrics`, `/healthz`, `/readyz`; `0`: any free port.", 9400
+        "Worker number i of one machine listens on this port + i, one of several hosts on it: `/metrics`, `/healthz`, "
+        "`/readyz`; `0`: any free port.",
+        9400,
     )
 
 

@@ -189,4 +189,5 @@ class Topology:
 
 def is_loopback(address: str) -> bool:
     """Whether an address is this machine's own."""
-    return address.rpartition(":")[0] in ("127.0.0.1", "localhost")
+    host = address.rpartition(":")[0]
+    return host == "localhost" or host.startswith("127.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -38,7 +39,7 @@ def run(
     from flows.failures import known_failure
     from flows.kernels import warm_up
     from flows.live.logs import set_up_logs
-    from flows.live.start import start
+    from flows.live.start import other_rules, start
     from flows.live.supervisor import Place, Supervisor, stop_on_signals
 
     addresses = _addresses(hosts, index, workers)
@@ -59,7 +60,7 @@ def run(
         warm_up()
         with start(rules, policy, settings, count, index or 0, stop) as job:
             if job is not None:
-                Supervisor(job, place, stop).run()
+                Supervisor(job, place, stop, refuse=partial(other_rules, job)).run()
     except ClusterError as error:
         _fail(f"cem run: {error}", FAILED)
     except Exception as error:

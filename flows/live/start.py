@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -49,17 +49,32 @@ def start(
     yield _joined(rules, policy, settings, workers, stop)
 
 
+def other_rules(job: LiveJob) -> str | None:
+    """Why a process must not be started again for this job: the first host has begun with other rules or policy."""
+    try:
+        other = _others(StateFolder.inspect(job.state).about, job.rules, job.policy)
+    except StateError:
+        return None
+    if not other:
+        return None
+    return f"{job.state}: the first host runs with other {other}; start this host again with the same"
+
+
+def _others(about: Mapping[str, Any], rules: RuleSet, policy: Policy) -> str:
+    wanted = {"rules": rules_id(rules), "policy": digest(policy)}
+    return " and ".join(name for name, text in wanted.items() if about.get(name) != text)
+
+
 def _joined(
     rules: RuleSet, policy: Policy, settings: LiveSettings, workers: int, stop: threading.Event
 ) -> LiveJob | None:
-    wanted = {"rules": rules_id(rules), "policy": digest(policy)}
     waits = 0
     while not stop.is_set():
         about: dict[str, Any] = {}
         try:
             about = dict(StateFolder.inspect(settings.state).about)
-            other = [name for name, text in wanted.items() if about.get(name) != text]
-            reason = f"it is of other {' and '.join(other)}" if other else ""
+            other = _others(about, rules, policy)
+            reason = f"it is of other {other}" if other else ""
             if ERASING in about or not (settings.state / RUNTIME).exists():
                 reason = "it is not complete"
         except StateError as error:

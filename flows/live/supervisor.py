@@ -61,10 +61,15 @@ class Supervisor:
         What to run, and which of its processes are here.
     module
         Of a process.
+    refuse
+        Why not to start again, or null; asked each time.
     """
 
-    def __init__(self, job: LiveJob, place: Place, stop: threading.Event, module: str = "flows.live.worker") -> None:
-        self._job, self._place, self._stop, self._module = job, place, stop, module
+    def __init__(
+        self, job: LiveJob, place: Place, stop: threading.Event, module: str = "flows.live.worker",
+        refuse: Callable[[], str | None] | None = None,
+    ) -> None:  # fmt: skip
+        self._job, self._place, self._stop, self._module, self._refuse = job, place, stop, module, refuse
         self._restarts = self._faults = 0
 
     def run(self) -> None:
@@ -90,6 +95,9 @@ class Supervisor:
                 pause_seconds, self._faults = FIRST_PAUSE_SECONDS, 0
             _LOG.error("%s; starting all again in %.1f s", ended, pause_seconds)
             self._stop.wait(pause_seconds)
+            refusal = self._refuse() if self._refuse is not None else None
+            if refusal is not None:
+                raise ClusterError(refusal)
             pause_seconds = min(LONGEST_PAUSE_SECONDS, 2 * pause_seconds)
 
     def _run_once(self, scratch: Path) -> str | None:

@@ -8,12 +8,14 @@ import pickle
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from flows.cluster import report_path
 from flows.failures import failure_message, known_failure
 from flows.kernels import warm_up
+from flows.live.consumer import is_loopback
 from flows.live.health import Health, HealthServer
 from flows.live.job import LiveJob
 from flows.live.logs import set_up_logs
@@ -55,7 +57,7 @@ def main() -> int:
         meters, health = Meters(), Health((TOPICS, BROKERS))
         meters.restarts(job.restarts)
         http = job.settings.http
-        with HealthServer(http.host, http.port + index if http.port else 0, meters, health) as server:
+        with HealthServer(http.host, http_port(http.port, index, sys.argv[3:]), meters, health) as server:
             _LOG.info("metrics and health on %s:%d", http.host, server.port)
             warm_up()
             events = LiveSinkEvents(meters, health, stop)
@@ -68,6 +70,11 @@ def main() -> int:
         _LOG.warning("the cluster has lost a process (%s)", type(error).__name__)
         os._exit(LOST)
     return 0
+
+
+def http_port(port: int, index: int, addresses: Sequence[str]) -> int:
+    """Where a process listens: processes of one machine side by side, those of several hosts each on ``port``."""
+    return port + index if port and all(map(is_loopback, addresses)) else port
 
 
 def _end_with_parent() -> None:

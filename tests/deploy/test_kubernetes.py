@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 from config.settings import LiveSettings, load_settings
 from flows.live.run_command import _addresses, run
 from flows.live.supervisor import GRACE_SECONDS
+from flows.live.worker import http_port
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "deploy/kubernetes"
@@ -55,10 +56,8 @@ def test_the_command_takes_the_arguments() -> None:
 
 def test_every_pod_listens_on_the_port_of_the_probes(tmp_path: Path) -> None:
     ports = {p["name"]: p["containerPort"] for p in CONTAINER["ports"]}
-    offset = re.findall(r"CEM_HTTP_PORT=\$\(\((\d+) - index\)\)", CONTAINER["args"][0])
-    assert [int(number) for number in offset] == [ports["metrics"]]
     for index in range(len(hosts())):
-        assert settings(tmp_path, CEM_HTTP_PORT=str(ports["metrics"] - index)).http.port + index == ports["metrics"]
+        assert http_port(settings(tmp_path).http.port, index, hosts()) == ports["metrics"]
     paths = {name: CONTAINER[name]["httpGet"] for name in ("startupProbe", "livenessProbe", "readinessProbe")}
     assert all(probe["port"] == "metrics" for probe in paths.values())
     assert paths["livenessProbe"]["path"] == "/healthz"
