@@ -197,7 +197,7 @@ def test_two_processes_migrate_at_once(clickhouse_front: ClickHouseFront) -> Non
     for thread in threads:
         thread.join()
     assert failures == []
-    assert clickhouse_front.rows("SELECT count() FROM system.tables WHERE database = 'shared'") == [(7,)]
+    assert clickhouse_front.rows("SELECT count() FROM system.tables WHERE database = 'shared'") == [(9,)]
 
 
 def test_topics_are_created(kafka: KafkaServer, events: RecordingEvents) -> None:

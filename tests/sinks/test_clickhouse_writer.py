@@ -50,7 +50,7 @@ def rows(database: Database, query: str) -> list[tuple[Any, ...]]:
 
 def test_a_row_that_is_refused_stays_alone(database: Database, events: RecordingEvents, refusals: Refusals) -> None:
     writer = ClickHouseWriter("clickhouse", DECISIONS, database, events, refusals)
-    bad = decision(13, priority=700)  # of a column of one byte
+    bad = decision(13, priority="high")
     lines = [bad if number == 13 else decision(number) for number in range(40)]
     writer.write(lines)
     writer.flush()
@@ -88,10 +88,10 @@ def test_an_event_over_several_lines_is_one_event(
 def test_a_refused_line_becomes_a_dead_letter(database: Database, events: RecordingEvents) -> None:
     dead = ClickHouseWriter("clickhouse", DEAD_LETTERS, database, events, Refusals())
     writer = ClickHouseWriter("clickhouse", DECISIONS, database, events, DeadLetterRefusals(dead, "decisions"))
-    writer.write([decision(1, priority=700)])
+    writer.write([decision(1, priority="high")])
     writer.flush()
     ((source, raw, reason),) = rows(database, "SELECT source, raw, reason FROM dead_letters FINAL")
-    assert (source, raw.encode()) == ("decisions/a000001", decision(1, priority=700))
+    assert (source, raw.encode()) == ("decisions/a000001", decision(1, priority="high"))
     assert reason.startswith("refused:")
 
 
@@ -130,8 +130,9 @@ def test_an_older_database_is_brought_up_to_date(
     client: Client, database: Database, events: RecordingEvents, refusals: Refusals
 ) -> None:
     database.client()
-    client.command(f"DROP VIEW {database.name}.event_lines_to_events")
-    for table in ("event_lines", "rule_changes", "schema_version"):
+    for view in ("event_lines_to_events", "decision_lines_to_decisions"):
+        client.command(f"DROP VIEW {database.name}.{view}")
+    for table in ("event_lines", "decision_lines", "rule_changes", "schema_version"):
         client.command(f"DROP TABLE {database.name}.{table}")
     writer = ClickHouseWriter("clickhouse", EVENTS, Database(lambda: client, database.name), events, refusals)
     writer.write([event(1)])
@@ -157,7 +158,7 @@ def test_two_migrate_at_once(client: Client, database: Database) -> None:
         migrate(client, name, "Asia/Shanghai")
         migrate(client, name, "Asia/Shanghai", anew=True)
         tables = client.query(f"SELECT count() FROM system.tables WHERE database = '{name}'").result_rows
-        assert tables[0][0] == 7  # with the view
+        assert tables[0][0] == 9  # with the views
         if finished:
             break
         statements += 1
