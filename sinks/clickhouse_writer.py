@@ -8,6 +8,7 @@ row is found; that row goes to ``refused``, all others in.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Sequence
 from enum import Enum
 from pathlib import Path
@@ -74,14 +75,25 @@ def connect_http(url: str) -> Client:
         raise ClickHouseSinkError(f"clickhouse: {error}; give http://user:password@host:8123") from error
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ClickHouseSinkError("clickhouse: the url is no address; give http://user:password@host:8123")
-    options: dict[str, Any] = dict(parse_qsl(parts.query))
+    options: dict[str, Any] = {
+        "connect_timeout": CONNECT_S,
+        "send_receive_timeout": ANSWER_S,
+        "autogenerate_session_id": False,  # a session stays locked by a query whose answer was given up
+        "client_name": "cem",
+        **{name: _option(value) for name, value in parse_qsl(parts.query)},
+    }
     return clickhouse_connect.get_client(
         interface=parts.scheme, host=parts.hostname, port=port or (8443 if parts.scheme == "https" else 8123),
-        username=unquote(parts.username or "default"), password=unquote(parts.password or ""),
-        connect_timeout=CONNECT_S, send_receive_timeout=ANSWER_S,
-        autogenerate_session_id=False,  # a session stays locked by a query whose answer was given up
-        client_name="cem", **options,
+        username=unquote(parts.username or "default"), password=unquote(parts.password or ""), **options,
     )  # fmt: skip
+
+
+def _option(text: str) -> str | int | float | bool:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, str | int | float | bool) else text
 
 
 def connect_embedded(folder: Path) -> Client:
@@ -147,7 +159,7 @@ class ClickHouseWriter:
 
     def connect(self) -> None:
         """Returns when the server is there and its tables are up to date."""
-        self._again_and_again(lambda client: None)
+        self._until_done(lambda client: None)
 
     def write(self, lines: Sequence[bytes]) -> None:
         """Keep the lines, and insert whole batches."""
@@ -176,7 +188,7 @@ class ClickHouseWriter:
         def insert(client: Client) -> None:
             times_ms[:] = self._insert_rows(client, self._database.name, lines, settings)
 
-        error = self._again_and_again(insert)
+        error = self._until_done(insert)
         if error is None:
             self._events.written(self._name, len(lines))
             if times_ms:
@@ -188,7 +200,7 @@ class ClickHouseWriter:
             self._insert(lines[:half])
             self._insert(lines[half:])
 
-    def _again_and_again(self, work: Callable[[Client], None]) -> Exception | None:
+    def _until_done(self, work: Callable[[Client], None]) -> Exception | None:
         """Do it until it works, or until it fails for what is in the data; returns that failure."""
         while True:
             connected = False
@@ -207,9 +219,7 @@ class ClickHouseWriter:
                 if fault is Fault.DATA:
                     if connected:
                         return error
-                    raise ClickHouseSinkError(
-                        f"{self._name}: cannot connect: {_brief(error)}; check the url"
-                    ) from error
+                    raise ClickHouseSinkError(f"{self._name}: cannot connect: {_brief(error)}") from error
                 self._attempts.failed(_brief(error))
                 if fault is Fault.NO_TABLE:
                     self._restore()

@@ -49,12 +49,22 @@ class FileWriter:
             self._lines.append(line)
             self._bytes += len(line) + 1
             if self._bytes >= _BUFFER_BYTES:
-                self._again_and_again(sync=False)
+                self._until_appended()
 
     def flush(self) -> None:
         """Returns when all lines are on the disk."""
-        if self._lines or self._unsynced:
-            self._again_and_again(sync=True)
+        self._until_appended()
+        if not self._unsynced:
+            return
+        try:
+            os.fsync(self._file)
+        except OSError as error:  # what was lost is not known, and trying again would not tell
+            raise SinkError(
+                f"{self._path}: the disk does not take what was written: {error.strerror or error}; look after the "
+                "disk and start again: what was not safe is written again"
+            ) from error
+        self._events.written(self._name, self._unsynced)
+        self._unsynced = 0
 
     def close(self) -> None:
         """Closes the file; lines that were not flushed are given up."""
@@ -63,19 +73,15 @@ class FileWriter:
             os.close(self._file)
             self._file = -1
 
-    def _again_and_again(self, *, sync: bool) -> None:
+    def _until_appended(self) -> None:
         while True:
             try:
                 self._append()
-                if sync:
-                    os.fsync(self._file)
-                break
             except OSError as error:
                 self._attempts.failed(f"{self._path}: {error.strerror or error}")
-        self._attempts.worked()
-        if sync:
-            self._events.written(self._name, self._unsynced)
-            self._unsynced = 0
+            else:
+                self._attempts.worked()
+                return
 
     def _append(self) -> None:
         if not self._lines:

@@ -25,7 +25,7 @@ _OURS = {
 _DEFAULTS = {
     "client.id": "cem",
     "fetch.wait.max.ms": 50,  # how late the end of a partition may be noticed
-    "statistics.interval.ms": 1_000,
+    "statistics.interval.ms": 100,
     "queued.max.messages.kbytes": 32_768,
     "reconnect.backoff.max.ms": 2_000,
 }
@@ -38,9 +38,14 @@ REFUSED = frozenset(
 )  # fmt: skip
 
 
+SILENT_US = 250_000
+"""A broker that has not answered for so long has stopped: it is asked for more every ``fetch.wait.max.ms``."""
+
+
 class _Broker(msgspec.Struct):
     nodeid: int
     state: str
+    rxidle: int = -1
 
 
 class _PartitionStatistics(msgspec.Struct):
@@ -58,7 +63,10 @@ class _Statistics(msgspec.Struct):
 
 
 class BrokerView:
-    """What librdkafka's statistics say, about once a second: which partitions can be read, and where they end."""
+    """What librdkafka's statistics say, ten times a second: which partitions can be read, and where they end.
+
+    So often, because a broker that stops must be noticed before event time has gone beyond what it did not send.
+    """
 
     def __init__(self) -> None:
         self._decode = msgspec.json.Decoder(_Statistics).decode
@@ -70,17 +78,26 @@ class BrokerView:
         self._found = self._decode(text)
         self.changed = True
 
-    def reachable(self, partition: PartitionKey) -> bool:
-        """Whether the partition's leader answers."""
-        found = self._of(partition)
-        return found is not None and any(
-            broker.nodeid == found.leader and broker.state == "UP" for broker in self._found.brokers.values()
-        )
+    def has_leader(self, partition: PartitionKey) -> bool:
+        """Whether there is a connection to the partition's leader."""
+        return self._leader(partition) is not None
+
+    def answers(self, partition: PartitionKey) -> bool:
+        """Whether the partition's leader has answered just now."""
+        leader = self._leader(partition)
+        return leader is not None and 0 <= leader.rxidle < SILENT_US
 
     def end(self, partition: PartitionKey) -> int | None:
         """The offset at which the partition ends; null if that is not known."""
         found = self._of(partition)
         return None if found is None or found.hi_offset < 0 else found.hi_offset
+
+    def _leader(self, partition: PartitionKey) -> _Broker | None:
+        found = self._of(partition)
+        if found is None:
+            return None
+        brokers = self._found.brokers.values()
+        return next((broker for broker in brokers if broker.nodeid == found.leader and broker.state == "UP"), None)
 
     def _of(self, partition: PartitionKey) -> _PartitionStatistics | None:
         topic = self._found.topics.get(partition[0])

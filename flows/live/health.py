@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler
 from time import monotonic
 from typing import Any
 
+from flows.cluster import ClusterError
 from flows.live.meters import Meters
 
 STALL_SECONDS = 60.0
@@ -87,7 +88,7 @@ class Health:
         return self._clock() - self._turned_at
 
 
-class HealthServerError(Exception):
+class HealthServerError(ClusterError):
     """The address cannot be listened on; the message says which, why, and what to do."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from time import perf_counter
 from typing import Any
 
 from flows.live.chores import Chores
@@ -24,6 +25,7 @@ class Observing:
         self._engine, self._meters, self._health, self._chores = engine, meters, health, chores
         self._sizes: dict[tuple[str, int], tuple[int, int]] = {}
         self._asked: dict[tuple[str, int], int] = {}
+        self._epoch_ended: float | None = None
 
     # --- of the dataflow ---------------------------------------------------------------------------
 
@@ -50,7 +52,14 @@ class Observing:
     def turned(self) -> None:
         """The reader was asked for messages."""
         self._health.loop_turned()
+        if self._epoch_ended is not None:
+            self._meters.epoch(perf_counter() - self._epoch_ended)
+            self._epoch_ended = None
         self._chores.do()
+
+    def epoch_ends(self) -> None:
+        """The reader was asked for its position."""
+        self._epoch_ended = perf_counter()
 
     def lag(self, topic: str, partition: int, messages: int) -> None:
         """So many messages of a partition wait in Kafka."""

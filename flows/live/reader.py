@@ -36,7 +36,7 @@ MAX_WAITING = 200_000
 TICK_MS = 100
 """How often a watermark alone is sent on."""
 
-STALL_MS, SETTLE_MS = 500, 300
+STALL_MS, SETTLE_MS = 500, 500
 """After a pause in reading as long as the first (a sink was away, the machine slept), ends of partitions that were seen
 before it count for nothing until the second has passed."""
 
@@ -109,6 +109,7 @@ class KafkaReader(StatefulSourcePartition[SourceBatch, Snapshot]):
 
     def snapshot(self) -> Snapshot:
         """Where to go on, and commit for others to see what the snapshot before, which counts by now, says."""
+        self._meter.epoch_ends()
         rows = tuple(
             (topic, number, p.next_offset, p.clock.high_ms)
             for (topic, number), p in sorted(self._partitions.items())
@@ -165,10 +166,10 @@ class KafkaReader(StatefulSourcePartition[SourceBatch, Snapshot]):
         self._view.changed = False
         unreachable = []
         for key, partition in self._partitions.items():
-            before, partition.reachable = partition.reachable, self._view.reachable(key)
+            before, partition.reachable = partition.reachable, self._view.answers(key)
             if partition.reachable and not before:  # what came meanwhile is on its way
                 self._trust_ends_from_ms = now_ms + SETTLE_MS
-            if not partition.reachable:
+            if not self._view.has_leader(key):
                 unreachable.append(f"{key[0]}/{key[1]}")
             end = self._view.end(key)
             if end is not None and partition.next_offset is not None:

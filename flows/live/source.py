@@ -18,6 +18,9 @@ class Meter(Protocol):
     def turned(self) -> None:
         """The reader was asked for messages."""
 
+    def epoch_ends(self) -> None:
+        """The reader was asked for its position; the other steps are next, and then it goes on."""
+
     def lag(self, topic: str, partition: int, messages: int) -> None:
         """So many messages of a partition wait in Kafka."""
 

@@ -32,6 +32,9 @@ FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 30.0
 GOOD_RUN_SECONDS = 60.0
 """A run that lasted so long was a good one: pauses begin short again."""
 
+LOST = 4
+"""Exit code of a process that the end of another one brought down."""
+
 MAX_FAULTS = 10
 """After so many runs in a row that ended with an error of the program itself, it is given up."""
 
@@ -56,8 +59,8 @@ class Supervisor:
     ----------
     job, place
         What to run, and which of its processes are here.
-    permanent
-        Whether a failure, by its message, is one that starting again does not mend.
+    module
+        Of a process.
     """
 
     def __init__(self, job: LiveJob, place: Place, stop: threading.Event, module: str = "flows.live.worker") -> None:
@@ -137,15 +140,20 @@ class Supervisor:
                 if not _may_pass(message):
                     raise ClusterError(message)
                 return message
-        if any(report_path(scratch, index, known=False).exists() for index in codes):
+        killed = [(index, code) for index, code in codes.items() if code is not None and code < 0]
+        if killed:
+            index, code = killed[0]
+            return f"process {index} was killed ({signal.Signals(-code).name})"
+        texts = [path for index in codes if (path := report_path(scratch, index, known=False)).exists()]
+        if texts:
             self._faults += 1
             if self._faults >= MAX_FAULTS:
-                texts = [report_path(scratch, index, known=False) for index in codes]
-                text = next(path.read_text(encoding="utf-8") for path in texts if path.exists())
-                raise ClusterError(f"failed {MAX_FAULTS} times in a row, the last time so:\n{text.strip()}")
-        index, code = next((index, code) for index, code in codes.items() if code is not None)
-        how = f"was killed ({signal.Signals(-code).name})" if code < 0 else f"ended with code {code}"
-        return f"process {index} {how}"
+                text = texts[0].read_text(encoding="utf-8").strip()
+                raise ClusterError(f"failed {MAX_FAULTS} times in a row, the last time so:\n{text}")
+        index, ended = next((index, code) for index, code in codes.items() if code is not None)
+        if ended == LOST:
+            return f"process {index} lost another of the cluster"
+        return f"process {index} ended with code {ended}"
 
 
 _PASSING = (os.strerror(28), os.strerror(122))  # no space left, quota exceeded

@@ -35,7 +35,7 @@ class Partition:
     reachable
         Whether its broker answers, as far as is known.
     heard_ms
-        Wall clock when a message or the news of the end came.
+        Wall clock when last something was known of it: a message came, or its end was its end still.
     ahead
         Batches that wait beyond the engine's watermark: the highest ``ts`` after each, and its messages.
     paused
@@ -129,6 +129,7 @@ class ReaderClock:
         high_ms = partition.clock.high_ms
         by_events_ms = self.promised_ms if high_ms is None else high_ms - self._lateness_ms
         if partition.at_end and partition.reachable:
+            partition.heard_ms = now_ms
             return max(by_events_ms, now_ms - self._lateness_ms) if trust_ends else by_events_ms
         if partition.paused or self._contact_ms is None:
             return by_events_ms

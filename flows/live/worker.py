@@ -21,6 +21,7 @@ from flows.live.meters import Meters
 from flows.live.observing import BROKERS, TOPICS
 from flows.live.run import run_process
 from flows.live.sink_events import LiveSinkEvents
+from flows.live.supervisor import LOST
 from sinks.contract import SinkStopped
 
 _LOG = logging.getLogger(__name__)
@@ -59,10 +60,13 @@ def main() -> int:
             warm_up()
             events = LiveSinkEvents(meters, health, stop)
             run_process(job, sys.argv[3:], index, meters=meters, health=health, events=events, stop=stop, report=report)
-    except BaseException as error:  # a panic of the runtime is no Exception
-        if stop.is_set() and known_failure(error) is None:
-            _LOG.warning("stopped, and not in order: %s", type(error).__name__)
+    except Exception as error:
         report(error)
+    except BaseException as error:
+        # A panic of the runtime is no Exception. What our code raises was told before: this is the end of another
+        # process, without which the runtime cannot go on.
+        _LOG.warning("the cluster has lost a process (%s)", type(error).__name__)
+        os._exit(LOST)
     return 0
 
 

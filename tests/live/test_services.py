@@ -101,10 +101,9 @@ def test_stopped_and_started_again_with_the_data(tmp_path: Path, capsys: pytest.
 def test_a_partition_finds_a_new_leader(kafka_cluster: Callable[..., KafkaCluster]) -> None:
     quickly = {"broker.session.timeout.ms": "3000", "broker.heartbeat.interval.ms": "500"}
     cluster = kafka_cluster(brokers=2, replication=2, properties=quickly)
-    topic = cluster.new_topic(partitions=2, replication=2)
-    led = [cluster.leader(topic, partition) for partition in (0, 1)]
-    assert sorted(led) == [1, 2]
-    partition = led.index(2)
+    topic = cluster.new_topic(replicas=[[1, 2], [2, 1]])
+    assert [cluster.leader(topic, partition) for partition in (0, 1)] == [1, 2]
+    partition = 1
     cluster.produce(topic, [b"before"], partition=partition)
     cluster.kill(2)
     assert wait_until(lambda: cluster.leader(topic, partition) == 1, 30)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import confluent_kafka
-from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 PRODUCE = 0  # api key
 _Pointer = ctypes.c_void_p
@@ -68,21 +68,31 @@ class MockKafka:
             self._cluster, ctypes.c_int16(api), ctypes.c_size_t(len(codes)), array
         )
 
-    def messages(self, topic: str, partitions: int = 3) -> Iterator[Message]:
-        """All messages of a topic, partition by partition."""
-        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": "test", "enable.auto.commit": False})
+    def answer_late(self, requests: int, round_trip_ms: int, api: int = PRODUCE) -> None:
+        """Carry out the next requests at once and answer them late."""
+        pairs = [ctypes.c_int(value) for _ in range(requests) for value in (0, round_trip_ms)]
+        for broker in self.brokers:
+            self._library.rd_kafka_mock_broker_push_request_error_rtts(
+                self._cluster, ctypes.c_int32(broker), ctypes.c_int16(api), ctypes.c_size_t(requests), *pairs
+            )
+
+    def messages(self, topic: str) -> Iterator[Message]:
+        """All messages of a topic, each partition's in order."""
+        options = {"bootstrap.servers": self.bootstrap, "group.id": "test", "enable.partition.eof": True}
+        consumer = Consumer({**options, "enable.auto.commit": False, "fetch.wait.max.ms": 10})
         try:
-            for partition in range(partitions):
-                place = TopicPartition(topic, partition, 0)
-                _, end = consumer.get_watermark_offsets(place, timeout=10)
-                consumer.assign([place])
-                seen = 0
-                while seen < end:
-                    message = consumer.poll(10)
-                    assert message is not None, f"{topic} [{partition}]: {seen} of {end} messages"
-                    assert message.error() is None, message.error()
-                    seen = message.offset() + 1
+            partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+            consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
+            ended = 0
+            while ended < len(partitions):
+                message = consumer.poll(10)
+                assert message is not None, f"{topic}: no answer"
+                error = message.error()
+                if error is None:
                     yield message
+                else:
+                    assert error.code() == KafkaError._PARTITION_EOF, error
+                    ended += 1
         finally:
             consumer.close()
 

@@ -61,3 +61,14 @@ def decision(number: int, customer: str = "C1", **other: object) -> bytes:
         "late": False, "features": {"n": 3}, "payload": {"queue": "客户经理"}, **other,
     }  # fmt: skip
     return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def event(number: int, customer: str = "C1") -> bytes:
+    """An event's line with its stream."""
+    record = {
+        "stream": "click",
+        "event_id": f"a{number:06d}",
+        "customer_id": customer,
+        "ts": 1_760_000_000_000 + number,
+    }
+    return json.dumps({**record, "query": "提前还款"}, ensure_ascii=False).encode()

@@ -8,12 +8,12 @@ from itertools import count
 
 import pytest
 from confluent_kafka import KafkaError, Message
-from mock_kafka import MockKafka
-from recording import RecordingEvents, Refusals, decision
 
 from sinks.contract import SinkError, SinkStopped, dead_letter
 from sinks.kafka import KafkaDeadLetters, KafkaDecisions
 from sinks.kafka_topics import Topics
+from tests.sinks.mock_kafka import MockKafka
+from tests.sinks.recording import RecordingEvents, Refusals, decision
 
 TOPICS = {"ticket": "out.ticket", "alert": "out.alert", "suppressed": "out.suppressed"}
 
