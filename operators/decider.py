@@ -77,8 +77,7 @@ class Decider:
     @property
     def own_bytes(self) -> int:
         """Bytes of what is remembered of customers but objects, which shards share."""
-        python = self.customers.used_bytes([planned.rule.id for planned in self.plan.rules])
-        return self.store.used_bytes + python + self.timers.used_bytes
+        return self.store.used_bytes + self.customers.used_bytes(list(self._armed_bits)) + self.timers.used_bytes
 
     def run(
         self, events: EventBatch | None, entities: Entities | None, until_ms: int, *, inclusive: bool = False
@@ -93,8 +92,7 @@ class Decider:
         self._fire_timers(until_ms + 1 if inclusive else until_ms)
         if not inclusive:
             self.store.compact_when_due(until_ms, partial(self._forget, until_ms))
-        if self._desk.views is not None:
-            out.views = self._desk.views.step(until_ms)
+        self._desk.look(until_ms)
         return out
 
     # --- events ----------------------------------------------------------------------------------
@@ -103,8 +101,7 @@ class Decider:
         store, count = self.store, len(events)
         rows = store.rows(events.customer_hash, events.customer_id)
         self.customers.make_room(len(store))
-        if self._desk.views is not None:
-            self._desk.views.touch(rows)
+        self._desk.touch(rows)
         signatures = self._signatures.signatures(events.masks)
         step = Events(
             events.effective_ms, events.ts_ms, events.stream, signatures, events.masks,
@@ -121,7 +118,7 @@ class Decider:
 
     def _forget(self, now_ms: int, rows: list[int]) -> set[int]:
         """The rows of customers of whom Python remembers something that may matter at or after a time."""
-        kept = {*self.timers.rows(), *(self._desk.views.waiting(rows) if self._desk.views else ())}
+        kept = {*self.timers.rows(), *self._desk.to_look_at(rows)}
         return self.customers.forget(rows, now_ms, kept, self._gate.cap_horizon_ms, self.plan.cooldowns_ms)
 
     def _segment_end(self, events: EventBatch, at: int) -> int:
@@ -248,8 +245,7 @@ class Decider:
         if armed.firing is not None:
             self._desk.decide(timer.rule, timer.row, armed.firing, timer.at_ms)
 
-    def _put_armed_bit_out(self, row: int, rule_id: str) -> None:
-        """Let the kernels know that a rule does not wait, unless one that has the same bit does (or it does)."""
+    def _put_armed_bit_out(self, row: int, rule_id: str) -> None:  # unless a rule that has the same one still waits
         bit, customer = self._armed_bits[rule_id], self.customers.find(row)
         if customer is None or all(self._armed_bits[other] != bit for other in customer.armed):
             self.store.arm(row, bit, False)

@@ -13,6 +13,7 @@ from operators.tables import PlanTables
 from operators.views import ViewBook
 from rules.context import Evaluation
 from rules.plan import RulePlan
+from state.log import Words
 from state.store import RowStore
 from state.tables import MAY_HAVE_TICKETS
 from state.timers import HELD, Firing, TimerQueue
@@ -51,6 +52,20 @@ class Desk:
         self._store, self._customers, self._timers = store, customers, timers
         self.out = Outcome()
         self.views = ViewBook(tables, store, customers, tables.views) if tables.views is not None else None
+
+    def touch(self, rows: Words) -> None:
+        """Something happened to these customers."""
+        if self.views is not None:
+            self.views.touch(rows)
+
+    def look(self, t_ms: int) -> None:
+        """Write the views that are due; all events below ``t_ms`` have been taken."""
+        if self.views is not None:
+            self.out.views = self.views.step(t_ms)
+
+    def to_look_at(self, rows: list[int]) -> list[int]:
+        """Those of some rows of which there are to be views."""
+        return [] if self.views is None else self.views.waiting(rows)
 
     def decide(self, number: int, row: int, firing: Firing, t_ms: int, indices: tuple[int, ...] | None = None) -> None:
         """Decide the entries of a firing (all, or those that were held) and write what is decided."""

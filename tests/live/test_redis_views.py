@@ -3,14 +3,18 @@
 import json
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import pytest
 import redis
 from live_redis import OwnRedis, RedisServer
+from typer.testing import CliRunner
 
+from flows.cli import app
 from sinks.redis_views import RedisViews, forget_view, read_customer, view_key
+from state.state_folder import StateFolder
 
 NOW_MS = 1_760_000_000_000
 
@@ -197,3 +201,22 @@ def test_forgetting(redis_server: RedisServer, events: Events) -> None:
     assert forget_view(redis_server.url, "to forget")
     assert not forget_view(redis_server.url, "to forget")
     assert read_customer(redis_server.url, "to forget") == {}
+
+
+def test_forgetting_by_the_command(own_redis: OwnRedis, tmp_path: Path) -> None:
+    StateFolder.open(tmp_path / "state", {"key": [1, 2]}).close()
+    config = tmp_path / "live.yaml"
+    config.write_text(
+        "rules: [r.yaml]\nstate: state\nsource: {bootstrap: 'localhost:1', topics: {click: [c]}}\n"
+        f"sinks: {{files: out}}\nviews: {{url: '{own_redis.url}'}}\n"
+    )
+    writer = RedisViews(own_redis.url, 60_000, Events(), lambda: NOW_MS)
+    writer.take([view("C"), view("D")], [])
+    writer.close()
+    command = ["state", "forget", str(tmp_path / "state"), "--customer", "C", "--config", str(config)]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    assert "the view of customer 'C' in Redis is removed" in done.output
+    assert (read_customer(own_redis.url, "C"), len(read_customer(own_redis.url, "D"))) == ({}, 9)
+    own_redis.stop()
+    assert CliRunner().invoke(app, command).exit_code == 3

@@ -96,7 +96,8 @@ def test_a_view(tmp_path: Path) -> None:
     profile = {"stream": "profile", "tier": "gold", "holdings": [{"holding_id": "h"}], "other": "unread"}
     (view,) = engine.at(0, profile, click(page="open"), click(page="wait"), click())
     (ticket,) = view.pop("tickets")
-    assert (len(ticket.pop("ticket_id")), ticket) == (32, {"rule_id": "opens", "holding_id": None})
+    ticket_id = ticket.pop("ticket_id")
+    assert (len(ticket_id), ticket) == (32, {"rule_id": "opens", "holding_id": None})
     assert view == {
         "customer_id": "C", "as_of": T0_MS + 1,
         "profile": {"tier": "gold", "holdings": [{"holding_id": "h"}]},
@@ -105,8 +106,9 @@ def test_a_view(tmp_path: Path) -> None:
         "armed": [{"rule_id": "waits", "deadline": T0_MS + 3_600_000}],
     }  # fmt: skip
     paid = {"stream": "txn", "amount": 1, "direction": "in"}
-    (view,) = engine.at(7 * DAY_MS, paid)
-    assert (view["features"]["seen"]["clicks"], view["armed"]) == (0, [])
+    closed = {"stream": "ticket", "ticket_id": ticket_id, "stage": "closed"}
+    (view,) = engine.at(7 * DAY_MS, paid, closed)
+    assert (view["features"]["seen"]["clicks"], view["armed"], view["tickets"]) == (0, [], [])
 
 
 def test_a_customer_is_looked_at_once_in_a_while(tmp_path: Path) -> None:
@@ -143,6 +145,16 @@ def test_a_decision_of_a_customer_who_was_just_looked_at_is_shown_when_it_is_tim
     assert engine.at(30_000) == []
 
 
+def test_a_decision_comes_first_also_when_it_had_to_wait(tmp_path: Path) -> None:
+    engine = Engine(tmp_path, per_second=1)
+    engine.at(0, click())
+    others = [click(f"D{n}") for n in range(30)]
+    assert names(engine.at(1_000, *others, click(page="open")))[0].startswith("D")
+    seen = [name for second in range(2, 14) for name in names(engine.at(1_000 * second))]
+    assert seen[8] == "C"  # at 10 s
+    assert seen.count("C") == 1
+
+
 def test_a_clock_that_is_put_back_delays_nobody_for_long(tmp_path: Path) -> None:
     engine = Engine(tmp_path)
     engine.at(3_600_000, click())
@@ -175,13 +187,12 @@ def test_what_is_remembered_is_bounded(tmp_path: Path) -> None:
 
 
 def test_looking_marks_nothing_as_changed(tmp_path: Path) -> None:
-    engine = Engine(tmp_path)
+    engine = Engine(tmp_path, per_second=1)
     engine.decider.store.note_changes()
-    engine.at(0, click(), click("D"))
-    engine.decider.store.take_changes(everything=False)
-    engine.at(1_000)
-    (rows, _) = engine.decider.store.take_changes(everything=False)
-    assert not len(rows)
+    assert names(engine.at(0, click(), click("D"))) == ["C"]
+    assert len(engine.decider.store.take_changes(everything=False)[0]) == 2
+    assert names(engine.at(1_000)) == ["D"]
+    assert len(engine.decider.store.take_changes(everything=False)[0]) == 0
 
 
 def test_without_a_pace_there_are_no_views(tmp_path: Path) -> None:
