@@ -18,7 +18,7 @@ NOT_JSON = b"-"
 
 _KEY = b'"stream"'
 _ESCAPED = b"\\u00"
-"""In a message with this, a key may be ``stream`` that does not look like it: of names of the same text the last counts."""
+"""In a message with this, a key that does not look like it may be ``stream``."""
 
 _SPEC_VERSION = b'"specversion"'
 _BINARY_TYPE = "ce_type"

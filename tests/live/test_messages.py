@@ -19,7 +19,7 @@ from rules.model import STREAMS
 
 T0 = 1_760_000_000_000
 CLICK: dict[str, Any] = {"event_id": "e1", "customer_id": "C1", "ts": T0, "page": "首页"}
-NAMES = {stream: ("page", "amount", "text", "x") for stream in STREAMS}
+NAMES = dict.fromkeys(STREAMS, ("page", "amount", "text", "x"))
 
 
 def bytes_of(value: Any, **options: Any) -> bytes:
