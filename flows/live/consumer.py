@@ -20,12 +20,12 @@ _OURS = {
     "enable.auto.offset.store": False,
     "auto.offset.reset": "error",  # a lost position is never passed over in silence
     "enable.partition.eof": True,
+    "fetch.wait.max.ms": 50,  # how late the end of a partition, or that a broker is silent, may be noticed
+    "statistics.interval.ms": 100,
     "max.poll.interval.ms": 86_400_000,  # a sink that is away stops reading; partitions are assigned by hand anyway
 }
 _DEFAULTS = {
     "client.id": "cem",
-    "fetch.wait.max.ms": 50,  # how late the end of a partition may be noticed
-    "statistics.interval.ms": 100,
     "queued.max.messages.kbytes": 32_768,
     "reconnect.backoff.max.ms": 2_000,
 }
@@ -40,6 +40,10 @@ REFUSED = frozenset(
 
 SILENT_US = 250_000
 """A broker that has not answered for so long has stopped: it is asked for more every ``fetch.wait.max.ms``."""
+
+
+LOOK_SECONDS = 3.0
+"""The longest that brokers are waited for, also at the end of a run."""
 
 
 class _Broker(msgspec.Struct):
@@ -138,6 +142,15 @@ def refusal(error: KafkaError, what: str) -> SourceError | None:
     )
 
 
+def lost_offset(place: str, offset: int | None, error: KafkaError) -> SourceError:
+    """The failure that messages which were to be read are gone."""
+    return SourceError(
+        f"{place}: the messages from offset {offset} on are gone from Kafka ({error.str()}): they were deleted before "
+        "they were read, or the topic was made anew; to go on without them set source.on_lost_offset to earliest (or "
+        "latest), start, and set it back"
+    )
+
+
 def reason_of(error: BaseException) -> str:
     """An error in one line."""
     if isinstance(error, KafkaException) and error.args and isinstance(error.args[0], KafkaError):
@@ -148,18 +161,29 @@ def reason_of(error: BaseException) -> str:
 class Topology:
     """Looks for the partitions of some topics, again and again, in a thread of its own.
 
-    ``found``: what there is by now; ``missing``: topics that do not exist.
+    ``found``: what there is by now, with what was ``known`` before; ``missing``: topics that do not exist; ``looked``:
+    whether the brokers have said once what there is; ``error``: why they did not the last time.
     """
 
-    def __init__(self, topics: Iterable[str], every_seconds: float, stop: threading.Event) -> None:
-        self._topics, self._every_seconds, self._stop = frozenset(topics), every_seconds, stop
-        self.found: frozenset[PartitionKey] = frozenset()
+    def __init__(self, topics: Iterable[str], every_seconds: float, known: Iterable[PartitionKey] = ()) -> None:
+        self._topics, self._every_seconds = frozenset(topics), every_seconds
+        self._closed = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.found = frozenset(key for key in known if key[0] in self._topics)
         self.missing: frozenset[str] = frozenset()
+        self.looked = False
         self.error: str | None = None
 
     def start(self, consumer: Consumer) -> None:
         """Begin to look."""
-        threading.Thread(target=self._run, args=[consumer], name="kafka-topology", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, args=[consumer], name="kafka-topology", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Look no more; before the consumer is closed, which must not happen while somebody asks it."""
+        self._closed.set()
+        if self._thread is not None:
+            self._thread.join()
 
     def look(self, consumer: Consumer, timeout_seconds: float) -> bool:
         """Look once; whether the brokers answered."""
@@ -174,17 +198,15 @@ class Topology:
         self.found |= {(name, number) for name, topic in usable.items() for number in topic.partitions}
         missing = self._topics - usable.keys()
         if missing != self.missing and missing:
-            _LOG.warning("topics do not exist (yet): %s", ", ".join(sorted(missing)))
-        self.missing, self.error = frozenset(missing), None
+            names = ", ".join(sorted(missing))
+            _LOG.warning("topics do not exist (yet), or this client has no right to see them: %s", names)
+        self.missing, self.error, self.looked = frozenset(missing), None, True
         return True
 
     def _run(self, consumer: Consumer) -> None:
-        while not self._stop.is_set():
-            try:
-                reached = self.look(consumer, 5.0)
-            except RuntimeError:  # the consumer was closed
-                return
-            self._stop.wait(self._every_seconds if reached and not self.missing else 1.0)
+        while not self._closed.is_set():
+            reached = self.look(consumer, LOOK_SECONDS)
+            self._closed.wait(self._every_seconds if reached and not self.missing else 1.0)
 
 
 def is_loopback(address: str) -> bool:

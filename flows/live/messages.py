@@ -17,6 +17,9 @@ NOT_JSON = b"-"
 """Stands for messages without anything in them: blank lines would be skipped, a message never is."""
 
 _KEY = b'"stream"'
+_ESCAPED = b"\\u00"
+"""In a message with this, a key that does not look like it may be ``stream``."""
+
 _SPEC_VERSION = b'"specversion"'
 _BINARY_TYPE = "ce_type"
 
@@ -31,7 +34,7 @@ class _Cover(msgspec.Struct):
 
 
 class _HasStream(msgspec.Struct):
-    stream: Any = msgspec.UNSET
+    stream: msgspec.Raw = msgspec.Raw(b"")
 
 
 _covers = msgspec.json.Decoder(_Cover)
@@ -48,6 +51,9 @@ def line_of(value: bytes | None, headers: Headers, stream: str) -> bytes:
     """
     if not value:
         return NOT_JSON
+    for name, content in headers or ():
+        if name == _BINARY_TYPE and content is not None:
+            return with_stream(value, _stream_of(content.decode("utf-8", "replace")))
     if _SPEC_VERSION in value:
         try:
             cover = _covers.decode(value)
@@ -56,10 +62,6 @@ def line_of(value: bytes | None, headers: Headers, stream: str) -> bytes:
         else:
             data = bytes(cover.data) or _unpacked(cover.data_base64)
             return with_stream(data or value, _stream_of(cover.type))
-    elif headers:
-        for name, content in headers:
-            if name == _BINARY_TYPE and content is not None:
-                return with_stream(value, _stream_of(content.decode("utf-8", "replace")))
     return with_stream(value, stream)
 
 
@@ -80,25 +82,23 @@ def with_stream(value: bytes, stream: str) -> bytes:
     >>> with_stream(b'{"event_id":"e1"}', "click")
     b'{"stream":"click","event_id":"e1"}'
     """
-    if value[:2] == b'{"' and _KEY not in value:
+    if value[:2] == b'{"' and _KEY not in value and _ESCAPED not in value:
         return b'{"stream":%b,' % _quoted(stream) + value[1:]
     return _with_stream_carefully(value, stream)
 
 
 def _with_stream_carefully(value: bytes, stream: str) -> bytes:
     stripped = value.strip(b" \t\r\n")
-    if not stripped:
-        return NOT_JSON
     if not stripped.startswith(b"{"):
-        return value
-    if _KEY in stripped:
+        return value if value.strip() else NOT_JSON
+    if _KEY in stripped or _ESCAPED in stripped:
         try:
             found = _streams.decode(stripped)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return value  # no JSON: the decoder says so
-        if found.stream is not msgspec.UNSET:
-            # The topic decides. Of a name that comes twice the last counts.
-            return value if found.stream == stream else stripped[:-1] + b',"stream":%b}' % _quoted(stream)
+        own = bytes(found.stream)
+        if own:  # The topic decides. Of a name that comes twice the last counts.
+            return value if own == _quoted(stream) else stripped[:-1] + b',"stream":%b}' % _quoted(stream)
     rest = stripped[1:].lstrip(b" \t\r\n")
     if rest.startswith(b"}"):
         return b'{"stream":%b' % _quoted(stream) + rest

@@ -21,11 +21,10 @@ SNAPSHOT = "kafka-reader"
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where to go on in a partition: the offset to read next, the highest ``ts`` so far, the watermark promised."""
+    """Where to go on in a partition: the offset to read next, and the highest ``ts`` so far."""
 
     next_offset: int
     high_ms: int | None
-    promised_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +43,10 @@ class Positions:
     promised_ms: int = BEFORE_ALL_MS
     partitions: Mapping[PartitionKey, Position] = field(default_factory=dict)
 
+    def dealt_to(self, reader: int, readers: int) -> dict[PartitionKey, Position]:
+        """Those that one of the readers has to keep, whether or not it can read there."""
+        return {key: at for key, at in self.partitions.items() if reader_of(key, readers) == reader}
+
 
 def merged(snapshots: Iterable[Any]) -> Positions:
     """All that readers left; of a partition that several have read, what the latest run knows."""
@@ -51,9 +54,9 @@ def merged(snapshots: Iterable[Any]) -> Positions:
     if not found:
         return Positions()
     partitions: dict[PartitionKey, Position] = {}
-    for _, _, promised_ms, rows in found:
+    for _, _, _, rows in found:
         for topic, number, next_offset, high_ms in rows:
-            partitions[topic, number] = Position(next_offset, high_ms, promised_ms)
+            partitions[topic, number] = Position(next_offset, high_ms)
     last = found[-1][1]
     return Positions(last, min(s[2] for s in found if s[1] == last), partitions)
 

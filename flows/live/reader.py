@@ -13,9 +13,9 @@ from bytewax.inputs import StatefulSourcePartition
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from flows.lines import SourceError
-from flows.live.consumer import BrokerView, Topology, consumer_config, make_consumer, reason_of, refusal
+from flows.live.consumer import BrokerView, Topology, consumer_config, lost_offset, make_consumer, reason_of, refusal
 from flows.live.messages import Headers, line_of
-from flows.live.positions import SNAPSHOT, PartitionKey, Positions, Snapshot, reader_of
+from flows.live.positions import SNAPSHOT, PartitionKey, Position, Positions, Snapshot, reader_of
 from flows.live.source import Meter, ReaderSettings
 from flows.live.watermarks import EngineClock, Partition, ReaderClock
 from flows.source_batch import SourceBatch, counts_of
@@ -31,7 +31,7 @@ MAX_MESSAGES = 20_000
 """Of one micro-batch."""
 
 MAX_WAITING = 200_000
-"""A partition with so many messages beyond the engine's watermark is paused until the others have caught up."""
+"""A partition with so many messages beyond where the others are is paused until they have caught up."""
 
 TICK_MS = 100
 """How often a watermark alone is sent on."""
@@ -58,7 +58,8 @@ class KafkaReader(StatefulSourcePartition[SourceBatch, Snapshot]):
         self, number: int, settings: ReaderSettings, columns: ColumnReader, positions: Positions,
         engine: EngineClock, meter: Meter, stop: threading.Event, now_ms: Callable[[], int],
     ) -> None:  # fmt: skip
-        self._number, self._settings, self._columns, self._positions = number, settings, columns, positions
+        self._number, self._settings, self._columns, self._run = number, settings, columns, positions.run + 1
+        self._kept = positions.dealt_to(number, settings.readers)
         self._engine, self._meter, self._stop, self._now_ms = engine, meter, stop, now_ms
         self._partitions: dict[PartitionKey, Partition] = {}
         self._clock = ReaderClock(settings.lateness_ms, settings.idle_ms, positions.promised_ms)
@@ -67,7 +68,7 @@ class KafkaReader(StatefulSourcePartition[SourceBatch, Snapshot]):
         self._view = BrokerView()
         config = consumer_config(settings.bootstrap, settings.group, settings.options, self._view, self._note_error)
         self._consumer: Consumer = make_consumer(config)
-        self._topology = Topology(settings.topics, settings.refresh_seconds, stop)
+        self._topology = Topology(settings.topics, settings.refresh_seconds, self._kept)
         self._topology.start(self._consumer)
         self._assigned: frozenset[PartitionKey] = frozenset()
         self._turned_ms = self._sent_ms = now_ms()
@@ -94,9 +95,12 @@ class KafkaReader(StatefulSourcePartition[SourceBatch, Snapshot]):
         self._hurry = len(messages) > MAX_MESSAGES // 4
         batch = self._read(self._by_partition(messages, now_ms), now_ms)
         self._look_around(now_ms)
-        others_ms = self._engine.of_others_ms(self._number)
-        trust_ends = now_ms >= self._trust_ends_from_ms
-        batch.watermark_ms = self._clock.advance(self._partitions.values(), now_ms, others_ms, trust_ends)
+        for partition in self._partitions.values():
+            self._pause(partition, now_ms)
+        batch.watermark_ms = self._clock.advance(
+            self._partitions.values(), now_ms, self._engine.of_others_ms(self._number),
+            trust_ends=now_ms >= self._trust_ends_from_ms, known=self._topology.looked,
+        )  # fmt: skip
         batch.idle = self._clock.idle
         self._end_ms = batch.end_ms = max(self._end_ms, batch.watermark_ms)
         return [batch] if self._is_news(batch, now_ms) else []
@@ -110,21 +114,23 @@ class KafkaReader(StatefulSourcePartition[SourceBatch, Snapshot]):
     def snapshot(self) -> Snapshot:
         """Where to go on, and commit for others to see what the snapshot before, which counts by now, says."""
         self._meter.epoch_ends()
-        rows = tuple(
-            (topic, number, p.next_offset, p.clock.high_ms)
-            for (topic, number), p in sorted(self._partitions.items())
-            if p.next_offset is not None
-        )
+        for key, partition in self._partitions.items():
+            if partition.next_offset is not None:
+                self._kept[key] = Position(partition.next_offset, partition.clock.high_ms)
+        rows = tuple((*key, at.next_offset, at.high_ms) for key, at in sorted(self._kept.items()))
         if self._uncommitted:
             try:
                 self._consumer.commit(offsets=self._uncommitted, asynchronous=True)
             except KafkaException as error:  # nothing depends on it
                 _LOG.warning("offsets were not committed: %s", reason_of(error))
-        self._uncommitted = [TopicPartition(topic, number, offset) for topic, number, offset, _ in rows]
-        return SNAPSHOT, self._positions.run + 1, self._clock.promised_ms, rows
+        self._uncommitted = [
+            TopicPartition(*key, self._kept[key].next_offset) for key in self._partitions.keys() & self._kept
+        ]
+        return SNAPSHOT, self._run, self._clock.promised_ms, rows
 
     def close(self) -> None:
         """Leave Kafka."""
+        self._topology.close()
         if self._uncommitted:
             try:
                 self._consumer.commit(offsets=self._uncommitted, asynchronous=False)
@@ -149,7 +155,7 @@ class KafkaReader(StatefulSourcePartition[SourceBatch, Snapshot]):
 
     def _open(self, key: PartitionKey) -> int:
         """Follow a partition from now on; the offset to begin with."""
-        position = self._positions.partitions.get(key)
+        position = self._kept.get(key)
         clock = PartitionClock(None if position is None else position.high_ms)
         partition = self._partitions[key] = Partition(*key, clock)
         if position is not None:
@@ -164,7 +170,7 @@ class KafkaReader(StatefulSourcePartition[SourceBatch, Snapshot]):
         if not self._view.changed:
             return
         self._view.changed = False
-        unreachable = []
+        unreachable = [] if self._topology.looked else [self._settings.bootstrap]
         for key, partition in self._partitions.items():
             before, partition.reachable = partition.reachable, self._view.answers(key)
             if partition.reachable and not before:  # what came meanwhile is on its way
@@ -177,14 +183,15 @@ class KafkaReader(StatefulSourcePartition[SourceBatch, Snapshot]):
         self._meter.assigned(sorted(self._topology.missing), unreachable)
         self._meter.watermark((now_ms - self._clock.promised_ms) / 1000)
 
-    def _pause(self, partition: Partition) -> None:
+    def _pause(self, partition: Partition, now_ms: int) -> None:
         """Let a partition wait that is far ahead of the others, or go on."""
-        waiting = partition.waiting(self._engine.ms)
+        waiting = partition.waiting(self._engine.ms, self._settings.lateness_ms)
         wanted = waiting > (MAX_WAITING // 2 if partition.paused else MAX_WAITING)
         if wanted != partition.paused:
             partition.paused = wanted
             place = [TopicPartition(partition.topic, partition.number)]
             (self._consumer.pause if wanted else self._consumer.resume)(place)
+            self._trust_ends_from_ms = now_ms + SETTLE_MS  # it may have been the end when the pause began
 
     # --- messages ----------------------------------------------------------------------------------
 
@@ -231,15 +238,11 @@ class KafkaReader(StatefulSourcePartition[SourceBatch, Snapshot]):
         place = f"{partition.topic}/{partition.number}"
         policy = self._settings.on_lost_offset
         if policy == "error":
-            raise SourceError(
-                f"{place}: the messages from offset {partition.next_offset} on are gone from Kafka ({error.str()}): "
-                "they were deleted before they were read, or the topic was made anew; to go on without them set "
-                "source.on_lost_offset to earliest (or latest), start, and set it back"
-            )
+            raise lost_offset(place, partition.next_offset, error)
         offset = OFFSET_BEGINNING if policy == "earliest" else OFFSET_END
         _LOG.error("%s: the messages from offset %s on are gone; going on with the %s there are", place,
                    partition.next_offset, policy)  # fmt: skip
-        partition.next_offset = None
+        partition.next_offset, partition.at_end = None, False
         key = TopicPartition(partition.topic, partition.number, offset)
         self._consumer.incremental_unassign([key])
         self._consumer.incremental_assign([key])
@@ -270,9 +273,6 @@ class KafkaReader(StatefulSourcePartition[SourceBatch, Snapshot]):
         read = self._columns.read_runs(lines, runs)
         for key, messages in found.items():
             self._partitions[key].note_read(len(messages))
-        for partition in self._partitions.values():
-            if partition.ahead:
-                self._pause(partition)
         if len(read.events):
             batch.events = split(read.events)
             self._end_ms = max(self._end_ms, int(read.events.effective_ms.max()))

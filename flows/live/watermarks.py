@@ -36,8 +36,8 @@ class Partition:
         Whether its broker answers, as far as is known.
     heard_ms
         Wall clock when last something was known of it: a message came, or its end was its end still.
-    ahead
-        Batches that wait beyond the engine's watermark: the highest ``ts`` after each, and its messages.
+    ahead, messages_ahead
+        Batches that wait for other partitions: the highest ``ts`` after each, and its messages; the sum of these.
     paused
         Whether reading waits for the others.
     """
@@ -50,18 +50,24 @@ class Partition:
     reachable: bool = True
     heard_ms: int | None = None
     ahead: deque[tuple[int, int]] = field(default_factory=deque)
+    messages_ahead: int = 0
     paused: bool = False
 
     def note_read(self, messages: int) -> None:
         """Messages were read and became events that wait."""
         if self.clock.high_ms is not None:
             self.ahead.append((self.clock.high_ms, messages))
+            self.messages_ahead += messages
 
-    def waiting(self, engine_ms: int) -> int:
-        """How many messages wait beyond the engine's watermark."""
-        while self.ahead and self.ahead[0][0] < engine_ms:
-            self.ahead.popleft()
-        return sum(messages for _, messages in self.ahead)
+    def waiting(self, engine_ms: int, lateness_ms: int) -> int:
+        """How many messages wait until other partitions have come as far.
+
+        Those of the last ``lateness_ms`` before its highest ``ts`` wait for itself: were they counted, it might wait
+        for ever.
+        """
+        while self.ahead and self.ahead[0][0] - lateness_ms <= engine_ms:
+            self.messages_ahead -= self.ahead.popleft()[1]
+        return self.messages_ahead
 
 
 class EngineClock:
@@ -103,14 +109,17 @@ class ReaderClock:
         self.idle = False
         self._contact_ms: int | None = None
 
-    def advance(self, partitions: Iterable[Partition], now_ms: int, others_ms: int | None, trust_ends: bool) -> int:
+    def advance(
+        self, partitions: Iterable[Partition], now_ms: int, others_ms: int | None, *, trust_ends: bool, known: bool
+    ) -> int:
         """Promise what can be promised now; never less than before.
 
         ``others_ms``: how far the other readers are, where any is not idle; ``trust_ends``: whether what was last heard
-        of ends is so recent that it holds.
+        of ends is so recent that it holds; ``known``: whether it is known which partitions there are, without which
+        nothing can be promised.
         """
-        lowest: int | None = None
-        self.idle = True
+        lowest = None if known else self.promised_ms
+        self.idle = known
         for partition in partitions:
             if partition.heard_ms is not None and self._contact_ms is None:
                 self._contact_ms = partition.heard_ms
@@ -128,7 +137,7 @@ class ReaderClock:
         """Where a partition stands; null if it is left out."""
         high_ms = partition.clock.high_ms
         by_events_ms = self.promised_ms if high_ms is None else high_ms - self._lateness_ms
-        if partition.at_end and partition.reachable:
+        if partition.at_end and partition.reachable and not partition.paused:
             partition.heard_ms = now_ms
             return max(by_events_ms, now_ms - self._lateness_ms) if trust_ends else by_events_ms
         if partition.paused or self._contact_ms is None:
