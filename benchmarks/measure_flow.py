@@ -20,7 +20,7 @@ from benchmarks.measure_engine import DAY_MS, policy_of, rules_of
 from benchmarks.paced import PacedReader, PacedSource, restamped, split_tail, ts_of
 from benchmarks.process import Figures
 from flows.board import Board
-from flows.dataflow import build_dataflow
+from flows.dataflow import Outputs, build_dataflow
 from flows.files_source import FilesSource
 from flows.keeper import Keeper, message_reader
 from flows.kernels import warm_up
@@ -78,7 +78,7 @@ def run_paced(
             source, PlanTables(plan), policy_of(task), decoder.values,
             partitions=1, dedup_ms=3_600_000, key=_KEY, until_ms=BEFORE_ALL_MS,
             keeper=Keeper(None, message_reader(plan, _KEY)),
-            actions=decisions, dead_letters=CollectingSink(), counts=CollectingSink(),
+            outputs=Outputs({"write_actions": decisions}, {"write_dead_letters": CollectingSink()}, CollectingSink()),
         )  # fmt: skip
         gc.set_threshold(*_GC_THRESHOLDS)
         cluster_main(flow, [], 0)  # type: ignore[no-untyped-call]

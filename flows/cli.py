@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 
+from flows.live.customer_command import add_customer_command
+from flows.live.pause_command import add_pause_commands
+from flows.live.run_command import run
+from flows.simulate_command import simulate
 from flows.state_command import state_app
 from rules.fields import TS_MAX_MS
 
@@ -23,7 +25,11 @@ app = typer.Typer(
 )
 rules_app = typer.Typer(name="rules", help="Work with rule files.", no_args_is_help=True)
 app.add_typer(rules_app)
+add_pause_commands(rules_app)
+add_customer_command(app)
 app.add_typer(state_app)
+app.command()(simulate)
+app.command()(run)
 
 WRONG_INPUT, WRONG_USAGE, FAILED = 1, 2, 3
 
@@ -210,33 +216,6 @@ def _counted(number: int, noun: str) -> str:
 
 
 @app.command()
-def simulate(
-    out: Annotated[Path, typer.Option(readable=False, help="Folder for the event files and truth.ndjson.")],
-    customers: Annotated[int, typer.Option(min=1, help="Size of the population.")] = 10_000,
-    days: Annotated[int, typer.Option(min=1, help="Length of the run in days.")] = 30,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same files.")] = 1,
-    events_per_customer_day: Annotated[float, typer.Option(min=0.1, help="Mean activity of a customer.")] = 8.0,
-    partitions: Annotated[int, typer.Option(min=1, help="Files per stream.")] = 1,
-    story_rate: Annotated[float, typer.Option(min=0.0, help="Injected stories of each kind per customer.")] = 0.002,
-) -> None:
-    """Write a synthetic bank's events, with injected stories and their truth beside them."""
-    from flows.simulate import simulate as run
-
-    try:
-        with _day_progress(days) as progress:
-            report = run(
-                out, customers=customers, days=days, seed=seed, events_per_customer_day=events_per_customer_day,
-                partitions_per_stream=partitions, story_rate=story_rate, progress=progress,
-            )  # fmt: skip
-    except OSError as error:
-        _fail(f"cem simulate: {out}: cannot be written: {error.strerror or error}", FAILED)
-    for stream, n in report.events.items():
-        print(f"{stream:>10} {n:>12,}")
-    stories = ", ".join(f"{kind} {n}" for kind, n in report.stories.items())
-    print(f"{sum(report.events.values()):,} events at {report.events_per_second:,.0f}/s; stories: {stories}")
-
-
-@app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for events, decisions and the database.")] = Path("demo-out"),
     customers: Annotated[int, typer.Option(min=1, help="Size of the population.")] = 3000,
@@ -274,12 +253,6 @@ def warm_up_kernels() -> None:
 
     warm_up()
     print("the kernels are compiled", file=sys.stderr)
-
-
-def _day_progress(days: int) -> AbstractContextManager[Callable[[int], None]]:
-    from flows.progress import show_days
-
-    return show_days(days)
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from flows.cluster import ClusterError
 from flows.lines import SourceError
-from sinks.files import SinkError
+from sinks.contract import SinkError
 from state.disk import StateError
 
 Report = Callable[[BaseException], None]

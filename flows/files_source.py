@@ -11,42 +11,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
 from flows.board import Board
 from flows.lines import LineReader
-from operators.batch import EventBatch
+from flows.source_batch import SourceBatch, counts_of
 from operators.decode import PartitionClock
-from operators.outcome import Counts
 from operators.read_columns import ColumnReader
 from operators.split import split
-from rules.model import STREAMS
 from state.sequencer import AFTER_ALL_MS, BEFORE_ALL_MS
 
 BATCH_BYTES = 8 << 20
 
-BEFORE_1973_MS = 10**11
-"""A ``ts`` below this is legal but likelier to be in seconds than from the early seventies: it is counted."""
-
 MAX_BATCHES_AHEAD = 4
 """A partition that has delivered this many batches from beyond the slowest partition's watermark waits for it: they are
 held in memory, as nothing beyond that watermark can be decided."""
-
-
-@dataclass(slots=True)
-class SourceBatch:
-    """A decoded micro-batch of one partition, with its watermark after it and the latest effective time so far.
-
-    ``events``: by shard, in processing order; empty if the batch has none.
-    """
-
-    source: int
-    watermark_ms: int
-    end_ms: int
-    events: list[EventBatch]
-    dead_letters: list[bytes]
-    counts: Counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,19 +86,7 @@ class _FilePartition(StatefulSourcePartition[SourceBatch, Position]):
 
     def _decode(self, lines: Sequence[bytes], first_line: int) -> SourceBatch:
         read = self._columns.read(lines, self._reader.path, first_line, self._clock)
-        events = read.events
-        counts: Counts = Counter()
-        for code, count in enumerate(np.bincount(events.stream).tolist()):
-            if count:
-                counts["events", STREAMS[code]] = count
-        early = int((events.ts_ms < BEFORE_1973_MS).sum())
-        if early:
-            counts[("before_1973",)] = early
-        late = int((events.ts_ms < events.effective_ms).sum())
-        if late:
-            counts[("late",)] = late
-        for letter in read.dead_letters:
-            counts[("dead_letters", letter.reason)] += 1
+        events, counts = read.events, counts_of(read)
         end_ms = self._end_ms()
         return SourceBatch(
             self._source, end_ms - self._lateness_ms, end_ms, split(events) if len(events) else [],

@@ -24,7 +24,7 @@ from bytewax.testing import cluster_main
 
 from flows.board import Board
 from flows.cluster import run_cluster, wait_for_listeners
-from flows.dataflow import build_dataflow
+from flows.dataflow import Outputs, build_dataflow
 from flows.failures import Report, watched
 from flows.files_source import FilesSource
 from flows.heap import return_freed_memory
@@ -50,7 +50,7 @@ from state.sequencer import BEFORE_ALL_MS
 
 DAY_MS = 86_400_000
 
-_GC_THRESHOLDS = (100_000, 50, 1_000)
+GC_THRESHOLDS = (100_000, 50, 1_000)
 """State lives as long as its window and holds no cycles: with Python's own thresholds, looking for some took a quarter
 of the time."""
 SINK_FILES = {"write_actions": "actions.ndjson", "write_dead_letters": "dead_letters.ndjson"}
@@ -198,15 +198,17 @@ def run_worker(
         key=job.key,
         keeper=keeper,
         until_ms=BEFORE_ALL_MS if job.until_ms is None else job.until_ms,
-        actions=sink(LinesSink(job.out / ACTIONS, durable=job.state is not None)),
-        dead_letters=sink(LinesSink(job.out / DEAD_LETTERS, durable=job.state is not None)),
-        counts=sink(CountsSink(scratch / "counts.json")),
+        outputs=Outputs(
+            {"write_actions": sink(LinesSink(job.out / ACTIONS, durable=job.state is not None))},
+            {"write_dead_letters": sink(LinesSink(job.out / DEAD_LETTERS, durable=job.state is not None))},
+            sink(CountsSink(scratch / "counts.json")),
+        ),
         report=report,
     )
     return_freed_memory()
     wait_for_listeners(addresses[:index])
     thresholds = gc.get_threshold()
-    gc.set_threshold(*_GC_THRESHOLDS)
+    gc.set_threshold(*GC_THRESHOLDS)
     try:
         cluster_main(  # type: ignore[no-untyped-call]
             flow, list(addresses), index, epoch_interval=timedelta(milliseconds=job.epoch_ms),

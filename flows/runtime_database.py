@@ -53,10 +53,13 @@ class Remembered:
         By the name of the shard's folder: version and id of the last file.
     positions
         By the step of a sink that writes a file: how many bytes of it count.
+    others
+        What else is plain data, such as what readers of topics left.
     """
 
     shards: dict[str, tuple[int, str]] = field(default_factory=dict)
     positions: dict[str, int] = field(default_factory=dict)
+    others: list[Any] = field(default_factory=list)
 
 
 def read_remembered(folder: Path) -> Remembered:
@@ -75,6 +78,10 @@ def read_remembered(folder: Path) -> Remembered:
                 found.shards[f"{step}-{number:02d}"] = version, file_id
             case int(position) if not isinstance(position, bool):
                 found.positions[step] = position
+            case None:
+                pass
+            case other:
+                found.others.append(other)
     return found
 
 

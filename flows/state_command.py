@@ -85,10 +85,20 @@ def verify(folder: _Folder) -> None:
 
 
 @state_app.command()
-def forget(folder: _Folder, customer: _Customer, rules: _Rules = None) -> None:
+def forget(
+    folder: _Folder,
+    customer: _Customer,
+    rules: _Rules = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(readable=False, help="The settings of a live run: the customer's view in Redis goes too."),
+    ] = None,
+) -> None:
     """Erase a customer: from every file, and look whether the id is left anywhere. No run may use the folder."""
     from flows.state_forget import forget as erase
 
+    if config is not None:
+        _forget_view(config, customer)
     with _explained("forget"):
         done = erase(folder, customer, rules or ())
     if done.removed:
@@ -104,6 +114,23 @@ def forget(folder: _Folder, customer: _Customer, rules: _Rules = None) -> None:
         print("what is listed above is other customers' or nobody's, and stays", file=sys.stderr)
     else:
         print("the id is in no file of the folder", file=sys.stderr)
+
+
+def _forget_view(config: Path, customer: str) -> None:
+    """Remove what desks see; first, as it is what others read."""
+    import redis
+
+    from flows.live.pause_command import settings_of
+    from sinks.redis_views import forget_view
+
+    views = settings_of(config).views
+    if views is None:
+        return
+    try:
+        there = forget_view(views.url.get_secret_value(), customer)
+    except (redis.RedisError, OSError) as error:
+        _fail(f"cem state forget: Redis at {views.shown}: {error}; nothing is erased yet", FAILED)
+    print(f"the view of customer {customer!r} in Redis {'is removed' if there else 'was not there'}")
 
 
 @state_app.command()

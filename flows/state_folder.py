@@ -24,7 +24,7 @@ from state.disk import RESTORE, StateError
 from state.hashing import Key
 from state.state_folder import StateFolder
 
-_RUNTIME, _UNFINISHED = "runtime", "runtime.tmp"
+RUNTIME, _UNFINISHED = "runtime", "runtime.tmp"
 
 
 ERASING = "erasing"
@@ -87,9 +87,9 @@ def open_state(path: Path, rules: RuleSet, policy: str, about: Mapping[str, str]
                 path, f"the run in it had other {', '.join(changed)}",
                 "give what it had, or start anew with another --state and --out",
             )  # fmt: skip
-        resumed = (path / _RUNTIME).exists()
+        resumed = (path / RUNTIME).exists()
         if not resumed and folder.shards():  # the runtime's part is there before the first shard
-            raise StateError(path / _RUNTIME, "the runtime's database is missing", RESTORE)
+            raise StateError(path / RUNTIME, "the runtime's database is missing", RESTORE)
         remembered = read_remembered(path) if resumed else Remembered()  # or it says what is wrong with it
         change = None
         if resumed and found["rules"] != own["rules"]:
@@ -140,9 +140,9 @@ def _make_runtime_part(path: Path) -> None:
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir()
     init_db_dir(unfinished, 1)  # type: ignore[no-untyped-call]
-    unfinished.rename(path / _RUNTIME)
+    unfinished.rename(path / RUNTIME)
 
 
 def recovery_config(path: Path) -> RecoveryConfig:
     """What the runtime needs to know of the folder."""
-    return RecoveryConfig(str(path / _RUNTIME), timedelta(0))  # type: ignore[no-untyped-call]
+    return RecoveryConfig(str(path / RUNTIME), timedelta(0))  # type: ignore[no-untyped-call]

@@ -16,7 +16,7 @@ from operators.survey import CUSTOMERS, messages_of, profile_at, texts_of
 from state.delta_file import Frame, read_frame
 from state.disk import DISK
 from state.json_values import from_json
-from state.state_folder import FORMAT_FILE, StateFolder
+from state.state_folder import CONTROL_FOLDER, FORMAT_FILE, StateFolder
 
 _ID_SECTIONS = (".ids_bytes", ".removed_ids_bytes")
 _VALUES = (".objects",)
@@ -77,6 +77,8 @@ def _whose_file(path: Path, folder: Path) -> str:
         return "the number of the process that held it last"
     if path.parent == folder / "runtime":
         return "the runtime's database: no customer's; numbers of versions, positions, names of rules and files"
+    if path.parent == folder / CONTROL_FOLDER:
+        return "rules that operators paused, and what they wrote about it"
     return "a file that is none of the state's"
 
 

@@ -92,6 +92,13 @@ class Customers:
                 found.setdefault(holding_id, entry)
         return list(found.items())
 
+    def holdings_at(self, planned: RulePlan, profile: tuple[Any, ...] | None, place: int | None) -> Holdings:
+        """The holdings that a record of a tick is about: the one at a place, or all where there is none."""
+        if not planned.rule.each_holding:
+            return [(None, None)]
+        holdings = self.holdings(profile)
+        return holdings if place is None else [holdings[place]]
+
     @property
     def armed(self) -> int:
         """Number of rules that wait for their deadline."""

@@ -1,9 +1,8 @@
 """Decides for the customers of one shard: events in processing order in, decisions out.
 
-The kernels take every event and say for which events and rules a condition holds or may hold; only those come here,
-with the values of the rule's features as of the event. What it does depends on the plan, the policy and the events
-only. Time is event time; timers (deadlines, held decisions, daily ticks) happen between events, each after every event
-of at most its time.
+The kernels say for which events and rules a condition holds or may hold; only those come here, with the values of the
+rule's features as of the event. What it does depends on the plan, the policy and the events only. Time is event time;
+timers (deadlines, held decisions, daily ticks) happen between events, each after every event of at most its time.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from operators.batch import EventBatch
-from operators.customers import Customers, Holdings
+from operators.customers import Customers
 from operators.firing import Desk, firing_of
 from operators.outcome import Anchor, Entities, Outcome, ReadValues
 from operators.plan_changes import Since, warm_from_ms
@@ -68,13 +67,17 @@ class Decider:
         self.ticking = False
         self.timers = TimerQueue()
         self.customers = Customers(plan.profile_column("holdings"))
-        self._desk = Desk(plan.rules, self._gate, self.store, self.customers, self.timers)
+        self._desk = Desk(tables, self._gate, self.store, self.customers, self.timers)
 
     @property
     def used_bytes(self) -> int:
         """Bytes of all that is remembered of customers, and of what no shard has told of the table of objects."""
-        python = self.customers.used_bytes([planned.rule.id for planned in self.plan.rules])
-        return self.store.used_bytes + python + self.timers.used_bytes + self.tables.objects.bytes_to_report()
+        return self.own_bytes + self.tables.objects.bytes_to_report()
+
+    @property
+    def own_bytes(self) -> int:
+        """Bytes of what is remembered of customers but objects, which shards share."""
+        return self.store.used_bytes + self.customers.used_bytes(list(self._armed_bits)) + self.timers.used_bytes
 
     def run(
         self, events: EventBatch | None, entities: Entities | None, until_ms: int, *, inclusive: bool = False
@@ -89,6 +92,7 @@ class Decider:
         self._fire_timers(until_ms + 1 if inclusive else until_ms)
         if not inclusive:
             self.store.compact_when_due(until_ms, partial(self._forget, until_ms))
+        self._desk.look(until_ms)
         return out
 
     # --- events ----------------------------------------------------------------------------------
@@ -97,6 +101,7 @@ class Decider:
         store, count = self.store, len(events)
         rows = store.rows(events.customer_hash, events.customer_id)
         self.customers.make_room(len(store))
+        self._desk.touch(rows)
         signatures = self._signatures.signatures(events.masks)
         step = Events(
             events.effective_ms, events.ts_ms, events.stream, signatures, events.masks,
@@ -113,7 +118,7 @@ class Decider:
 
     def _forget(self, now_ms: int, rows: list[int]) -> set[int]:
         """The rows of customers of whom Python remembers something that may matter at or after a time."""
-        kept = set(self.timers.rows())
+        kept = {*self.timers.rows(), *self._desk.to_look_at(rows)}
         return self.customers.forget(rows, now_ms, kept, self._gate.cap_horizon_ms, self.plan.cooldowns_ms)
 
     def _segment_end(self, events: EventBatch, at: int) -> int:
@@ -194,6 +199,9 @@ class Decider:
         rule_id, unless = planned.rule.id, planned.rule.unless
         armed = None
         if unless is not None:
+            if rule_id in self.tables.paused:
+                self._put_armed_bit_out(anchor.row, rule_id)  # which the kernels have set
+                return
             customer = self.customers.of(anchor.row)
             armed = customer.armed.get(rule_id)
             if unless.restart == "first" and armed is not None and armed.firing is not None:
@@ -233,11 +241,14 @@ class Decider:
             self.timers.set(armed.deadline_ms, DEADLINE, timer.rule, timer.row)
             return
         customer.disarm(rule_id)
-        bit = self._armed_bits[rule_id]
-        if all(self._armed_bits[other] != bit for other in customer.armed):
-            self.store.arm(timer.row, bit, False)
+        self._put_armed_bit_out(timer.row, rule_id)
         if armed.firing is not None:
             self._desk.decide(timer.rule, timer.row, armed.firing, timer.at_ms)
+
+    def _put_armed_bit_out(self, row: int, rule_id: str) -> None:  # unless a rule that has the same one still waits
+        bit, customer = self._armed_bits[rule_id], self.customers.find(row)
+        if customer is None or all(self._armed_bits[other] != bit for other in customer.armed):
+            self.store.arm(row, bit, False)
 
     def begin_ticks(self, from_ms: int, known: Collection[str] = ()) -> None:
         """Let the days of date rules begin, but for those that are ``known``."""
@@ -273,7 +284,9 @@ class Decider:
             # date rules have no aggregates over entities
             evaluation = Evaluation(timer.at_ms, -1, None, row, self.customers.profile, captured[start:end], None)
             rose = captured[end] if planned.rises and planned.kept_rises else None
-            for holding_id, holding in self._holdings_at(planned, evaluation.profile, place):
+            for holding_id, holding in self.customers.holdings_at(
+                planned, evaluation.profile, place if self._by_holding(planned) else None
+            ):
                 evaluation.holding = holding
                 if self.customers.holds(planned, row, evaluation, holding_id, rose):
                     firing = firing_of(
@@ -285,10 +298,3 @@ class Decider:
     def _by_holding(self, planned: RulePlan) -> bool:
         """Whether the kernels try a rule for each holding (or, knowing none of their fields, once for all)."""
         return planned.rule.each_holding and bool(self._holding_names)
-
-    def _holdings_at(self, planned: RulePlan, profile: tuple[Any, ...] | None, place: int) -> Holdings:
-        """The holdings that a record is about."""
-        if not planned.rule.each_holding:
-            return [(None, None)]
-        holdings = self.customers.holdings(profile)
-        return [holdings[place]] if self._by_holding(planned) else holdings

@@ -19,7 +19,9 @@ from operators.annotate import Annotation
 from operators.dead_letters import FUTURE_TS, NOT_JSON, TOO_LONG, DeadLetter
 from operators.decode_slow import MAX_DEPTH, Fault, check_event, is_too_deep
 from operators.event_layout import StreamLayout
+from operators.scan import NO_CEILING
 from rules.model import STREAMS
+from state.sequencer import BEFORE_ALL_MS
 
 Times = npt.NDArray[np.int64]
 
@@ -29,9 +31,20 @@ MAX_LINE_BYTES = 64 << 20
 
 @dataclass(slots=True)
 class PartitionClock:
-    """Event time of one source partition: the highest ``ts`` accepted so far, in ms; null before the first."""
+    """Event time of one source partition, in ms since 1970.
+
+    Attributes
+    ----------
+    high_ms
+        The highest ``ts`` accepted so far; null before the first.
+    floor_ms, latest_ms
+        In a live run: the watermark that the whole engine was promised, before which no event takes effect any more,
+        and the latest ``ts`` that the wall clock allows. ``ColumnReader`` alone looks at them.
+    """
 
     high_ms: int | None = None
+    floor_ms: int = BEFORE_ALL_MS
+    latest_ms: int = NO_CEILING
 
 
 @dataclass(slots=True)

@@ -24,7 +24,8 @@ class Delivery:
     """Events from one sender, in processing order; it will send none below ``watermark_ms`` any more.
 
     ``end_ms`` is the latest effective time that the sender knows of, over everything it has seen. ``first_sequence``
-    numbers the events consecutively where the sender numbers them.
+    numbers the events consecutively where the sender numbers them. ``idle``: in a live run, that the sender has nothing
+    to say about event time and only follows the others.
     """
 
     source: int
@@ -32,6 +33,7 @@ class Delivery:
     end_ms: int
     events: EventBatch | None
     first_sequence: int = 0
+    idle: bool = False
 
 
 @dataclass(slots=True)

@@ -1,19 +1,69 @@
-"""What every aggregate of one customer is at a moment, read from a copy of their row."""
+"""What aggregates of customers are at a moment, as at a tick: there is no anchor."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
+from operators.outcome import Entities
 from operators.tables import PlanTables
 from state.dispatch import SignatureTable
-from state.events import Events, moment, value_of
+from state.events import Events, value_of
+from state.log import Words
 from state.row_snapshots import RowFrame, put_rows
+from state.store import RowStore
 
 
-def feature_values(tables: PlanTables, frame: RowFrame, row: int, t_ms: int) -> list[Any]:
-    """The values of the customer's features, in the plan's order, as at a tick: there is no anchor.
+class FeatureReader:
+    """Reads some of the features of customers, of many customers at once.
+
+    Parameters
+    ----------
+    tables
+        Of the plan by which the rows are laid out.
+    wanted
+        Numbers of features in the plan.
+    """
+
+    def __init__(self, tables: PlanTables, wanted: Iterable[int]) -> None:
+        chosen = sorted(wanted)
+        self._wanted = np.array(chosen, np.int64)
+        self._features = len(tables.plan.customer.features)
+        self._mask_words = max(1, -(-len(tables.plan.matchers) // 64))
+        self._signatures = SignatureTable(
+            self._mask_words, tables.customer.layout.record_bits, lambda _: chosen, lambda _: (), lambda _: 0
+        )
+
+    def read(self, store: RowStore, rows: Words, t_ms: int) -> list[list[Any]]:
+        """By row the values of the plan's features; null where a feature is not wanted. The rows stay as they are.
+
+        ``t_ms``: not below the time of any event that the rows have taken.
+        """
+        count = len(rows)
+        times = np.full(count, t_ms, np.int64)
+        masks = np.zeros((count, self._mask_words), np.uint64)
+        shape = count, self._features
+        answers: Entities = np.zeros(shape, np.int64), np.zeros(shape, np.int64), np.zeros(shape)
+        events = Events(
+            times, times, np.zeros(count, np.uint8), self._signatures.signatures(masks), masks,
+            np.empty((count, 0), np.int64), np.empty((count, 0), np.uint64), rows, answers,
+        )  # fmt: skip
+        store.answer(self._signatures, events, changing=False)
+        columns = [of[:, self._wanted].tolist() for of in answers]
+        wanted, objects = self._wanted.tolist(), store.objects
+        found = []
+        for row_kinds, row_integers, row_doubles in zip(*columns, strict=True):
+            values: list[Any] = [None] * self._features
+            for number, *value in zip(wanted, row_kinds, row_integers, row_doubles, strict=True):
+                values[number] = value_of(objects, *value)
+            found.append(values)
+        return found
+
+
+def feature_values(tables: PlanTables, frame: RowFrame, row: int, t_ms: int) -> Sequence[Any]:
+    """The values of a customer's features, in the plan's order, from a copy of their row.
 
     ``row``: its number in the frame, which is laid out by these tables.
     """
@@ -22,21 +72,4 @@ def feature_values(tables: PlanTables, frame: RowFrame, row: int, t_ms: int) -> 
         return []
     store = tables.customer.store()
     put_rows(store, frame, np.array([row], np.int64))
-    nothing = moment(t_ms)
-    masks = np.zeros((1, max(1, -(-len(tables.plan.matchers) // 64))), np.uint64)
-    every_feature = SignatureTable(
-        masks.shape[1], tables.customer.layout.record_bits, lambda _: range(count), lambda _: (), lambda _: 0
-    )
-    shape = 1, count
-    event = Events(
-        nothing.effective_ms, nothing.ts_ms, nothing.stream, every_feature.signatures(masks), masks, nothing.words,
-        nothing.hashes, np.zeros(1, np.int64), (np.zeros(shape, np.int64), np.zeros(shape, np.int64), np.zeros(shape)),
-    )  # fmt: skip
-    store.answer(every_feature, event)
-    return [
-        value_of(store.objects, *values)
-        for values in zip(
-            event.entity_kind[0].tolist(), event.entity_integer[0].tolist(), event.entity_double[0].tolist(),
-            strict=True,
-        )
-    ]  # fmt: skip
+    return FeatureReader(tables, range(count)).read(store, np.zeros(1, np.int64), t_ms)[0]

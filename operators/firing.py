@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 
 from operators.customers import Customers
@@ -10,8 +9,11 @@ from operators.decision import action_ids, decision_record
 from operators.json_lines import encode_line
 from operators.outcome import Outcome
 from operators.policy_gate import PolicyGate
+from operators.tables import PlanTables
+from operators.views import ViewBook
 from rules.context import Evaluation
 from rules.plan import RulePlan
+from state.log import Words
 from state.store import RowStore
 from state.tables import MAY_HAVE_TICKETS
 from state.timers import HELD, Firing, TimerQueue
@@ -39,15 +41,31 @@ def firing_of(
 class Desk:
     """Decides what has fired for the customers of one shard; what quiet hours hold goes to the ``timers``.
 
-    ``out``: where decisions are written; the owner sets it anew for each step.
+    ``out``: where decisions are written; the owner sets it anew for each step. ``views``: notes whom they are
+    about, if there are to be views.
     """
 
     def __init__(
-        self, rules: Sequence[RulePlan], gate: PolicyGate, store: RowStore, customers: Customers, timers: TimerQueue
+        self, tables: PlanTables, gate: PolicyGate, store: RowStore, customers: Customers, timers: TimerQueue
     ) -> None:
-        self._rules, self._gate = rules, gate
+        self._tables, self._rules, self._gate = tables, tables.plan.rules, gate
         self._store, self._customers, self._timers = store, customers, timers
         self.out = Outcome()
+        self.views = ViewBook(tables, store, customers, tables.views) if tables.views is not None else None
+
+    def touch(self, rows: Words) -> None:
+        """Something happened to these customers."""
+        if self.views is not None:
+            self.views.touch(rows)
+
+    def look(self, t_ms: int) -> None:
+        """Write the views that are due; all events below ``t_ms`` have been taken."""
+        if self.views is not None:
+            self.out.views = self.views.step(t_ms)
+
+    def to_look_at(self, rows: list[int]) -> list[int]:
+        """Those of some rows of which there are to be views."""
+        return [] if self.views is None else self.views.waiting(rows)
 
     def decide(self, number: int, row: int, firing: Firing, t_ms: int, indices: tuple[int, ...] | None = None) -> None:
         """Decide the entries of a firing (all, or those that were held) and write what is decided."""
@@ -56,8 +74,9 @@ class Desk:
         wanted = range(len(rule.actions)) if indices is None else indices
         ids = action_ids(rule, customer_id, firing, wanted)
         verdicts, held = self._gate.decide(
-            customer, customer_id, partial(self._customers.profile, row), rule, firing, ids, wanted, t_ms
-        )
+            customer, customer_id, partial(self._customers.profile, row), rule, firing, ids, wanted, t_ms,
+            paused=rule.id in self._tables.paused,
+        )  # fmt: skip
         for verdict in verdicts:
             record = decision_record(rule, customer_id, firing, verdict, ids[verdict.index], t_ms)
             # Encoded at once: a step can decide a great many (the ticks of a year), and a line is a third of a record.
@@ -65,5 +84,7 @@ class Desk:
             self.out.counts[("decisions", rule.id, verdict.reason or "emitted")] += 1
             if verdict.reason is None and rule.actions[verdict.index].kind == "ticket":
                 self._store.flag(row, MAY_HAVE_TICKETS)
+        if self.views is not None:
+            self.views.decided(row)
         if held:
             self._timers.set(self._gate.release_ms(t_ms), HELD, number, row, firing, tuple(held))

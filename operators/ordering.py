@@ -76,10 +76,16 @@ def in_order(runs: list[EventBatch]) -> EventBatch:
 
 
 class Ordering:
-    """Events of all partitions up to the frontier, in order and each once."""
+    """Events of all partitions up to the frontier, in order and each once.
 
-    def __init__(self, partitions: int, dedup_ms: int, key: Key, objects: ObjectTable | None = None) -> None:
+    ``dealt_anew``: the senders are not those of the run before, each of which had its own watermark.
+    """
+
+    def __init__(
+        self, partitions: int, dedup_ms: int, key: Key, objects: ObjectTable | None = None, *, dealt_anew: bool = False
+    ) -> None:
         self.frontier = Frontier(partitions)
+        self._partitions, self._dealt_anew = partitions, dealt_anew
         self.end_ms = BEFORE_ALL_MS
         self._buffer = OrderedBuffer(objects)
         self._deduplicator = Deduplicator(dedup_ms)
@@ -110,7 +116,8 @@ class Ordering:
                 np.frombuffer(sections["seen.times"], np.int64),
             )  # fmt: skip
         head = from_json(frames[-1]["ordering"])
-        self.frontier.restore(head["watermarks"])
+        watermarks = head["watermarks"]
+        self.frontier.restore([min(watermarks)] * self._partitions if self._dealt_anew else watermarks)
         self.end_ms = head["end_ms"]
         for run in waiting_runs(frames[-1], read):
             self._buffer.add(run)

@@ -25,10 +25,14 @@ Counts = Counter[tuple[str, ...]]
 
 @dataclass(slots=True)
 class Outcome:
-    """What a step has to write: decisions as lines of JSON in the order of decision, and counts for the summary."""
+    """What a step has to write: decisions as lines of JSON in the order of decision, and counts for the summary.
+
+    ``views``: of customers, as lines of JSON; see ``operators.views``.
+    """
 
     lines: list[bytes] = field(default_factory=list)
     counts: Counts = field(default_factory=Counter)
+    views: list[bytes] = field(default_factory=list)
 
 
 class Anchor:

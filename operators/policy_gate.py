@@ -1,6 +1,7 @@
 """Decides, for the entries of one firing, whether each is emitted, suppressed (and why) or held.
 
-The order of the reasons is the contract's: shadow, warming, holdout, opt_out, cooldown, cap, quiet_hours, open_ticket.
+A rule that is paused while the engine runs has the reason paused, before all others. The order of these is the
+contract's: shadow, warming, holdout, opt_out, cooldown, cap, quiet_hours, open_ticket.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from state.contacts import UNCAPPED_CLASS, ContactLedger, RuleKey
 from state.customer import Customer
 from state.timers import Firing
 
-SHADOW, WARMING, HOLDOUT, OPT_OUT, COOLDOWN, CAP, QUIET_HOURS, OPEN_TICKET = (
-    "shadow", "warming", "holdout", "opt_out", "cooldown", "cap", "quiet_hours", "open_ticket",
+PAUSED, SHADOW, WARMING, HOLDOUT, OPT_OUT, COOLDOWN, CAP, QUIET_HOURS, OPEN_TICKET = (
+    "paused", "shadow", "warming", "holdout", "opt_out", "cooldown", "cap", "quiet_hours", "open_ticket",
 )  # fmt: skip
 
 
@@ -74,12 +75,15 @@ class PolicyGate:
 
     def decide(
         self, customer: Customer, customer_id: str, read_profile: Callable[[], Sequence[Any] | None], rule: Rule,
-        firing: Firing, ticket_ids: Mapping[int, str], indices: Sequence[int], t_ms: int,
+        firing: Firing, ticket_ids: Mapping[int, str], indices: Sequence[int], t_ms: int, *, paused: bool = False,
     ) -> tuple[list[Verdict], list[int]]:  # fmt: skip
         """Verdicts for some entries of one firing at ``t_ms``, and the indices of those to be held.
 
         ``read_profile`` gives the customer's attributes as they are then. ``ticket_ids`` are the entries' action ids.
+        ``paused``: whether the rule is. What is suppressed for that is remembered nowhere and never held.
         """
+        if paused:
+            return [Verdict(index, PAUSED) for index in indices], []
         key = (rule.id, firing.holding_id)
         shadow = rule.status == SHADOW
         ledger = customer.shadow(rule.id) if shadow else customer.contacts

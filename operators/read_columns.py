@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -31,12 +33,28 @@ from state.texts import Texts
 class ReadBatch:
     """What became of some lines.
 
-    The events are first those that the scanner took, then the others, both in the order of the lines.
+    The events are first those that the scanner took, then the others, both in the order of the lines; ``dead_lines``
+    are the numbers of the lines that became dead letters.
     """
 
     events: EventBatch
     dead_letters: list[DeadLetter] = field(default_factory=list)
+    dead_lines: list[int] = field(default_factory=list)
     blank_lines: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Consecutive lines of one source partition.
+
+    ``place`` says of a line, by its number in the run, where it came from; ``message``, where given, what it was before
+    it became a line.
+    """
+
+    count: int
+    clock: PartitionClock
+    place: Callable[[int], str]
+    message: Callable[[int], bytes] | None = None
 
 
 class ColumnReader:
@@ -64,6 +82,11 @@ class ColumnReader:
 
         Lines in a ``LineBuffer`` are read where they are, others are put into one.
         """
+        run = Run(len(lines), clock, lambda number: f"{source}{separator}{first_line + number}")
+        return self.read_runs(lines, [run])
+
+    def read_runs(self, lines: Sequence[bytes], runs: Sequence[Run]) -> ReadBatch:
+        """Read ``lines``, which are those of the runs one after the other, and move the runs' clocks on."""
         raw = LineBuffer.of_lines(lines).texts
         scanned = _Scanned(raw, self._tables)
         left = np.flatnonzero(scanned.taken == 0).tolist()
@@ -74,13 +97,9 @@ class ColumnReader:
                 is_event[i], scanned.ts_ms[i] = 1, row.ts
         wanted = is_event.copy()
         effective_ms, ceiling_ms = np.zeros(len(lines), np.int64), np.empty(len(lines), np.int64)
-        high_ms = -1 if clock.high_ms is None else clock.high_ms
-        high_ms = advance(
-            scanned.ts_ms, is_event, high_ms, self._decoder.lateness_ms, self._max_jump_ms,
-            effective_ms, ceiling_ms,
-        )  # fmt: skip
-        if high_ms >= 0:
-            clock.high_ms = high_ms
+        starts = list(accumulate((run.count for run in runs), initial=0))
+        for run, part in zip(runs, starts, strict=False):
+            self._advance(run.clock, slice(part, part + run.count), scanned.ts_ms, is_event, effective_ms, ceiling_ms)
         faults = {int(i): Fault(FUTURE_TS, "ts") for i in np.flatnonzero(wanted != is_event)}
         for i, row in zip(left, found, strict=True):
             if row.__class__ is Fault:
@@ -88,15 +107,27 @@ class ColumnReader:
                 faults[i] = (
                     row if ceiling == NO_CEILING else self._decoder.read_left_over([raw.bytes_at(i)], ceiling)[0]
                 )
-        letters = [
-            DeadLetter(raw.bytes_at(i), f"{source}{separator}{first_line + i}", faults[i].reason, faults[i].field)
-            for i in sorted(faults)
-        ]
+        letters: list[DeadLetter] = []
+        for i in sorted(faults):
+            number = bisect_right(starts, i) - 1
+            run, at = runs[number], i - starts[number]
+            message = raw.bytes_at(i) if run.message is None else run.message(at)
+            letters.append(DeadLetter(message, run.place(at), faults[i].reason, faults[i].field))
         events = self._of_scanned(raw, scanned, np.flatnonzero(scanned.taken & is_event), effective_ms)
         others = [(i, row) for i, row in zip(left, found, strict=True) if is_event[i]]
         if others:
             events = self._with_others(events, others, raw, scanned, effective_ms)
-        return ReadBatch(events, letters, sum(row is None for row in found))
+        return ReadBatch(events, letters, sorted(faults), sum(row is None for row in found))
+
+    def _advance(
+        self, clock: PartitionClock, part: slice, ts_ms: Any, is_event: Any, effective_ms: Any, ceiling_ms: Any
+    ) -> None:
+        high_ms = advance(
+            ts_ms[part], is_event[part], -1 if clock.high_ms is None else clock.high_ms, self._decoder.lateness_ms,
+            self._max_jump_ms, clock.floor_ms, clock.latest_ms, effective_ms[part], ceiling_ms[part],
+        )  # fmt: skip
+        if high_ms >= 0:
+            clock.high_ms = high_ms
 
     def _of_scanned(self, raw: Texts, scanned: _Scanned, rows: Any, effective_ms: Any) -> EventBatch:
         """The batch of the lines ``rows``, which the scanner took."""

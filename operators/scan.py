@@ -153,22 +153,22 @@ def scan(
 
 @compiled
 def advance(
-    ts_ms: Integers, events: Kinds, high_ms: int, lateness_ms: int, max_jump_ms: int, effective_ms: Integers,
-    ceiling_ms: Integers,
+    ts_ms: Integers, events: Kinds, high_ms: int, lateness_ms: int, max_jump_ms: int, floor_ms: int, latest_ms: int,
+    effective_ms: Integers, ceiling_ms: Integers,
 ) -> int:  # fmt: skip
     """Move a partition's clock over its lines; the highest ``ts`` after them.
 
     ``events`` are 1 where the line is one, and set to 0 where its ``ts`` is too far in the future. ``ceiling_ms`` is
     the highest ``ts`` that would do at each line. ``high_ms`` is -1 before the first event; ``max_jump_ms`` is 0 for no
-    limit.
+    limit. No event takes effect before ``floor_ms``, and none is later than ``latest_ms``.
     """
     for i in range(len(ts_ms)):
-        ceiling_ms[i] = NO_CEILING if high_ms < 0 or max_jump_ms == 0 else high_ms + max_jump_ms
+        ceiling_ms[i] = latest_ms if high_ms < 0 or max_jump_ms == 0 else min(latest_ms, high_ms + max_jump_ms)
         if not events[i]:
             continue
         if ts_ms[i] > ceiling_ms[i]:
             events[i] = 0
             continue
-        effective_ms[i] = ts_ms[i] if high_ms < 0 else max(ts_ms[i], high_ms - lateness_ms)
+        effective_ms[i] = max(ts_ms[i], floor_ms if high_ms < 0 else max(floor_ms, high_ms - lateness_ms))
         high_ms = max(high_ms, ts_ms[i])
     return high_ms

@@ -69,14 +69,14 @@ class StatefulShard(Protocol):
 class Shard:
     """One shard of customers, from partitions to decisions.
 
-    ``until_ms``: the replay goes on to this time if the events end earlier.
+    ``until_ms``: the replay goes on to this time if the events end earlier; ``dealt_anew``: see ``Ordering``.
     """
 
     def __init__(
         self, tables: PlanTables, policy: Policy, read_values: ReadValues, partitions: int, dedup_ms: int,
-        until_ms: int, key: Key,
+        until_ms: int, key: Key, *, dealt_anew: bool = False,
     ) -> None:  # fmt: skip
-        self._ordering = Ordering(partitions, dedup_ms, key, tables.objects)
+        self._ordering = Ordering(partitions, dedup_ms, key, tables.objects, dealt_anew=dealt_anew)
         self._decider = Decider(tables, policy, read_values)
         self._until_ms = until_ms
 
@@ -93,6 +93,10 @@ class Shard:
         if duplicates:
             outcome.counts[("duplicates",)] += duplicates
         return outcome
+
+    def size(self) -> tuple[int, int]:
+        """Bytes of what is remembered, and of how many customers."""
+        return self._decider.own_bytes + self._ordering.used_bytes, self._decider.store.filled
 
     def note_changes(self) -> None:
         """See ``StatefulShard``."""
@@ -115,9 +119,11 @@ class Shard:
 class OrderingShard:
     """Orders one shard's events and sends them on to the entities and to the deciding stage."""
 
-    def __init__(self, shard: int, plan: Plan, partitions: int, dedup_ms: int, key: Key) -> None:
+    def __init__(
+        self, shard: int, plan: Plan, partitions: int, dedup_ms: int, key: Key, *, dealt_anew: bool = False
+    ) -> None:
         self._shard = shard
-        self._ordering = Ordering(partitions, dedup_ms, key)
+        self._ordering = Ordering(partitions, dedup_ms, key, dealt_anew=dealt_anew)
         self._relevant = {name: _mask_words(mask, len(plan.matchers)) for name, mask in _relevant_masks(plan).items()}
         self._slots = _hash_slots(plan)
         self._sequence = 0
@@ -234,6 +240,10 @@ class DecidingShard:
         events = self._buffer.take(self._frontier.ms)
         entities = None if events is None else self._entities(len(events))
         return _finish_or_go_on(self._decider, events, entities, self._frontier.ms, self._end_ms, self._entity_bytes)
+
+    def size(self) -> tuple[int, int]:
+        """Bytes of what is remembered, and of how many customers."""
+        return self._decider.own_bytes, self._decider.store.filled
 
     def note_changes(self) -> None:
         """See ``StatefulShard``."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from operators.outcome import Entities
 from operators.plan_changes import PlanChange
+from operators.view_pace import ViewPace
 from rules.model import STREAMS
 from rules.plan import FeatureSet, Plan, Programs
 from rules.planner import entity_features
@@ -77,7 +78,8 @@ class PlanTables:
     ``compact_after_ms``: the stores give back memory whenever event time has gone on by this, if not before.
     ``rules_id``: of the rules that the plan was made of; ``earlier`` gives the plan of other rules by their id, for
     state that was written under them. ``entity_numbers``: where an entity's feature is among the values that the
-    kernels get of an event.
+    kernels get of an event. ``paused``: ids of the rules that are paused at the moment, another set whenever that
+    changes; another thread may put it there. ``views``: if there are to be views of customers.
     """
 
     def __init__(
@@ -85,6 +87,8 @@ class PlanTables:
         earlier: Callable[[str], Plan] | None = None,
     ) -> None:  # fmt: skip
         self.plan, self.rules_id = plan, rules_id
+        self.paused: frozenset[str] = frozenset()
+        self.views: ViewPace | None = None
         self._earlier, self._carried = earlier, dict[str, Carried]()
         self._compact_after_ms = compact_after_ms
         self.objects = ObjectTable() if compact_after_ms else ObjectTable(least=0)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 FORMAT_FILE = "format.json"
+CONTROL_FOLDER = "control"
+"""What operators ask of a run, such as to pause a rule; may be there before the first run, and is nobody's state."""
 _CHECK = "checksum"
 """Under which name the file has the checksum of all else in it; format 1 has none."""
 
@@ -151,7 +153,7 @@ def _names(disk: Disk, path: Path) -> list[str]:
 def _refuse_strange(disk: Disk, path: Path) -> None:
     """Nothing is put into a folder that somebody uses for something else."""
     names = set(_names(disk, path))
-    strange = sorted(names - {LOCK_FILE, FORMAT_FILE + TEMPORARY})
+    strange = sorted(names - {LOCK_FILE, FORMAT_FILE + TEMPORARY, CONTROL_FOLDER})
     if FORMAT_FILE not in names and strange:
         raise StateError(
             path / strange[0],

@@ -207,9 +207,10 @@ class RowStore:
         self.changes_in(events.rows)
         return Walk(self, table, events, records)
 
-    def answer(self, table: SignatureTable, events: Events) -> None:
-        """Add events and read the features that each wants, into ``events.entity_…``."""
-        self.changes_in(events.rows)
+    def answer(self, table: SignatureTable, events: Events, *, changing: bool = True) -> None:
+        """Add events (unless they only ask) and read the features that each wants, into ``events.entity_…``."""
+        if changing:
+            self.changes_in(events.rows)
         step, _kept = self._step(events)
         start = 0
         while (start := answer(self.memory, self.tables, table.dispatch, step, start, len(events))) < len(events):

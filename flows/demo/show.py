@@ -27,7 +27,7 @@ _GAP_WIDTH = 3
 _ENDLESS = 100_000
 _PLAIN_BOX = box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
 """A line of hyphens under the head and nothing else."""
-_OUTCOMES = ("emitted", "shadow", "holdout", "opt_out", "cooldown", "cap", "quiet_hours", "open_ticket")
+_OUTCOMES = ("emitted", "paused", "shadow", "holdout", "opt_out", "cooldown", "cap", "quiet_hours", "open_ticket")
 _STREAMS = {
     "profile": "profile updates", "ticket": "ticket updates", "label": "labels", "click": "clicks",
     "txn": "transactions", "feedback": "pieces of feedback",

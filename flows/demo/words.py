@@ -15,6 +15,7 @@ _AGGREGATES = {
 }  # fmt: skip
 
 REASONS = {
+    "paused": "somebody had paused the rule",
     "shadow": "the rule is on trial: it decides, nothing is sent",
     "holdout": "the customer is in the control group, which shows what the actions are worth",
     "opt_out": "the customer does not want this kind of contact",

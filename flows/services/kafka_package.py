@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import NamedTuple
 
 from flows.services.packages import cached_package, fetched, run_tool
 from flows.services.process import ServiceError
@@ -32,8 +33,15 @@ _POM = f"""\
 """
 
 
-def java() -> str | None:
-    """The command of a Java that Kafka runs on: of ``JAVA_HOME``, else on the path."""
+class Java(NamedTuple):
+    """The machine's Java: its command, and its version as it gives it."""
+
+    command: str
+    version: str
+
+
+def java() -> Java | None:
+    """A Java that Kafka runs on: of ``JAVA_HOME``, else on the path."""
     home = os.environ.get("JAVA_HOME")
     command = shutil.which("java", path=str(Path(home, "bin"))) if home else shutil.which("java")
     if command is None:
@@ -42,8 +50,8 @@ def java() -> str | None:
         said = subprocess.run([command, "-version"], capture_output=True, text=True, timeout=60, check=False).stderr
     except (OSError, subprocess.TimeoutExpired):
         return None
-    found = re.search(r'version "(\d+)', said)
-    return command if found and int(found[1]) >= JAVA_MIN else None
+    found = re.search(r'version "((\d+)[\w.+-]*)"', said)
+    return Java(command, found[1]) if found and int(found[2]) >= JAVA_MIN else None
 
 
 def missing() -> str | None:

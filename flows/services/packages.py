@@ -45,7 +45,7 @@ def fetched(name: str, source: str, fetch: Callable[[Path], None]) -> Path:
         with (cache / f"{name}.lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not (folder := cached_package(name)):
-                print(f"Fetching {name} from {source} into {cache} (once) ...", file=sys.stderr, flush=True)
+                print(f"Preparing {name} from {source} in {cache} (once) ...", file=sys.stderr, flush=True)
                 folder = _fill(cache, name, fetch)
     except OSError as error:
         raise ServiceError(f"{cache} cannot be written: {error}. Set XDG_CACHE_HOME to a folder that can.") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -15,6 +16,7 @@ import msgspec
 HOST = "127.0.0.1"
 LOG_TAIL_LINES = 15
 _POLL_S = 0.05
+_PORTS = (16_000, 32_000)  # below those that the system gives to clients
 
 _children: dict[int, subprocess.Popen[bytes]] = {}  # what this process started: to be reaped by it
 
@@ -124,11 +126,20 @@ def wait_ready(name: str, process: Process, log: Path, ready: Callable[[], bool]
 
 
 def free_port() -> int:
-    """A port that nobody listens on just now."""
-    with socket.socket() as found:
-        found.bind((HOST, 0))
-        port: int = found.getsockname()[1]
-    return port
+    """A port that nobody listens on just now.
+
+    Not one that the system would give: it gives those to clients too, so that a server that stops could find its port
+    taken when it starts again, and a client that connects to it meanwhile could reach itself.
+
+    Raises
+    ------
+    ServiceError
+        None was found.
+    """
+    for _ in range(1000):
+        if is_free(port := random.randrange(*_PORTS)):
+            return port
+    raise ServiceError(f"no free port from {_PORTS[0]} to {_PORTS[1]}")
 
 
 def is_free(port: int) -> bool:

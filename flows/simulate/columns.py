@@ -31,16 +31,21 @@ def mix64(values: Array) -> NDArray[np.uint64]:
 
 
 class Names:
-    """Turns running numbers into 16-digit hex identifiers that tell nothing about how the event was made."""
+    """Turns running numbers into 16-digit hex identifiers that tell nothing about how the event was made.
 
-    def __init__(self, seed: int) -> None:
+    A `prefix` goes before each, so that the identifiers of two runs differ.
+    """
+
+    def __init__(self, seed: int, prefix: str = "") -> None:
+        self._prefix = prefix
         state = np.random.SeedSequence(seed, spawn_key=(9,)).generate_state(1, np.uint64)[0]
         self._salt = {name: np.uint64(salt) ^ state for name, salt in _SALT.items()}
 
     def hex16(self, space: str, numbers: Array) -> list[str]:
         """Identifiers of `numbers` in `space`: a stream's name, `session` or `case`."""
         text = mix64(numbers.astype(np.uint64) ^ self._salt[space]).astype(">u8").tobytes().hex()
-        return [text[i : i + 16] for i in range(0, len(text), 16)]
+        prefix = self._prefix
+        return [f"{prefix}{text[i : i + 16]}" for i in range(0, len(text), 16)]
 
     def one(self, space: str, number: int) -> str:
         """The identifier of a single number."""

@@ -62,7 +62,7 @@ def simulate(
     pop = build_population(customers, seed, run[0].date.toordinal() - _EPOCH_ORDINAL, days)
     book = StoryBook(names, pop, run, generator(seed, 2))
     tell(book, story_rate)
-    bank = _Bank(seed, pop, events_per_customer_day)
+    bank = Bank(seed, pop, events_per_customer_day)
     writer = Writer(out_dir, partitions_per_stream, Formatter(names, pop, bank.sessions.table.fragments, bank.texts))
     try:
         for day in run:
@@ -87,7 +87,7 @@ def simulate(
 _EPOCH_ORDINAL = 719_163
 
 
-class _Bank:
+class Bank:
     """The background: makes a day at a time and keeps what falls on later days."""
 
     def __init__(self, seed: int, pop: Population, per_customer_day: float) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -36,18 +37,33 @@ class KafkaServer:
         settings = {"bootstrap.servers": self.bootstrap, "reconnect.backoff.max.ms": 500, "log_level": 0}
         return AdminClient(settings)
 
-    def create_topic(self, name: str, partitions: int = 1, replication: int = 1, **config: str) -> str:
-        """Returns the name; settings are written with underscores: ``retention_ms="1000"``."""
+    def create_topic(
+        self,
+        name: str,
+        partitions: int = 1,
+        replication: int = 1,
+        *,
+        replicas: Sequence[Sequence[int]] | None = None,
+        **config: str,
+    ) -> str:
+        """Returns the name; settings are written with underscores: ``retention_ms="1000"``.
+
+        `replicas` says for each partition which nodes have it, its leader first; else Kafka chooses at random.
+        """
         settings = {key.replace("_", "."): value for key, value in config.items()}
-        topic = NewTopic(name, partitions, replication, config=settings)
+        if replicas is None:
+            topic = NewTopic(name, partitions, replication, config=settings)
+        else:
+            partitions = len(replicas)
+            topic = NewTopic(name, partitions, replica_assignment=[list(nodes) for nodes in replicas], config=settings)
         self.admin.create_topics([topic])[name].result(30)
         self._wait_for_leaders(name, partitions)
         return name
 
-    def new_topic(self, prefix: str = "topic", partitions: int = 1, replication: int = 1, **config: str) -> str:
-        """A topic of a name that no other test has."""
+    def new_topic(self, prefix: str = "topic", partitions: int = 1, replication: int = 1, **more: Any) -> str:
+        """A topic of a name that no other test has; `more` as in ``create_topic``."""
         name = f"{prefix}.{os.getpid()}.{next(_numbers)}"
-        return self.create_topic(name, partitions, replication, **config)
+        return self.create_topic(name, partitions, replication, **more)
 
     def add_partitions(self, topic: str, total: int) -> None:
         from confluent_kafka.admin import NewPartitions

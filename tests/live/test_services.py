@@ -63,8 +63,11 @@ def test_topics_grow_and_go(kafka: KafkaServer) -> None:
     assert topic not in kafka.topics()
 
 
-def test_stopped_and_started_again_with_the_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = tmp_path / "services"
+def test_stopped_and_started_again_with_the_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = Path(".services")  # as it is called by hand: from the folder above
     arguments = ["--dir", str(folder)]
     if main(["start", *arguments, "--port", "0", "--redis-port", "0"]):
         give_up("Kafka or Redis", ServiceError(capsys.readouterr().err))
@@ -101,10 +104,9 @@ def test_stopped_and_started_again_with_the_data(tmp_path: Path, capsys: pytest.
 def test_a_partition_finds_a_new_leader(kafka_cluster: Callable[..., KafkaCluster]) -> None:
     quickly = {"broker.session.timeout.ms": "3000", "broker.heartbeat.interval.ms": "500"}
     cluster = kafka_cluster(brokers=2, replication=2, properties=quickly)
-    topic = cluster.new_topic(partitions=2, replication=2)
-    led = [cluster.leader(topic, partition) for partition in (0, 1)]
-    assert sorted(led) == [1, 2]
-    partition = led.index(2)
+    topic = cluster.new_topic(replicas=[[1, 2], [2, 1]])
+    assert [cluster.leader(topic, partition) for partition in (0, 1)] == [1, 2]
+    partition = 1
     cluster.produce(topic, [b"before"], partition=partition)
     cluster.kill(2)
     assert wait_until(lambda: cluster.leader(topic, partition) == 1, 30)
@@ -208,11 +210,13 @@ def test_a_server_that_does_not_end_is_killed(tmp_path: Path) -> None:
     assert not is_alive(deaf)
 
 
-def test_a_paused_server_ends(tmp_path: Path) -> None:
-    paused = spawn(["sleep", "60"], tmp_path / "log")
+def test_a_paused_server_ends_in_good_order(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    paused = spawn(["sh", "-c", "trap 'echo bye; exit' TERM; echo up; while :; do sleep 0.1; done"], log)
+    assert wait_until(lambda: log.read_text(encoding="utf-8") == "up\n", 10)
     os.kill(paused.pid, signal.SIGSTOP)
     end(paused, 10)
-    assert not is_alive(paused)
+    assert log.read_text(encoding="utf-8") == "up\nbye\n"
 
 
 def test_a_server_that_ends_at_once_leaves_its_words(tmp_path: Path) -> None:

@@ -72,8 +72,12 @@ def evaluate(
     dedup_ms: int = 3_600_000,
     until_ms: int | None = None,
     max_jump_ms: int = 366 * DAY_MS,
+    paused: frozenset[str] = frozenset(),
 ) -> Result:
-    """All decisions of a replay of `partitions` (each a file's lines, without the newline)."""
+    """All decisions of a replay of `partitions` (each a file's lines, without the newline).
+
+    `paused`: ids of rules that are paused at run time from beginning to end.
+    """
     in_order = load_rules(rules)
     read: list[Event] = []
     dead: list[dict[str, Any]] = []
@@ -83,7 +87,7 @@ def evaluate(
         dead += [fault | {"partition": number} for fault in faults]
     read.sort(key=Event.order)
     kept = drop_duplicates(read, dedup_ms)
-    world = World(Policy(policy))
+    world = World(Policy(policy, paused))
     if read:
         end = max(event.effective for event in read)
         end = end if until_ms is None else max(end, until_ms)
@@ -121,6 +125,8 @@ def take_effect(world: World, rules: list[Rule], event: Event) -> None:
             continue
         if not rule.unless:
             world.policy.decide(firing, list(range(len(rule.then))), customer, event.effective)
+        elif rule.id in world.policy.paused:
+            continue
         elif (rule.id, event.customer_id) not in world.armed or rule.restart == "latest":
             world.armed[rule.id, event.customer_id] = Armed(event.effective + rule.within_ms, firing)
 

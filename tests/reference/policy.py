@@ -92,7 +92,8 @@ class Customer:
 
 
 class Policy:
-    def __init__(self, text: str | None) -> None:
+    def __init__(self, text: str | None, paused: frozenset[str] = frozenset()) -> None:
+        self.paused = paused
         document = (load_yaml(text) if text else None) or {}
         self.zone: str = document.get("timezone", DEFAULT_ZONE)
         self.holdout: dict[str, Any] | None = document.get("holdout")
@@ -105,6 +106,10 @@ class Policy:
     def decide(self, firing: Firing, indices: list[int], customer: Customer, t: int) -> None:
         """Take the decisions of these entries of a firing, at `t`, and write or hold them."""
         rule, shadow = firing.rule, firing.rule.status == "shadow"
+        if rule.id in self.paused:
+            for index in indices:
+                self._write(firing, index, t, "paused", None, None)
+            return
         before = list(customer.ledger)
         held: list[int] = []
         for index in indices:

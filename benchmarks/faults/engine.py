@@ -1,0 +1,202 @@
+"""`cem run` as the scenarios see it: it starts, dies, stops; its memory and its metrics are watched."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.faults.processes import children, is_running, peak_bytes, send
+from benchmarks.process import ROOT
+from flows.services.process import wait_until
+
+WORKER = "flows.live.worker"
+START_S, STOP_S, DIE_S = 120.0, 60.0, 20.0
+_SAMPLE_S = 0.5
+_LINE = re.compile(r"^(?P<name>cem_\w+)(?:\{(?P<labels>[^}]*)\})? (?P<value>\S+)$", re.MULTILINE)
+
+
+class EngineError(Exception):
+    """The engine does not do what the scenario needs; with the end of its log."""
+
+
+@dataclass
+class Watched:
+    """What was seen of the engine over all its lives: counters are summed over processes, as far as they were seen.
+
+    ``peak_bytes``: the largest process's.
+    """
+
+    peak_bytes: int = 0
+    starts: int = 0
+    sinks_waited_for: set[str] = field(default_factory=set)
+    counters: dict[str, float] = field(default_factory=dict)
+
+
+class Engine:
+    """One `cem run`, which may be started again and again with the same settings.
+
+    Parameters
+    ----------
+    config
+        Its settings' file; metrics are on ``http_port`` and those above.
+    log
+        Where it writes to.
+    """
+
+    def __init__(self, config: Path, workers: int, http_port: int, log: Path) -> None:
+        self._config, self._workers, self._http_port, self._log = config, workers, http_port, log
+        self._process: subprocess.Popen[bytes] | None = None
+        self._seen: dict[int, dict[str, float]] = defaultdict(dict)  # by process
+        self.watched = Watched()
+        self._ended = threading.Event()
+        self._watching = threading.Thread(target=self._watch, daemon=True)
+        self._watching.start()
+
+    # --- its life ----------------------------------------------------------------------------------
+
+    def start(self, environment: Mapping[str, str] | None = None, *, wait: bool = True) -> None:
+        """Start it; with ``wait`` return when it is ready."""
+        command = [sys.executable, "-m", "flows.cli", "run", "--config", str(self._config)]
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [*command, "--workers", str(self._workers)], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log,
+                stderr=log, env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}, start_new_session=True,
+            )  # fmt: skip
+        self.watched.starts += 1
+        if wait:
+            self.wait_ready()
+
+    def wait_ready(self) -> None:
+        """Returns when every process says that it is ready."""
+        self.wait_for(self.is_ready, "is not ready", START_S)
+
+    def is_ready(self) -> bool:
+        """Whether all processes say so."""
+        return all(self._get(number, "readyz") is not None for number in range(self._workers))
+
+    def wait_for(self, condition: object, otherwise: str, timeout_s: float) -> None:
+        """Wait for a condition while the engine runs; raises EngineError."""
+        assert callable(condition)
+        if not wait_until(lambda: condition() or not self.runs, timeout_s) or not self.runs:
+            raise EngineError(f"the engine {otherwise if self.runs else 'ended'}:\n{self.tail()}")
+
+    @property
+    def runs(self) -> bool:
+        """Whether its supervisor runs."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """The supervisor."""
+        assert self._process is not None
+        return self._process.pid
+
+    def workers(self) -> list[int]:
+        """The processes of the cluster, in the order of their start."""
+        return children(self.pid, WORKER)
+
+    def kill_worker(self, number: int = 0) -> bool:
+        """SIGKILL to one; whether there was one just now."""
+        found = self.workers()
+        if number < len(found):
+            send(found[number], signal.SIGKILL)
+        return number < len(found)
+
+    def kill(self) -> None:
+        """SIGKILL to the supervisor; its workers have to notice.
+
+        Raises
+        ------
+        EngineError
+            They live on.
+        """
+        assert self._process is not None
+        orphans = self.workers()
+        self._process.kill()
+        self._process.wait()
+        if not wait_until(lambda: not any(map(is_running, orphans)), DIE_S):
+            raise EngineError("workers live on without their supervisor")
+
+    def freeze(self) -> None:
+        """SIGSTOP to the workers."""
+        for pid in self.workers():
+            send(pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """They go on."""
+        for pid in self.workers():
+            send(pid, signal.SIGCONT)
+
+    def stop(self) -> int:
+        """SIGTERM; its exit code."""
+        assert self._process is not None
+        self._process.terminate()
+        return self.wait_end(STOP_S)
+
+    def wait_end(self, timeout_s: float) -> int:
+        """Its exit code, as soon as it has ended."""
+        assert self._process is not None
+        try:
+            return self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            raise EngineError(f"the engine does not end within {timeout_s:.0f} s:\n{self.tail()}") from None
+
+    def close(self) -> None:
+        """End it however it can be ended, and the watching."""
+        self._ended.set()
+        self._watching.join()
+        if self.runs:
+            assert self._process is not None
+            self._process.kill()
+            self._process.wait()
+        self._sum_up()
+
+    def tail(self, lines: int = 15) -> str:
+        """The end of its log."""
+        return "\n".join(self._log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+
+    # --- what is seen of it ------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        while not self._ended.wait(_SAMPLE_S):
+            if self.runs:
+                self._look()
+
+    def _look(self) -> None:
+        pids = self.workers()
+        self.watched.peak_bytes = max([self.watched.peak_bytes, *map(peak_bytes, pids)])
+        for number in range(self._workers):
+            text = self._get(number, "metrics")
+            if text is None or len(pids) != self._workers:
+                continue
+            for match in _LINE.finditer(text):
+                name, labels, value = match["name"], match["labels"] or "", float(match["value"])
+                if name == "cem_sink_waiting" and value:
+                    self.watched.sinks_waited_for.add(labels.partition('"')[2].rstrip('"'))
+                if name.endswith("_total"):
+                    self._seen[pids[number]][f"{name}{{{labels}}}"] = value
+        self._sum_up()
+
+    def _sum_up(self) -> None:
+        total: Counter[str] = Counter()
+        for counters in list(self._seen.values()):
+            for name, value in counters.items():
+                total[name.partition("{")[0]] += value  # type: ignore[assignment]
+        self.watched.counters = dict(total)
+
+    def _get(self, number: int, page: str) -> str | None:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._http_port + number}/{page}", timeout=2) as answer:
+                text: str = answer.read().decode()
+                return text
+        except OSError:
+            return None

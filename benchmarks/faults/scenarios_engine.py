@@ -1,0 +1,78 @@
+"""Faults of the engine's own processes."""
+
+from __future__ import annotations
+
+import random
+import time
+
+from benchmarks.faults.scenario import scenario
+from benchmarks.faults.stage import Setup, Stage
+
+_AGAIN_S = 0.2
+
+
+def _kill_workers(stage: Stage, times: int, *, between_s: tuple[float, float]) -> None:
+    """SIGKILL at moments of which some lie in the start of the engine, before it has read anything."""
+    rng = random.Random(1)
+    done = 0
+    while done < times:
+        time.sleep(rng.uniform(*between_s))
+        if stage.engine.kill_worker(rng.randrange(stage.setup.workers)):
+            done += 1
+        else:
+            time.sleep(_AGAIN_S)
+    stage.notes["kills"] = done
+
+
+@scenario("worker-killed", "SIGKILL of the engine's process, again and again", Setup(lateness="20s"))
+def worker_killed(stage: Stage) -> None:
+    """Three times, or twenty."""
+    stage.load(5)
+    _kill_workers(stage, 20 if stage.pace.full else 3, between_s=(4.0, 12.0))
+    stage.load(3)
+
+
+@scenario("worker-killed-embedded", "the same, ClickHouse embedded", Setup(lateness="20s", clickhouse="embedded"))
+def worker_killed_embedded(stage: Stage) -> None:
+    """Three times, or twenty."""
+    worker_killed(stage)
+
+
+@scenario("one-of-two-killed", "SIGKILL of one worker of two", Setup(workers=2, lateness="30s"))
+def one_of_two_killed(stage: Stage) -> None:
+    """Twice, or ten times."""
+    stage.load(5)
+    _kill_workers(stage, 10 if stage.pace.full else 2, between_s=(5.0, 15.0))
+    stage.load(3)
+
+
+@scenario("supervisor-killed", "SIGKILL of `cem run` itself, started again at once", Setup(lateness="30s"))
+def supervisor_killed(stage: Stage) -> None:
+    """Twice, or five times."""
+    for _ in range(5 if stage.pace.full else 2):
+        stage.load(5)
+        stage.engine.kill()
+        stage.engine.start()
+    stage.load(3)
+
+
+@scenario("stopped-and-started", "SIGTERM under load, and a start", Setup(lateness="30s"))
+def stopped_and_started(stage: Stage) -> None:
+    """Twice, or five times."""
+    for _ in range(5 if stage.pace.full else 2):
+        stage.load(5)
+        code = stage.engine.stop()
+        if code:
+            stage.notes["exit_code"] = code
+        stage.engine.start()
+    stage.load(3)
+
+
+@scenario("engine-frozen", "SIGSTOP of the engine's process, as when a machine sleeps", Setup(lateness="5s"))
+def engine_frozen(stage: Stage) -> None:
+    """Nothing is read meanwhile, and nothing of it may be late for that."""
+    stage.load(5)
+    stage.engine.freeze()
+    stage.load(10, 60)
+    stage.engine.thaw()
+    stage.load(5)

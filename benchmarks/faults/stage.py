@@ -1,0 +1,220 @@
+"""All that a scenario plays on: brokers, ClickHouse, the engine, traffic; and how a run of it ends in order."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+import msgspec
+from ruamel.yaml import YAML
+
+from benchmarks.faults.clickhouse import ClickHouse
+from benchmarks.faults.engine import Engine
+from benchmarks.faults.kafka import Brokers
+from benchmarks.faults.traffic import Traffic
+from benchmarks.process import ROOT
+from config.durations import parse_duration_ms
+from flows.services.control import Wanted, start, stop
+from flows.services.process import free_port, this_process
+
+STREAMS = ("profile", "ticket", "label", "click", "txn", "feedback")
+SOURCE_TOPICS = tuple(f"bank.{stream}" for stream in STREAMS)
+DECISION_TOPICS = ("cem.ticket", "cem.survey", "cem.alert", "cem.tag", "cem.notify", "cem.suppressed")
+DEAD_LETTER_TOPIC = "cem.dead-letters"
+RULES = (ROOT / "rules/packs/demo.yaml", Path(__file__).with_name("rules.yaml"))
+POLICY = ROOT / "rules/packs/demo-policy.yaml"
+GROUP, DATABASE = "faults", "cem"
+PARTITIONS = 3
+CATCH_UP_S = 180.0
+_DISK_BYTES = 256 << 20
+_PASSED_MS = 2_000  # event time goes so far beyond the last event before the engine is stopped
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a scenario wants to find.
+
+    Attributes
+    ----------
+    lateness, idle
+        Settings of the engine. A lateness longer than the fault lasts keeps events in time whose producer had to wait,
+        so that decisions must equal the replay's.
+    clickhouse
+        Over HTTP, or the engine embedded in `cem run`.
+    small_disk
+        The state has a file system of its own; whoever plays this must be allowed to mount.
+    """
+
+    workers: int = 1
+    brokers: int = 1
+    replication: int = 1
+    lateness: str = "5s"
+    idle: str = "5s"
+    clickhouse: Literal["http", "embedded"] = "http"
+    redis: bool = False
+    small_disk: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How hard and how long: events a second, customers, and whether faults last as long as in earnest."""
+
+    rate: float = 1000.0
+    customers: int = 3000
+    full: bool = False
+
+    def seconds(self, short: float, full: float) -> float:
+        """A time of the form that is played."""
+        return full if self.full else short
+
+
+@dataclass
+class Poison:
+    """What was sent beside the traffic: events' lines as files have them, and by raw message the reason to expect."""
+
+    events: list[bytes] = field(default_factory=list)
+    letters: dict[bytes, str] = field(default_factory=dict)
+
+
+class Stage:
+    """Everything of one scenario, in one folder; a context in which it is begun, and closed whatever happened."""
+
+    def __init__(self, folder: Path, setup: Setup, pace: Pace) -> None:
+        self.folder, self.setup, self.pace = folder, setup, pace
+        self.config, self.state = folder / "live.yaml", folder / "disk" / "state"
+        self.traffic: list[Traffic] = []
+        self.poison = Poison()
+        self.read_before: list[Any] = []  # messages of topics that were deleted later
+        self.notes: dict[str, Any] = {}
+        self.state.parent.mkdir(parents=True, exist_ok=True)
+
+    def __enter__(self) -> Stage:
+        if self.setup.small_disk:
+            size = f"size={_DISK_BYTES},mode=700"
+            subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", str(self.state.parent)], check=True)
+        self.brokers = Brokers(self.folder / "services", self.setup.brokers, self.setup.replication)
+        self.clickhouse = ClickHouse(self.folder / "clickhouse") if self.setup.clickhouse == "http" else None
+        self.redis_url = self._start_redis() if self.setup.redis else None
+        self.http_port = free_port()
+        self.engine = Engine(self.config, self.setup.workers, self.http_port, self.folder / "engine.log")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        for traffic in self.traffic:
+            traffic.close()
+        self.engine.close()
+        if self.clickhouse is not None:
+            self.clickhouse.close()
+        if self.redis_url is not None:
+            stop(self.folder / "redis")
+        self.brokers.close()
+        if self.setup.small_disk:
+            subprocess.run(["umount", "--lazy", str(self.state.parent)], check=True)
+
+    # --- the run -----------------------------------------------------------------------------------
+
+    def begin(self, environment: Mapping[str, str] | None = None) -> None:
+        """Returns when the engine runs under load."""
+        self.brokers.create(SOURCE_TOPICS, PARTITIONS, self.setup.replication)
+        self.configure()
+        self.engine.start(environment)
+        self.send_traffic()
+
+    def send_traffic(self) -> None:
+        """Begin with (more) traffic; each time other events."""
+        number = len(self.traffic) + 1
+        record, log = self.folder / f"recorded-{number}", self.folder / "traffic.log"
+        self.traffic.append(Traffic(self.config, record, log, self.pace.rate, self.pace.customers, seed=number))
+        self.traffic[-1].wait_begun()
+
+    def load(self, short: float, full: float | None = None) -> None:
+        """Let it run for so many seconds."""
+        time.sleep(self.pace.seconds(short, short if full is None else full))
+
+    def finish(self) -> None:
+        """End the traffic, wait until all is read and decided, and stop the engine in order.
+
+        Raises
+        ------
+        EngineError, TrafficError
+            One of them does not get there.
+        """
+        for traffic in self.traffic:
+            traffic.stop()
+        self.catch_up()
+        code = self.engine.stop()
+        if code:
+            self.notes["exit_code"] = code
+
+    def catch_up(self) -> None:
+        """Returns when everything recorded was read, kept, and passed by event time."""
+        began = time.monotonic()
+        self.engine.wait_for(lambda: not self.brokers.lag(GROUP, SOURCE_TOPICS), "does not catch up", CATCH_UP_S)
+        self.notes["caught_up_after_s"] = round(time.monotonic() - began, 1)
+        passed_ms = self.last_event_ms() + (parse_duration_ms(self.setup.lateness) or 0) + _PASSED_MS
+        left_s = passed_ms / 1000 - time.time()
+        self.engine.wait_for(lambda: time.time() * 1000 > passed_ms, "ended while it waited", max(0.0, left_s) + 5)
+
+    # --- what was sent -----------------------------------------------------------------------------
+
+    def event_files(self) -> list[Path]:
+        """The events that Kafka acknowledged, a file for each partition."""
+        files = [path for traffic in self.traffic for path in sorted(traffic.record.glob("*.ndjson"))]
+        if self.poison.events:
+            path = self.folder / "poison.ndjson"
+            path.write_bytes(b"".join(line + b"\n" for line in self.poison.events))
+            files.append(path)
+        return files
+
+    def last_event_ms(self) -> int:
+        """The highest time of an event."""
+        decode = msgspec.json.Decoder(_HasTime).decode
+        last = 0
+        for path in self.event_files():
+            for line in path.read_bytes().splitlines()[-100:]:
+                last = max(last, decode(line).ts)
+        return last
+
+    # --- settings ----------------------------------------------------------------------------------
+
+    def configure(self, source: Mapping[str, Any] | None = None) -> None:
+        """Write the engine's settings; ``source`` adds to those of that section."""
+        clickhouse = {"path": "./clickhouse"} if self.clickhouse is None else {"url": self.clickhouse.url}
+        settings: dict[str, Any] = {
+            "rules": [*map(str, RULES)], "policy": str(POLICY), "state": str(self.state),
+            "lateness": self.setup.lateness, "idle": self.setup.idle,
+            "source": {
+                "bootstrap": self.brokers.bootstrap, "group": GROUP,
+                "topics": {stream: [topic] for stream, topic in zip(STREAMS, SOURCE_TOPICS, strict=True)},
+                **(source or {}),
+            },
+            "sinks": {
+                "kafka": {"create_topics": True, "partitions": PARTITIONS, "replication": self.setup.replication},
+                "clickhouse": {**clickhouse, "database": DATABASE},
+            },
+            "http": {"host": "127.0.0.1", "port": self.http_port},
+            "log": {"level": "info", "format": "text"},
+        }  # fmt: skip
+        if self.redis_url is not None:
+            settings["views"] = {"url": self.redis_url, "every": "1s"}
+        with self.config.open("w", encoding="utf-8") as file:
+            YAML().dump(settings, file)
+
+    def _start_redis(self) -> str:
+        redis = start(self.folder / "redis", Wanted(("redis",), redis_port=0), owner=this_process()).redis
+        assert redis is not None
+        return redis.url
+
+
+class _HasTime(msgspec.Struct):
+    ts: int
+
+
+def lines_of(paths: Sequence[Path]) -> list[bytes]:
+    """All lines of some files."""
+    return [line for path in paths for line in path.read_bytes().splitlines()]

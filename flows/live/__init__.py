@@ -1,0 +1,1 @@
+"""The live engine: Kafka in; Kafka, ClickHouse and Redis out; with what operators need."""

@@ -1,0 +1,163 @@
+"""The sinks of a live run, made from its settings."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from bytewax.outputs import Sink
+
+from config.settings import ClickHouseSink
+from flows.dataflow import Outputs
+from flows.failures import Report, watched
+from flows.live.counts import MetersSink
+from flows.live.job import LiveJob
+from flows.live.meters import Meters
+from flows.live.views import LiveViews
+from sinks.clickhouse_writer import ClickHouseWriter, Database, connect_embedded, connect_http
+from sinks.contract import DeadLetterRefusals, Refused, SinkError, SinkEvents, Writer, WriterSink
+from sinks.files import LinesSink
+from sinks.kafka import KafkaDeadLetters, KafkaDecisions
+from sinks.kafka_topics import NewTopics, Topics
+
+_LOG = logging.getLogger(__name__)
+
+ACTIONS, DEAD_LETTERS, REFUSED = "actions.ndjson", "dead_letters.ndjson", "refused.ndjson"
+
+
+class Targets:
+    """The targets that one process writes to.
+
+    What a target refuses for its content becomes a dead letter on Kafka, or a line of ``refused.ndjson`` in the
+    state's folder where there is no Kafka, or where the dead letter was refused as well. ``views``: null where the
+    settings want none.
+    """
+
+    def __init__(self, job: LiveJob, index: int, meters: Meters, events: SinkEvents) -> None:
+        self._job, self._index, self._meters, self._events = job, index, meters, events
+        views = job.settings.views
+        self.views = None if views is None else LiveViews(views, meters)
+        self._database: Database | None = None
+        clickhouse = job.settings.sinks.clickhouse
+        if clickhouse is not None:
+            self._database = Database(_connecting(clickhouse), clickhouse.database, job.policy.timezone)
+        self._kafka_options: dict[str, Any] = {}
+        if job.settings.sinks.kafka is not None:
+            bootstrap, options = job.settings.kafka_writer()
+            self._kafka_options = {**options, "bootstrap.servers": bootstrap}
+
+    def prepare(self) -> None:
+        """Returns when all targets are there, with their topics and tables."""
+        kafka = self._job.settings.sinks.kafka
+        if kafka is not None:
+            new = NewTopics(kafka.partitions, kafka.replication) if kafka.create_topics else None
+            Topics("kafka", self._kafka_options, kafka.topics.names(), self._events, new).ensure()
+        if self._database is not None:
+            self._rows("clickhouse", "decisions", self._keep_refused).connect()
+
+    def outputs(self, report: Report | None) -> Outputs:
+        """The sinks, with a writer of each for what this process's own shards and reader give."""
+        settings = self._job.settings.sinks
+        actions: dict[str, Sink[Any]] = {}
+        letters: dict[str, Sink[Any]] = {}
+        archive: dict[str, Sink[Any]] = {}
+        if settings.files is not None:
+            actions["write_actions"] = _told(LinesSink(settings.files / ACTIONS, durable=True), report)
+            letters["write_dead_letters"] = _told(LinesSink(settings.files / DEAD_LETTERS, durable=True), report)
+        if settings.kafka is not None:
+            topics = settings.kafka.topics.model_dump(exclude={"dead_letters"})
+            refused = self._refusals("kafka.decisions")
+            actions["kafka_actions"] = self._sink(
+                lambda: KafkaDecisions("kafka.decisions", self._kafka_options, topics, self._events, refused), report
+            )
+            letters["kafka_dead_letters"] = self._sink(self._dead_letters, report)
+        if settings.clickhouse is not None:
+            tables = {"decisions": actions, "dead_letters": letters}
+            if settings.clickhouse.events:
+                tables["events"] = archive
+            for table, steps in tables.items():
+                steps[f"clickhouse_{table}"] = self._sink(self._row_writer(table), report)
+        shown: dict[str, Sink[Any]] = {}
+        if self.views is not None:
+            actions["redis_decisions"] = self._sink(self.views.decisions, report)
+            shown["redis_views"] = self._sink(self.views.views, report)
+        return Outputs(actions, letters, MetersSink(self._meters), archive, shown)
+
+    def audit(self) -> Callable[[Sequence[bytes]], None] | None:
+        """Writes changes of rules' pauses, and returns when they are safe; null where there is no table for them."""
+        if self._database is None or self._index:
+            return None
+        writer = self._rows("clickhouse.rule_changes", "rule_changes", self._keep_refused)
+
+        def write(lines: Sequence[bytes]) -> None:
+            writer.write(lines)
+            writer.flush()
+
+        return write
+
+    def close(self) -> None:
+        """Let go of the database, and of Redis."""
+        if self.views is not None:
+            self.views.close()
+        if self._database is not None:
+            self._database.close()
+
+    def _sink(self, make: Callable[[], Writer], report: Report | None) -> Sink[Any]:
+        workers = self._job.workers
+        name = f"worker-{self._index:02d}"
+        return _told(WriterSink({name: make}, lambda key: int(key.partition("-")[0]) % workers), report)
+
+    def _dead_letters(self) -> Writer:
+        kafka = self._job.settings.sinks.kafka
+        assert kafka is not None
+        topic = kafka.topics.dead_letters
+        return KafkaDeadLetters("kafka.dead_letters", self._kafka_options, topic, self._events, self._keep_refused)
+
+    def _row_writer(self, table: str) -> Callable[[], Writer]:
+        def make() -> Writer:
+            if self._job.settings.sinks.kafka is None or table == "dead_letters":
+                return self._rows(f"clickhouse.{table}", table, self._keep_refused)
+            return self._rows(f"clickhouse.{table}", table, self._refusals(f"clickhouse.{table}"))
+
+        return make
+
+    def _refusals(self, of: str) -> Refused:
+        made: list[DeadLetterRefusals] = []
+
+        def refused(line: bytes, reason: str) -> None:
+            if not made:  # a producer that is hardly ever needed is made when it is
+                made.append(DeadLetterRefusals(self._dead_letters(), of))
+            made[0](line, reason)
+
+        return refused
+
+    def _rows(self, name: str, table: str, refused: Refused) -> ClickHouseWriter:
+        clickhouse = self._job.settings.sinks.clickhouse
+        assert self._database is not None
+        assert clickhouse is not None
+        return ClickHouseWriter(name, table, self._database, self._events, refused, batch_rows=clickhouse.batch_rows)
+
+    def _keep_refused(self, line: bytes, reason: str) -> None:
+        path = self._job.state / REFUSED
+        _LOG.error("a target refused a line (%s); it is in %s", reason, path)
+        try:
+            with path.open("ab") as file:
+                file.write(line + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise SinkError(f"{path}: cannot be written: {error.strerror or error}; make room") from error
+
+
+def _told(sink: Sink[Any], report: Report | None) -> Sink[Any]:
+    return watched(sink, report, "build_part", "write_batch", "snapshot", "close")
+
+
+def _connecting(settings: ClickHouseSink) -> Callable[[], Any]:
+    url, path = settings.url, settings.path
+    if url is not None:
+        return lambda: connect_http(url.get_secret_value())
+    assert path is not None
+    return lambda: connect_embedded(path)

@@ -1,0 +1,115 @@
+"""`cem run`: the engine live."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from config.settings import LiveSettings
+    from rules.model import RuleSet
+    from rules.policy import Policy
+
+WRONG_INPUT, WRONG_USAGE, FAILED = 1, 2, 3
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    print(message, file=sys.stderr)
+    raise typer.Exit(code)
+
+
+def run(
+    config: Annotated[Path, typer.Option(readable=False, help="The settings, such as config/live.yaml.")],
+    workers: Annotated[int, typer.Option(min=1, max=16, help="Number of processes on this machine.")] = 1,
+    hosts: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT,…", help="All processes of a cluster of several hosts; each host starts one of them."
+        ),
+    ] = None,
+    index: Annotated[int | None, typer.Option(min=0, help="Which of --hosts this one is, from 0.")] = None,
+) -> None:
+    """Run live: from Kafka to Kafka, ClickHouse and Redis, until SIGTERM or Ctrl-C."""
+    from flows.cluster import ClusterError
+    from flows.failures import known_failure
+    from flows.kernels import warm_up
+    from flows.live.logs import set_up_logs
+    from flows.live.start import other_rules, start
+    from flows.live.supervisor import Place, Supervisor, stop_on_signals
+
+    addresses = _addresses(hosts, index, workers)
+    settings, rules, policy = load_live(config)
+    count = len(addresses) or workers
+    clickhouse = settings.sinks.clickhouse
+    if clickhouse is not None and clickhouse.path is not None and count > 1:
+        _fail(
+            f"{config}: sinks.clickhouse.path: the embedded engine can be used by one process only, and there are "
+            f"{count}; give sinks.clickhouse.url, or run with --workers 1", WRONG_INPUT,
+        )  # fmt: skip
+    log = settings.log
+    set_up_logs(log.level, log.format, mask=log.mask, key=log.mask_key)
+    stop = threading.Event()
+    restore = stop_on_signals(stop)
+    place = Place(range(workers)) if not addresses else Place([index or 0], addresses)
+    try:
+        warm_up()
+        with start(rules, policy, settings, count, index or 0, stop) as job:
+            if job is not None:
+                Supervisor(job, place, stop, refuse=partial(other_rules, job)).run()
+    except ClusterError as error:
+        _fail(f"cem run: {error}", FAILED)
+    except Exception as error:
+        known = known_failure(error)
+        if known is None:
+            raise
+        _fail(f"cem run: {known}", FAILED)
+    finally:
+        restore()
+
+
+def _addresses(hosts: str | None, index: int | None, workers: int) -> list[str]:
+    """The addresses given; empty without them."""
+    if (hosts is None) != (index is None):
+        raise typer.BadParameter("--hosts and --index go together: all addresses, and which of them this process is")
+    if hosts is None or index is None:
+        return []
+    if workers != 1:
+        raise typer.BadParameter("--workers is for one machine: with --hosts, name one address for each process")
+    addresses = [address.strip() for address in hosts.split(",")]
+    for address in addresses:
+        host, _, port = address.rpartition(":")
+        if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+            raise typer.BadParameter(f"--hosts: {address!r} is no HOST:PORT")
+    if len(set(addresses)) < len(addresses):
+        raise typer.BadParameter("--hosts: an address stands twice")
+    if index >= len(addresses):
+        raise typer.BadParameter(
+            f"--index {index}: there are {len(addresses)} hosts, the last has {len(addresses) - 1}"
+        )
+    return addresses
+
+
+def load_live(config: Path) -> tuple[LiveSettings, RuleSet, Policy]:
+    """Settings, rules and policy of a live run, or every problem on stderr and exit code 1."""
+    from config.settings import SettingsError, load_settings
+    from rules.load import load_rules
+    from rules.policy import Policy, load_policy
+
+    try:
+        settings = load_settings(config)
+    except SettingsError as error:
+        _fail(str(error), WRONG_INPUT)
+    rules, problems = load_rules(settings.rules)
+    policy = Policy.default()
+    if settings.policy is not None:
+        loaded, policy_problems = load_policy(settings.policy)
+        problems += policy_problems
+        policy = loaded or policy
+    if rules is None or any(problem.is_error for problem in problems):
+        _fail("\n".join(map(str, problems)), WRONG_INPUT)
+    return settings, rules, policy
