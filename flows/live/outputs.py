@@ -18,7 +18,7 @@ from flows.live.meters import Meters
 from flows.live.views import LiveViews
 from sinks.clickhouse_writer import ClickHouseWriter, Database, connect_embedded, connect_http
 from sinks.contract import DeadLetterRefusals, Refused, SinkError, SinkEvents, Writer, WriterSink
-from sinks.files import LinesSink
+from sinks.file_writer import FileSink
 from sinks.kafka import KafkaDeadLetters, KafkaDecisions
 from sinks.kafka_topics import NewTopics, Topics
 
@@ -64,8 +64,9 @@ class Targets:
         letters: dict[str, Sink[Any]] = {}
         archive: dict[str, Sink[Any]] = {}
         if settings.files is not None:
-            actions["write_actions"] = _told(LinesSink(settings.files / ACTIONS, durable=True), report)
-            letters["write_dead_letters"] = _told(LinesSink(settings.files / DEAD_LETTERS, durable=True), report)
+            actions["write_actions"] = _told(FileSink("files.actions", settings.files / ACTIONS, self._events), report)
+            path = settings.files / DEAD_LETTERS
+            letters["write_dead_letters"] = _told(FileSink("files.dead_letters", path, self._events), report)
         if settings.kafka is not None:
             topics = settings.kafka.topics.model_dump(exclude={"dead_letters"})
             refused = self._refusals("kafka.decisions")
