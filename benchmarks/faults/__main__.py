@@ -9,12 +9,18 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.faults import scenarios_engine, scenarios_input, scenarios_kafka, scenarios_sinks  # noqa: F401
+from benchmarks.faults import (  # noqa: F401
+    scenarios_engine,
+    scenarios_input,
+    scenarios_kafka,
+    scenarios_plain,
+    scenarios_sinks,
+)  # fmt: skip
 from benchmarks.faults.scenario import SCENARIOS, Result, perform
 from benchmarks.faults.stage import Pace
 
 _FIGURES = ("events", "decisions", "repeated_on_kafka", "late_events", "only_live", "only_replay", "dead_letters",
-            "caught_up_after_s", "peak_rss_mb")  # fmt: skip
+            "caught_up_after_s", "delay_p50_ms", "delay_p99_ms", "events_per_second", "peak_rss_mb")  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
