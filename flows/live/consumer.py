@@ -101,7 +101,7 @@ class BrokerView:
 
     def _leader(self, partition: PartitionKey) -> _Broker | None:
         found = self._of(partition)
-        if found is None:
+        if found is None or found.leader < 0:  # as the group's coordinator is, or a bootstrap server
             return None
         brokers = self._found.brokers.values()
         return next((broker for broker in brokers if broker.nodeid == found.leader and broker.state == "UP"), None)
