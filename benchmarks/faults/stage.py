@@ -156,9 +156,14 @@ class Stage:
         began = time.monotonic()
         self.engine.wait_for(lambda: not self.brokers.lag(GROUP, SOURCE_TOPICS), "does not catch up", CATCH_UP_S)
         self.notes["caught_up_after_s"] = round(time.monotonic() - began, 1)
-        passed_ms = self.last_event_ms() + (parse_duration_ms(self.setup.lateness) or 0) + _PASSED_MS
-        left_s = passed_ms / 1000 - time.time()
-        self.engine.wait_for(lambda: time.time() * 1000 > passed_ms, "ended while it waited", max(0.0, left_s) + 5)
+        passed_s = (self.last_event_ms() + _PASSED_MS) / 1000
+
+        def passed() -> bool:
+            delay_s = self.engine.watermark_delay_s()
+            return delay_s is not None and time.time() - delay_s > passed_s
+
+        lateness_s = (parse_duration_ms(self.setup.lateness) or 0) / 1000
+        self.engine.wait_for(passed, "does not decide all: event time stands still", lateness_s + CATCH_UP_S)
 
     # --- what was sent -----------------------------------------------------------------------------
 
