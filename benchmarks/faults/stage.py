@@ -41,8 +41,8 @@ class Setup:
 
     Attributes
     ----------
-    lateness, idle
-        Settings of the engine. A lateness longer than the fault lasts keeps events in time whose producer had to wait,
+    lateness, lateness_full, idle
+        Settings of the engine; the second is of the full form, if not the same. A lateness longer than the fault lasts keeps events in time whose producer had to wait,
         so that decisions must equal the replay's.
     clickhouse
         Over HTTP, or the engine embedded in `cem run`.
@@ -54,6 +54,7 @@ class Setup:
     brokers: int = 1
     replication: int = 1
     lateness: str = "5s"
+    lateness_full: str | None = None
     idle: str = "5s"
     clickhouse: Literal["http", "embedded"] = "http"
     redis: bool = False
@@ -92,6 +93,11 @@ class Stage:
         self.read_before: list[Any] = []  # messages of topics that were deleted later
         self.notes: dict[str, Any] = {}
         self.state.parent.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def lateness(self) -> str:
+        """The engine's, in the form that is played."""
+        return self.setup.lateness_full if self.pace.full and self.setup.lateness_full else self.setup.lateness
 
     def __enter__(self) -> Stage:
         if self.setup.small_disk:
@@ -162,7 +168,7 @@ class Stage:
             delay_s = self.engine.watermark_delay_s()
             return delay_s is not None and time.time() - delay_s > passed_s
 
-        lateness_s = (parse_duration_ms(self.setup.lateness) or 0) / 1000
+        lateness_s = (parse_duration_ms(self.lateness) or 0) / 1000
         self.engine.wait_for(passed, "does not decide all: event time stands still", lateness_s + CATCH_UP_S)
 
     # --- what was sent -----------------------------------------------------------------------------
@@ -192,7 +198,7 @@ class Stage:
         clickhouse = {"path": "./clickhouse"} if self.clickhouse is None else {"url": self.clickhouse.url}
         settings: dict[str, Any] = {
             "rules": [*map(str, RULES)], "policy": str(POLICY), "state": str(self.state),
-            "lateness": self.setup.lateness, "idle": self.setup.idle,
+            "lateness": self.lateness, "idle": self.setup.idle,
             "source": {
                 "bootstrap": self.brokers.bootstrap, "group": GROUP,
                 "topics": {stream: [topic] for stream, topic in zip(STREAMS, SOURCE_TOPICS, strict=True)},
