@@ -69,7 +69,9 @@ def scenario(
 
 
 def perform(found: Scenario, folder: Path, pace: Pace, *, keep: bool = False) -> Result:
-    """Play a scenario in a folder of its own, and judge it; the folder, emptied first, stays if it did not pass, or with ``keep``.
+    """Play a scenario in a folder of its own, which is emptied first, and judge it.
+
+    The folder stays if the scenario did not pass, or with ``keep``.
 
     Raises
     ------

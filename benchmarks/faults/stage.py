@@ -42,8 +42,8 @@ class Setup:
     Attributes
     ----------
     lateness, lateness_full, idle
-        Settings of the engine; the second is of the full form, if not the same. A lateness longer than the fault lasts keeps events in time whose producer had to wait,
-        so that decisions must equal the replay's.
+        Settings of the engine; the second is the lateness of the full form, if not the same. A lateness longer than the
+        fault lasts keeps events in time whose producer had to wait, so that decisions must equal the replay's.
     clickhouse
         Over HTTP, or the engine embedded in `cem run`.
     small_disk
