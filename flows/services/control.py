@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from flows.services import kafka, kafka_package, redis_server, tansu
-from flows.services.process import Process, ServiceError, end, free_port, is_free, send, wait_ready
+from flows.services.process import Process, ServiceError, end, free_port, is_free, send, wait_ready, wait_until
 from flows.services.record import KafkaRecord, Record, RedisRecord, Server, locked, read_record, write_record
 
 KAFKA_PORT, REDIS_PORT = 9092, 6379
