@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -100,27 +101,33 @@ class Stage:
         return self.setup.lateness_full if self.pace.full and self.setup.lateness_full else self.setup.lateness
 
     def __enter__(self) -> Stage:
-        if self.setup.small_disk:
-            size = f"size={_DISK_BYTES},mode=700"
-            subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", str(self.state.parent)], check=True)
-        self.brokers = Brokers(self.folder / "services", self.setup.brokers, self.setup.replication)
-        self.clickhouse = ClickHouse(self.folder / "clickhouse") if self.setup.clickhouse == "http" else None
-        self.redis_url = self._start_redis() if self.setup.redis else None
-        self.http_port = free_port()
-        self.engine = Engine(self.config, self.setup.workers, self.http_port, self.folder / "engine.log")
+        with ExitStack() as opened:
+            if self.setup.small_disk:
+                self._mount(opened)
+            self.brokers = Brokers(self.folder / "services", self.setup.brokers, self.setup.replication)
+            opened.callback(self.brokers.close)
+            self.clickhouse = ClickHouse(self.folder / "clickhouse") if self.setup.clickhouse == "http" else None
+            if self.clickhouse is not None:
+                opened.callback(self.clickhouse.close)
+            self.redis_url = self._start_redis(opened) if self.setup.redis else None
+            self.http_port = free_port()
+            self.engine = Engine(self.config, self.setup.workers, self.http_port, self.folder / "engine.log")
+            opened.callback(self.engine.close)
+            opened.callback(self._close_traffic)
+            self._opened = opened.pop_all()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._opened.close()
+
+    def _close_traffic(self) -> None:
         for traffic in self.traffic:
             traffic.close()
-        self.engine.close()
-        if self.clickhouse is not None:
-            self.clickhouse.close()
-        if self.redis_url is not None:
-            stop(self.folder / "redis")
-        self.brokers.close()
-        if self.setup.small_disk:
-            subprocess.run(["umount", "--lazy", str(self.state.parent)], check=True)
+
+    def _mount(self, opened: ExitStack) -> None:
+        at = str(self.state.parent)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={_DISK_BYTES},mode=700", "tmpfs", at], check=True)
+        opened.callback(subprocess.run, ["umount", "--lazy", at], check=True)
 
     # --- the run -----------------------------------------------------------------------------------
 
@@ -216,8 +223,9 @@ class Stage:
         with self.config.open("w", encoding="utf-8") as file:
             YAML().dump(settings, file)
 
-    def _start_redis(self) -> str:
+    def _start_redis(self, opened: ExitStack) -> str:
         redis = start(self.folder / "redis", Wanted(("redis",), redis_port=0), owner=this_process()).redis
+        opened.callback(stop, self.folder / "redis")
         assert redis is not None
         return redis.url
 
