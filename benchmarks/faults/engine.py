@@ -22,6 +22,7 @@ WORKER = "flows.live.worker"
 START_S, STOP_S, DIE_S = 120.0, 60.0, 20.0
 _SAMPLE_S = 0.5
 _LINE = re.compile(r"^(?P<name>cem_\w+)(?:\{(?P<labels>[^}]*)\})? (?P<value>\S+)$", re.MULTILINE)
+_DELAY = re.compile(r"^cem_watermark_delay_seconds (\S+)$", re.MULTILINE)
 
 
 class EngineError(Exception):
@@ -185,6 +186,17 @@ class Engine:
                 if name.endswith("_total"):
                     self._seen[pids[number]][f"{name}{{{labels}}}"] = value
         self._sum_up()
+
+    def watermark_delay_s(self) -> float | None:
+        """How far event time is behind the clock, as the slowest process says; null while one says nothing."""
+        delays = []
+        for number in range(self._workers):
+            text = self._get(number, "metrics")
+            found = None if text is None else _DELAY.search(text)
+            if found is None:
+                return None
+            delays.append(float(found[1]))
+        return max(delays)
 
     def _sum_up(self) -> None:
         total: Counter[str] = Counter()

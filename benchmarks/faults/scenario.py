@@ -69,7 +69,9 @@ def scenario(
 
 
 def perform(found: Scenario, folder: Path, pace: Pace, *, keep: bool = False) -> Result:
-    """Play a scenario in a folder of its own, and judge it; the folder stays if it did not pass, or with ``keep``.
+    """Play a scenario in a folder of its own, which is emptied first, and judge it.
+
+    The folder stays if the scenario did not pass, or with ``keep``.
 
     Raises
     ------
@@ -77,6 +79,8 @@ def perform(found: Scenario, folder: Path, pace: Pace, *, keep: bool = False) ->
         A server cannot be started.
     """
     began = time.monotonic()
+    if folder.exists():
+        shutil.rmtree(folder)
     verdict = Verdict()
     with Stage(folder, found.setup, pace) as stage:
         try:

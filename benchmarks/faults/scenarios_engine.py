@@ -24,7 +24,7 @@ def _kill_workers(stage: Stage, times: int, *, between_s: tuple[float, float]) -
     stage.notes["kills"] = done
 
 
-@scenario("worker-killed", "SIGKILL of the engine's process, again and again", Setup(lateness="20s"))
+@scenario("worker-killed", "SIGKILL of the engine's process, again and again", Setup(lateness="3s"))
 def worker_killed(stage: Stage) -> None:
     """Three times, or twenty."""
     stage.load(5)
@@ -32,13 +32,13 @@ def worker_killed(stage: Stage) -> None:
     stage.load(3)
 
 
-@scenario("worker-killed-embedded", "the same, ClickHouse embedded", Setup(lateness="20s", clickhouse="embedded"))
+@scenario("worker-killed-embedded", "the same, ClickHouse embedded", Setup(lateness="3s", clickhouse="embedded"))
 def worker_killed_embedded(stage: Stage) -> None:
     """Three times, or twenty."""
     worker_killed(stage)
 
 
-@scenario("one-of-two-killed", "SIGKILL of one worker of two", Setup(workers=2, lateness="30s"))
+@scenario("one-of-two-killed", "SIGKILL of one worker of two", Setup(workers=2, lateness="3s"))
 def one_of_two_killed(stage: Stage) -> None:
     """Twice, or ten times."""
     stage.load(5)
@@ -46,7 +46,7 @@ def one_of_two_killed(stage: Stage) -> None:
     stage.load(3)
 
 
-@scenario("supervisor-killed", "SIGKILL of `cem run` itself, started again at once", Setup(lateness="30s"))
+@scenario("supervisor-killed", "SIGKILL of `cem run` itself, started again at once", Setup(lateness="3s"))
 def supervisor_killed(stage: Stage) -> None:
     """Twice, or five times."""
     for _ in range(5 if stage.pace.full else 2):
@@ -56,7 +56,7 @@ def supervisor_killed(stage: Stage) -> None:
     stage.load(3)
 
 
-@scenario("stopped-and-started", "SIGTERM under load, and a start", Setup(lateness="30s"))
+@scenario("stopped-and-started", "SIGTERM under load, and a start", Setup(lateness="3s"))
 def stopped_and_started(stage: Stage) -> None:
     """Twice, or five times."""
     for _ in range(5 if stage.pace.full else 2):
@@ -68,7 +68,7 @@ def stopped_and_started(stage: Stage) -> None:
     stage.load(3)
 
 
-@scenario("engine-frozen", "SIGSTOP of the engine's process, as when a machine sleeps", Setup(lateness="5s"))
+@scenario("engine-frozen", "SIGSTOP of the engine's process, as when a machine sleeps", Setup(lateness="3s"))
 def engine_frozen(stage: Stage) -> None:
     """Nothing is read meanwhile, and nothing of it may be late for that."""
     stage.load(5)

@@ -6,7 +6,7 @@ from benchmarks.faults.engine import EngineError
 from benchmarks.faults.scenario import scenario
 from benchmarks.faults.stage import DECISION_TOPICS, GROUP, PARTITIONS, SOURCE_TOPICS, Setup, Stage
 
-_PATIENT = Setup(lateness="120s", idle="10m")
+_PATIENT = Setup(lateness="40s", lateness_full="150s", idle="10m")
 _ENDS_S = 60.0
 
 
@@ -59,7 +59,7 @@ def engine_started_without_broker(stage: Stage) -> None:
 
 
 @scenario("leader-gone", "one of two brokers is gone, with the only copy of its partitions",
-          Setup(brokers=2, replication=1, lateness="120s", idle="10m"))  # fmt: skip
+          Setup(brokers=2, replication=1, lateness="40s", lateness_full="150s", idle="10m"))  # fmt: skip
 def leader_gone(stage: Stage) -> None:
     """The other one goes on."""
     stage.load(5)
@@ -76,7 +76,7 @@ def leader_gone_idle(stage: Stage) -> None:
 
 
 @scenario("leader-moves", "one of two brokers is gone, and the other has copies",
-          Setup(brokers=2, replication=2, lateness="120s", idle="10m"))  # fmt: skip
+          Setup(brokers=2, replication=2, lateness="40s", lateness_full="150s", idle="10m"))  # fmt: skip
 def leader_moves(stage: Stage) -> None:
     """Its partitions get the other one as their leader."""
     leader_gone(stage)

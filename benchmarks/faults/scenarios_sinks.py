@@ -60,7 +60,7 @@ def clickhouse_killed(stage: Stage) -> None:
     stage.load(5)
 
 
-@scenario("stopped-without-clickhouse", "the engine is told to stop while ClickHouse is away", Setup(lateness="30s"))
+@scenario("stopped-without-clickhouse", "the engine is told to stop while ClickHouse is away", Setup(lateness="3s"))
 def stopped_without_clickhouse(stage: Stage) -> None:
     """It stops in order, and what was not written is written after the next start."""
     assert stage.clickhouse is not None
@@ -86,7 +86,7 @@ def redis_down(stage: Stage) -> None:
     stage.load(5)
 
 
-@scenario("disk-full", "the state's disk is full, until somebody makes room", Setup(lateness="90s", small_disk=True))
+@scenario("disk-full", "the state's disk is full, until somebody makes room", Setup(lateness="5s", small_disk=True))
 def disk_full(stage: Stage) -> None:
     """The engine stands still, and goes on by itself."""
     stage.load(5)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -41,9 +42,9 @@ class Setup:
 
     Attributes
     ----------
-    lateness, idle
-        Settings of the engine. A lateness longer than the fault lasts keeps events in time whose producer had to wait,
-        so that decisions must equal the replay's.
+    lateness, lateness_full, idle
+        Settings of the engine; the second is the lateness of the full form, if not the same. A lateness longer than the
+        fault lasts keeps events in time whose producer had to wait, so that decisions must equal the replay's.
     clickhouse
         Over HTTP, the engine embedded in `cem run`, or none.
     small_disk
@@ -56,6 +57,7 @@ class Setup:
     brokers: int = 1
     replication: int = 1
     lateness: str = "5s"
+    lateness_full: str | None = None
     idle: str = "5s"
     clickhouse: Literal["http", "embedded", "none"] = "http"
     redis: bool = False
@@ -96,28 +98,39 @@ class Stage:
         self.notes: dict[str, Any] = {}
         self.state.parent.mkdir(parents=True, exist_ok=True)
 
+    @property
+    def lateness(self) -> str:
+        """The engine's, in the form that is played."""
+        return self.setup.lateness_full if self.pace.full and self.setup.lateness_full else self.setup.lateness
+
     def __enter__(self) -> Stage:
-        if self.setup.small_disk:
-            size = f"size={_DISK_BYTES},mode=700"
-            subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", str(self.state.parent)], check=True)
-        self.brokers = Brokers(self.folder / "services", self.setup.brokers, self.setup.replication)
-        self.clickhouse = ClickHouse(self.folder / "clickhouse") if self.setup.clickhouse == "http" else None
-        self.redis_url = self._start_redis() if self.setup.redis else None
-        self.http_port = free_port()
-        self.engine = Engine(self.config, self.setup.workers, self.http_port, self.folder / "engine.log")
+        with ExitStack() as opened:
+            if self.setup.small_disk:
+                self._mount(opened)
+            self.brokers = Brokers(self.folder / "services", self.setup.brokers, self.setup.replication)
+            opened.callback(self.brokers.close)
+            self.clickhouse = ClickHouse(self.folder / "clickhouse") if self.setup.clickhouse == "http" else None
+            if self.clickhouse is not None:
+                opened.callback(self.clickhouse.close)
+            self.redis_url = self._start_redis(opened) if self.setup.redis else None
+            self.http_port = free_port()
+            self.engine = Engine(self.config, self.setup.workers, self.http_port, self.folder / "engine.log")
+            opened.callback(self.engine.close)
+            opened.callback(self._close_traffic)
+            self._opened = opened.pop_all()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._opened.close()
+
+    def _close_traffic(self) -> None:
         for traffic in self.traffic:
             traffic.close()
-        self.engine.close()
-        if self.clickhouse is not None:
-            self.clickhouse.close()
-        if self.redis_url is not None:
-            stop(self.folder / "redis")
-        self.brokers.close()
-        if self.setup.small_disk:
-            subprocess.run(["umount", "--lazy", str(self.state.parent)], check=True)
+
+    def _mount(self, opened: ExitStack) -> None:
+        at = str(self.state.parent)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={_DISK_BYTES},mode=700", "tmpfs", at], check=True)
+        opened.callback(subprocess.run, ["umount", "--lazy", at], check=True)
 
     # --- the run -----------------------------------------------------------------------------------
 
@@ -165,9 +178,14 @@ class Stage:
         began = time.monotonic()
         self.engine.wait_for(lambda: not self.brokers.lag(GROUP, SOURCE_TOPICS), "does not catch up", CATCH_UP_S)
         self.notes["caught_up_after_s"] = round(time.monotonic() - began, 1)
-        passed_ms = self.last_event_ms() + (parse_duration_ms(self.setup.lateness) or 0) + _PASSED_MS
-        left_s = passed_ms / 1000 - time.time()
-        self.engine.wait_for(lambda: time.time() * 1000 > passed_ms, "ended while it waited", max(0.0, left_s) + 5)
+        passed_s = (self.last_event_ms() + _PASSED_MS) / 1000
+
+        def passed() -> bool:
+            delay_s = self.engine.watermark_delay_s()
+            return delay_s is not None and time.time() - delay_s > passed_s
+
+        lateness_s = (parse_duration_ms(self.lateness) or 0) / 1000
+        self.engine.wait_for(passed, "does not decide all: event time stands still", lateness_s + CATCH_UP_S)
 
     # --- what was sent -----------------------------------------------------------------------------
 
@@ -197,7 +215,7 @@ class Stage:
         tables = {"clickhouse": {**clickhouse, "database": DATABASE}} if self.setup.clickhouse != "none" else {}
         settings: dict[str, Any] = {
             "rules": [*map(str, self.setup.rules)], "policy": str(POLICY), "state": str(self.state),
-            "lateness": self.setup.lateness, "idle": self.setup.idle,
+            "lateness": self.lateness, "idle": self.setup.idle,
             "source": {
                 "bootstrap": self.brokers.bootstrap, "group": GROUP,
                 "topics": {stream: [topic] for stream, topic in zip(STREAMS, SOURCE_TOPICS, strict=True)},
@@ -215,8 +233,9 @@ class Stage:
         with self.config.open("w", encoding="utf-8") as file:
             YAML().dump(settings, file)
 
-    def _start_redis(self) -> str:
+    def _start_redis(self, opened: ExitStack) -> str:
         redis = start(self.folder / "redis", Wanted(("redis",), redis_port=0), owner=this_process()).redis
+        opened.callback(stop, self.folder / "redis")
         assert redis is not None
         return redis.url
 

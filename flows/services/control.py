@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Literal
 
 from flows.services import kafka, kafka_package, redis_server, tansu
-from flows.services.process import Process, ServiceError, end, free_port, is_free, send, wait_ready
+from flows.services.process import Process, ServiceError, end, free_port, is_free, send, wait_ready, wait_until
 from flows.services.record import KafkaRecord, Record, RedisRecord, Server, locked, read_record, write_record
 
 KAFKA_PORT, REDIS_PORT = 9092, 6379
 ANY = 0
+_PORT_GRACE_S = 3.0
 Name = Literal["kafka", "redis"]
 BOTH: tuple[Name, ...] = ("kafka", "redis")
 
@@ -162,7 +163,8 @@ def _ports(first: int, count: int) -> list[int]:
 
 
 def _check_port(server: Server) -> None:
-    if not is_free(server.port):
+    # The sockets of a process with many threads that was killed are closed a moment after it counts as gone.
+    if not wait_until(lambda: is_free(server.port), _PORT_GRACE_S):
         raise ServiceError(f"{server.name}: port {server.port} is in use by another program; choose another one")
 
 

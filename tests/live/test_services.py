@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -169,6 +170,7 @@ def test_servers_end_with_the_process_that_wanted_them(tmp_path: Path, redis_ser
     folder = tmp_path / "services"
     program = f"""
 import sys
+import threading
 from pathlib import Path
 from flows.services.control import Wanted, start
 from flows.services.process import this_process
@@ -234,6 +236,26 @@ def test_a_port_in_use_is_named(tmp_path: Path) -> None:
         with pytest.raises(ServiceError, match=f"port {port} is in use"):
             start(tmp_path, Wanted(("redis",), redis_port=port))
     assert stop(tmp_path) == []
+
+
+def test_a_port_that_is_being_given_up_is_waited_for(tmp_path: Path) -> None:
+    taken = socket.socket()
+    taken.bind(("127.0.0.1", 0))
+    taken.listen()
+    port = taken.getsockname()[1]
+    closing = threading.Timer(0.3, taken.close)
+    closing.start()
+    try:
+        record = start(tmp_path, Wanted(("redis",), redis_port=port))
+        assert record.redis is not None
+        assert record.redis.server.port == port
+    except ServiceError as error:
+        if "in use" in str(error):
+            raise
+        give_up("Redis", error)
+    finally:
+        closing.join()
+        stop(tmp_path)
 
 
 def test_packages_are_fetched_once_and_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
