@@ -9,15 +9,10 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.faults import (  # noqa: F401
-    scenarios_engine,
-    scenarios_input,
-    scenarios_kafka,
-    scenarios_plain,
-    scenarios_sinks,
-)  # fmt: skip
-from benchmarks.faults.scenario import SCENARIOS, Result, perform
-from benchmarks.faults.stage import Pace
+from benchmarks.faults.all_scenarios import SCENARIOS
+from benchmarks.faults.scenario import Result, perform
+from benchmarks.faults.stage import Pace, UnplayableError
+from flows.services.process import ServiceError
 
 _FIGURES = ("events", "decisions", "repeated_on_kafka", "late_events", "only_live", "only_replay", "dead_letters",
             "caught_up_after_s", "delay_p50_ms", "delay_p99_ms", "events_per_second", "peak_rss_mb")  # fmt: skip
@@ -39,7 +34,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     results: list[Result] = []
     for name in given.only or SCENARIOS:
         print(f"{name} ...", file=sys.stderr, flush=True)
-        result = perform(SCENARIOS[name], base / name, pace, keep=given.keep)
+        try:
+            result = perform(SCENARIOS[name], base / name, pace, keep=given.keep)
+        except (UnplayableError, ServiceError) as error:
+            print(f"  not played: {error}", file=sys.stderr)
+            continue
         results.append(result)
         print(f"  {_line(result)}", file=sys.stderr, flush=True)
     print(table(results))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.faults.evidence import Verdict, judge
-from benchmarks.faults.stage import Pace, Setup, Stage
+from benchmarks.faults.stage import Pace, Setup, Stage, UnplayableError
 
 Play = Callable[[Stage], None]
 
@@ -77,6 +77,8 @@ def perform(found: Scenario, folder: Path, pace: Pace, *, keep: bool = False) ->
     ------
     ServiceError
         A server cannot be started.
+    UnplayableError
+        The machine lacks something else.
     """
     began = time.monotonic()
     if folder.exists():
@@ -89,6 +91,8 @@ def perform(found: Scenario, folder: Path, pace: Pace, *, keep: bool = False) ->
             found.play(stage)
             stage.finish()
             verdict = judge(stage, exact=found.exact)
+        except UnplayableError:
+            raise
         except Exception as error:
             verdict.problems.append(f"{type(error).__name__}: {error}")
             verdict.figures["traceback"] = traceback.format_exc()

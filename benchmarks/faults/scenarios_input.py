@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from benchmarks.faults.scenario import scenario
-from benchmarks.faults.stage import Setup, Stage
+from benchmarks.faults.stage import Setup, Stage, UnplayableError
 
 _LIBRARIES = (
     "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
@@ -21,14 +21,16 @@ LIBRARY_VARIABLE = "LIBFAKETIME"
 _DEPTH, _LARGE = 200_000, 5 << 20
 
 
-class NoFakeTime(Exception):  # noqa: N818 - it is no fault of the scenario
-    """libfaketime is not there: install Debian's package faketime, or name the library in ``LIBFAKETIME``."""
-
-
 @scenario("poison", "messages that are no events: garbage, 5 MB, deep JSON, wrong types, no UTF-8")
 def poison(stage: Stage) -> None:
     """Each becomes a dead letter with its reason, or the event that it is after all."""
     stage.load(5)
+    send_poison(stage)
+    stage.load(10, 30)
+
+
+def send_poison(stage: Stage) -> None:
+    """Send one of each kind into the traffic."""
     now_ms = time.time_ns() // 1_000_000
     event = {"event_id": "poison", "customer_id": "poison", "ts": now_ms}
     bad: dict[bytes, str] = {
@@ -59,7 +61,6 @@ def poison(stage: Stage) -> None:
     stage.brokers.send([(topic, b"poison", raw, 0) for raw in [*bad, *good]] + [(topic, None, None, 1)])
     stage.poison.letters.update(bad)
     stage.poison.events += [b'{"stream":"click",' + message[1:] for message in good]
-    stage.load(10, 30)
 
 
 def _message(event: dict[str, object], **changes: object) -> bytes:
@@ -94,4 +95,6 @@ def _library() -> Path:
     for place in (os.environ.get(LIBRARY_VARIABLE), *_LIBRARIES):
         if place and Path(place).exists():
             return Path(place)
-    raise NoFakeTime(NoFakeTime.__doc__)
+    raise UnplayableError(
+        f"libfaketime is not there: install Debian's package faketime, or name the library in {LIBRARY_VARIABLE}"
+    )

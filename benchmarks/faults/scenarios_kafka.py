@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from benchmarks.faults.engine import EngineError
 from benchmarks.faults.scenario import scenario
 from benchmarks.faults.stage import DECISION_TOPICS, GROUP, PARTITIONS, SOURCE_TOPICS, Setup, Stage
 
-_PATIENT = Setup(lateness="40s", lateness_full="150s", idle="10m")
+_PATIENT = Setup(lateness="40s", lateness_full="150s", idle="10m", restarts_brokers=True)
+_USUAL = Setup(restarts_brokers=True)
+_TWO = replace(_PATIENT, brokers=2)
 _ENDS_S = 60.0
 
 
@@ -39,7 +43,12 @@ def broker_killed(stage: Stage) -> None:
     stage.load(10)
 
 
-@scenario("broker-down-late", "the broker is stopped; events that waited for it are late", Setup(), exact=False)
+@scenario(
+    "broker-down-late",
+    "the broker is stopped; events that waited for it are late",
+    Setup(restarts_brokers=True),
+    exact=False,
+)
 def broker_down_late(stage: Stage) -> None:
     """With a usual lateness: a partition read to its end follows the clock, and what its producer held back is late."""
     broker_down(stage)
@@ -58,8 +67,7 @@ def engine_started_without_broker(stage: Stage) -> None:
     stage.load(5)
 
 
-@scenario("leader-gone", "one of two brokers is gone, with the only copy of its partitions",
-          Setup(brokers=2, replication=1, lateness="40s", lateness_full="150s", idle="10m"))  # fmt: skip
+@scenario("leader-gone", "one of two brokers is gone, with the only copy of its partitions", _TWO)
 def leader_gone(stage: Stage) -> None:
     """The other one goes on."""
     stage.load(5)
@@ -69,14 +77,18 @@ def leader_gone(stage: Stage) -> None:
     stage.load(10)
 
 
-@scenario("leader-gone-idle", "the same; its partitions become idle, their events late", Setup(brokers=2), exact=False)
+@scenario(
+    "leader-gone-idle",
+    "the same; its partitions become idle, events late",
+    replace(_USUAL, brokers=2),
+    exact=False,
+)
 def leader_gone_idle(stage: Stage) -> None:
     """With the usual settings the engine goes on without them, by the contract."""
     leader_gone(stage)
 
 
-@scenario("leader-moves", "one of two brokers is gone, and the other has copies",
-          Setup(brokers=2, replication=2, lateness="40s", lateness_full="150s", idle="10m"))  # fmt: skip
+@scenario("leader-moves", "one of two brokers is gone, and the other has copies", replace(_TWO, replication=2))
 def leader_moves(stage: Stage) -> None:
     """Its partitions get the other one as their leader."""
     leader_gone(stage)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import redis
+
+from benchmarks.faults.engine import EngineError
 from benchmarks.faults.scenario import scenario
 from benchmarks.faults.stage import Setup, Stage
 from flows.services.control import Wanted, start, stop
@@ -75,15 +78,21 @@ def stopped_without_clickhouse(stage: Stage) -> None:
     stage.load(5)
 
 
-@scenario("redis-down", "Redis is away", Setup(redis=True))
+@scenario("redis-down", "Redis is away, and comes back empty", Setup(redis=True))
 def redis_down(stage: Stage) -> None:
-    """The flow does not notice."""
+    """The flow does not notice, and views are written again."""
+    assert stage.redis_url is not None
     folder = stage.folder / "redis"
     stage.load(5)
     stop(folder)
     stage.load(15, 60)
     start(folder, Wanted(("redis",)))
-    stage.load(5)
+    with redis.Redis.from_url(stage.redis_url) as client:
+        client.flushall()
+        stage.load(5)
+        stage.notes["views"] = sum(1 for _ in client.scan_iter("cem:customer:*", count=1000))
+    if not stage.notes["views"]:
+        raise EngineError(f"no view was written after Redis came back\n{stage.engine.tail()}")
 
 
 @scenario("disk-full", "the state's disk is full, until somebody makes room", Setup(lateness="5s", small_disk=True))

@@ -36,6 +36,10 @@ _DISK_BYTES = 256 << 20
 _PASSED_MS = 2_000  # event time goes so far beyond the last event before the engine is stopped
 
 
+class UnplayableError(Exception):
+    """This machine lacks what a scenario needs; the message says what."""
+
+
 @dataclass(frozen=True, slots=True)
 class Setup:
     """What a scenario wants to find.
@@ -51,6 +55,8 @@ class Setup:
         The state has a file system of its own; whoever plays this must be allowed to mount.
     rules
         What it decides by.
+    restarts_brokers
+        Brokers have to have their data when they come back.
     """
 
     workers: int = 1
@@ -63,6 +69,7 @@ class Setup:
     redis: bool = False
     small_disk: bool = False
     rules: tuple[Path, ...] = RULES
+    restarts_brokers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +116,8 @@ class Stage:
                 self._mount(opened)
             self.brokers = Brokers(self.folder / "services", self.setup.brokers, self.setup.replication)
             opened.callback(self.brokers.close)
+            if self.setup.restarts_brokers and self.brokers.kind == "tansu":
+                raise UnplayableError("the broker keeps nothing over a restart: Apache Kafka needs Java and Maven")
             self.clickhouse = ClickHouse(self.folder / "clickhouse") if self.setup.clickhouse == "http" else None
             if self.clickhouse is not None:
                 opened.callback(self.clickhouse.close)
@@ -129,7 +138,10 @@ class Stage:
 
     def _mount(self, opened: ExitStack) -> None:
         at = str(self.state.parent)
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={_DISK_BYTES},mode=700", "tmpfs", at], check=True)
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={_DISK_BYTES},mode=700", "tmpfs", at]
+        done = subprocess.run(mount, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise UnplayableError(f"a file system cannot be mounted: {done.stderr.strip()}")
         opened.callback(subprocess.run, ["umount", "--lazy", at], check=True)
 
     # --- the run -----------------------------------------------------------------------------------
