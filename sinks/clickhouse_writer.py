@@ -16,8 +16,9 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import clickhouse_connect
+import msgspec
 from clickhouse_connect.driver.client import Client
-from clickhouse_connect.driver.exceptions import ClickHouseError, DataError, Error, ProgrammingError
+from clickhouse_connect.driver.exceptions import ClickHouseError, Error, ProgrammingError
 
 from sinks.clickhouse import ClickHouseSinkError, open_embedded
 from sinks.clickhouse_rows import INSERTS
@@ -53,9 +54,7 @@ def fault_of(error: Exception) -> Fault:
         return Fault.NO_TABLE
     if code in _DATA:
         return Fault.DATA
-    # Without a code: the client itself could not make columns of the values, or the line has no such fields.
-    made_here = (DataError, ProgrammingError, ValueError, KeyError, TypeError, AttributeError, OverflowError)
-    return Fault.DATA if code is None and isinstance(error, made_here) else Fault.AWAY
+    return Fault.DATA if isinstance(error, msgspec.MsgspecError) else Fault.AWAY
 
 
 def connect_http(url: str) -> Client:
@@ -216,9 +215,9 @@ class ClickHouseWriter:
                     raise ClickHouseSinkError(
                         f"{self._name}: the server refuses the user: {_brief(error)}; check user, password and grants"
                     ) from error
-                if fault is Fault.DATA:
-                    if connected:
-                        return error
+                if fault is Fault.DATA and connected:
+                    return error
+                if isinstance(error, ProgrammingError | TypeError | ValueError) and not connected:
                     raise ClickHouseSinkError(f"{self._name}: cannot connect: {_brief(error)}") from error
                 self._attempts.failed(_brief(error))
                 if fault is Fault.NO_TABLE:

@@ -1,10 +1,14 @@
-"""A writer that appends lines to a file."""
+"""A writer and a sink that append lines to a file."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from sinks.contract import Attempts, SinkError, SinkEvents
 
@@ -21,14 +25,16 @@ class FileWriter:
     ----------
     name
         Of the sink, for logs and metrics.
+    start
+        Where to go on, in bytes; what the file has beyond is cut off. None: after its last whole line.
 
     Raises
     ------
     SinkError
-        The file cannot be opened or created.
+        The file cannot be opened or created, or is shorter than ``start``.
     """
 
-    def __init__(self, name: str, path: Path, events: SinkEvents) -> None:
+    def __init__(self, name: str, path: Path, events: SinkEvents, start: int | None = None) -> None:
         self._name, self._path, self._events = name, path, events
         self._attempts = Attempts(name, events)
         self._lines: list[bytes] = []
@@ -37,11 +43,24 @@ class FileWriter:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            self._end = _end_of_lines(self._file)
+            self._end = _end_of_lines(self._file) if start is None else start
+            size = os.fstat(self._file).st_size
+            if size >= self._end:
+                os.ftruncate(self._file, self._end)
         except OSError as error:
             raise SinkError(
                 f"{path}: cannot be written: {error.strerror or error}; choose another folder for this sink"
             ) from error
+        if size < self._end:
+            raise SinkError(
+                f"{path}: has {size} bytes where the run that goes on had written {start}; bring the file back, or "
+                "start anew with another state and another folder for this sink"
+            )
+
+    @property
+    def position(self) -> int:
+        """Where the lines in the file end, in bytes."""
+        return self._end
 
     def write(self, lines: Sequence[bytes]) -> None:
         """Keep the lines, and append them when they are many."""
@@ -95,6 +114,46 @@ class FileWriter:
         self._end = at
         self._unsynced += len(self._lines)
         self._lines, self._bytes = [], 0
+
+
+class _FilePartition(StatefulSinkPartition[Any, int]):
+    def __init__(self, writer: FileWriter) -> None:
+        self._writer = writer
+
+    def write_batch(self, values: list[Sequence[bytes]]) -> None:
+        for lines in values:
+            self._writer.write(lines)
+
+    def snapshot(self) -> int:
+        self._writer.flush()
+        return self._writer.position
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):  # the runtime aborts if this raises while an error is on its way
+            self._writer.close()
+
+
+class FileSink(FixedPartitionedSink[Any, int]):
+    """The runtime's side of a file: one partition, whatever the keys and the number of processes.
+
+    A run that goes on cuts off what was written after its snapshot, so that no line is there twice; a new one appends.
+    Parameters are those of `FileWriter`.
+    """
+
+    def __init__(self, name: str, path: Path, events: SinkEvents) -> None:
+        self._name, self._path, self._events = name, path, events
+
+    def list_parts(self) -> list[str]:
+        """The one partition, which any process can write."""
+        return ["file"]
+
+    def part_fn(self, item_key: str) -> int:
+        """The one partition."""
+        return 0
+
+    def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> _FilePartition:
+        """A writer that goes on where the snapshot was taken."""
+        return _FilePartition(FileWriter(self._name, self._path, self._events, resume_state))
 
 
 def _end_of_lines(file: int) -> int:

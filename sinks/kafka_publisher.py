@@ -138,6 +138,7 @@ class Publisher:
     def flush(self) -> None:
         """Returns when all that was sent is acknowledged, or refused and safe elsewhere."""
         self._wait(0)
+        self._poll(0)  # what the client has to say is not left lying
 
     def close(self) -> None:
         """Lets go; what is not acknowledged is given up."""
@@ -203,12 +204,17 @@ class Publisher:
                 times_ms, self._times_ms = self._times_ms, []
                 self._events.delivered(self._name, times_ms)
 
-    def _answered(self, generation: int, number: int, error: KafkaError | None, _: Any) -> None:
+    def _answered(self, generation: int, number: int, error: KafkaError | None, sent: Any) -> None:
         """The brokers' answer to one message. While an exception is on its way no call out of here can succeed."""
         if generation != self._generation:
             return
         if error is not None:
             self._failures[number] = error
+            return
+        if sent.offset() is None:
+            # librdkafka concludes from a later message's acknowledgement that this one, of a failed request, is there.
+            # A broker that knew nothing of the producer takes the later one without this one: it is sent again.
+            self._broken = "a message was acknowledged without its offset"
             return
         message = self._pending.pop(number)
         self._bytes -= message.size

@@ -15,7 +15,7 @@ from benchmarks.faults.stage import Pace, UnplayableError
 from flows.services.process import ServiceError
 
 _FIGURES = ("events", "decisions", "repeated_on_kafka", "late_events", "only_live", "only_replay", "dead_letters",
-            "caught_up_after_s", "peak_rss_mb")  # fmt: skip
+            "caught_up_after_s", "delay_p50_ms", "delay_p99_ms", "events_per_second", "peak_rss_mb")  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

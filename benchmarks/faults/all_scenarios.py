@@ -4,6 +4,7 @@ from benchmarks.faults import (  # noqa: F401
     scenarios_engine,
     scenarios_input,
     scenarios_kafka,
+    scenarios_plain,
     scenarios_sinks,
     scenarios_together,
 )

@@ -205,6 +205,12 @@ class Engine:
                 total[name.partition("{")[0]] += value  # type: ignore[assignment]
         self.watched.counters = dict(total)
 
+    def events_read(self) -> int:
+        """How many events this life of it has read."""
+        pages = (self._get(number, "metrics") or "" for number in range(self._workers))
+        lines = (match for page in pages for match in _LINE.finditer(page))
+        return int(sum(float(match["value"]) for match in lines if match["name"] == "cem_events_total"))
+
     def _get(self, number: int, page: str) -> str | None:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self._http_port + number}/{page}", timeout=2) as answer:

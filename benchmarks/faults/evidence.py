@@ -16,7 +16,7 @@ from typing import Any
 from clickhouse_connect.driver.client import Client
 
 from benchmarks.faults.clickhouse import embedded
-from benchmarks.faults.stage import DATABASE, DEAD_LETTER_TOPIC, DECISION_TOPICS, POLICY, RULES, Stage, lines_of
+from benchmarks.faults.stage import DATABASE, DEAD_LETTER_TOPIC, DECISION_TOPICS, POLICY, Stage, lines_of
 from benchmarks.process import ROOT
 from flows.live.outputs import REFUSED
 from flows.live.positions import merged
@@ -67,8 +67,9 @@ def judge(stage: Stage, *, exact: bool) -> Verdict:
     sequences, live = _deduplicated(verdict, messages)
     letters = stage.brokers.read_all([DEAD_LETTER_TOPIC])
     refused = _check_dead_letters(verdict, letters, stage.poison.letters, recorded)
-    with _database(stage) as client:
-        _check_clickhouse(verdict, client, live, [line for line in recorded if line not in refused], letters)
+    if stage.setup.clickhouse != "none":
+        with _database(stage) as client:
+            _check_clickhouse(verdict, client, live, [line for line in recorded if line not in refused], letters)
     replayed, until_ms = _replay(stage, refused)
     verdict.demand(until_ms >= stage.last_event_ms(), f"event time stands still at {until_ms}")
     due = {key: d for key, d in live.items() if d["ts"] <= until_ms}
@@ -90,6 +91,7 @@ def judge(stage: Stage, *, exact: bool) -> Verdict:
         "waited_for": sorted(stage.engine.watched.sinks_waited_for),
         "peak_rss_mb": stage.engine.watched.peak_bytes >> 20, **stage.notes,
     }  # fmt: skip
+    verdict.figures |= _delays(messages, live)
     verdict.demand(not (stage.state / REFUSED).exists(), "lines were refused, and lie in the state's folder")
     verdict.demand("exit_code" not in stage.notes, f"the engine ended with {stage.notes.get('exit_code')}")
     return verdict
@@ -116,6 +118,18 @@ def _deduplicated(
     verdict.demand(not others, f"{others} messages repeat an action_id with other content")
     verdict.demand(not strangers, f"{strangers} messages have another action_id in their header than inside")
     return sequences, live
+
+
+def _delays(messages: Sequence[Any], live: dict[str, Decision]) -> dict[str, Any]:
+    """From a decision's `ts` to when its message was made, in ms; of the second half, when the start is over."""
+    half = sorted(message.timestamp()[1] for message in messages)[len(messages) // 2 :]
+    found: list[int] = []
+    for message in messages:
+        made_ms = message.timestamp()[1]
+        if half and made_ms >= half[0]:
+            found.append(made_ms - live[dict(message.headers() or [])["action_id"].decode()]["ts"])
+    found.sort()
+    return {f"delay_p{part}_ms": found[len(found) * part // 100] for part in (50, 99) if found}
 
 
 def _check_dead_letters(
@@ -181,7 +195,7 @@ def _replay(stage: Stage, refused: set[bytes]) -> tuple[list[Decision], int]:
         files = [_without(path, refused, stage.folder / "taken") for path in files]
     command = [sys.executable, "-m", "flows.cli", "replay", "--policy", str(POLICY)]
     command += ["--out", str(out), "--until", str(until_ms)]
-    for path in RULES:
+    for path in stage.setup.rules:
         command += ["--rules", str(path)]
     for path in files:
         command += ["--events", str(path)]

@@ -50,11 +50,13 @@ class Setup:
         Settings of the engine; the second is the lateness of the full form, if not the same. A lateness longer than the
         fault lasts keeps events in time whose producer had to wait, so that decisions must equal the replay's.
     clickhouse
-        Over HTTP, or the engine embedded in `cem run`.
+        Over HTTP, the engine embedded in `cem run`, or none.
     small_disk
         The state has a file system of its own; whoever plays this must be allowed to mount.
     restarts_brokers
         Brokers have to have their data when they come back.
+    rules
+        What it decides by.
     """
 
     workers: int = 1
@@ -63,10 +65,11 @@ class Setup:
     lateness: str = "5s"
     lateness_full: str | None = None
     idle: str = "5s"
-    clickhouse: Literal["http", "embedded"] = "http"
+    clickhouse: Literal["http", "embedded", "none"] = "http"
     redis: bool = False
     small_disk: bool = False
     restarts_brokers: bool = False
+    rules: tuple[Path, ...] = RULES
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +160,12 @@ class Stage:
         self.traffic.append(Traffic(self.config, record, log, self.pace.rate, self.pace.customers, seed=number))
         self.traffic[-1].wait_begun()
 
+    def send_backlog(self, events: int) -> None:
+        """Returns when so many events of the last hour are acknowledged."""
+        record, log = self.folder / "recorded-backlog", self.folder / "traffic.log"
+        self.traffic.append(Traffic(self.config, record, log, None, self.pace.customers, seed=1, backlog=events))
+        self.traffic[-1].wait_ended()
+
     def load(self, short: float, full: float | None = None) -> None:
         """Let it run for so many seconds."""
         time.sleep(self.pace.seconds(short, short if full is None else full))
@@ -215,8 +224,9 @@ class Stage:
     def configure(self, source: Mapping[str, Any] | None = None) -> None:
         """Write the engine's settings; ``source`` adds to those of that section."""
         clickhouse = {"path": "./clickhouse"} if self.clickhouse is None else {"url": self.clickhouse.url}
+        tables = {"clickhouse": {**clickhouse, "database": DATABASE}} if self.setup.clickhouse != "none" else {}
         settings: dict[str, Any] = {
-            "rules": [*map(str, RULES)], "policy": str(POLICY), "state": str(self.state),
+            "rules": [*map(str, self.setup.rules)], "policy": str(POLICY), "state": str(self.state),
             "lateness": self.lateness, "idle": self.setup.idle,
             "source": {
                 "bootstrap": self.brokers.bootstrap, "group": GROUP,
@@ -225,7 +235,7 @@ class Stage:
             },
             "sinks": {
                 "kafka": {"create_topics": True, "partitions": PARTITIONS, "replication": self.setup.replication},
-                "clickhouse": {**clickhouse, "database": DATABASE},
+                **tables,
             },
             "http": {"host": "127.0.0.1", "port": self.http_port},
             "log": {"level": "info", "format": "text"},

@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.process import ROOT
 from flows.services.process import wait_until
 
-_BEGIN_S, _END_S = 90.0, 90.0
+_BEGIN_S, _END_S, _BACKLOG_S = 90.0, 90.0, 900.0
 
 
 class TrafficError(Exception):
@@ -19,12 +19,18 @@ class TrafficError(Exception):
 
 
 class Traffic:
-    """Events at a steady rate until it is told to stop; what was acknowledged is recorded in ``record``."""
+    """Events at a steady ``rate`` until it is told to stop, or a ``backlog`` of the last hour as fast as possible.
 
-    def __init__(self, config: Path, record: Path, log: Path, rate: float, customers: int, seed: int) -> None:
+    What was acknowledged is recorded in ``record``.
+    """
+
+    def __init__(
+        self, config: Path, record: Path, log: Path, rate: float | None, customers: int, seed: int, backlog: int = 0
+    ) -> None:
         self.record, self._log = record, log
         command = [sys.executable, "-m", "flows.cli", "simulate", "--config", str(config), "--record", str(record)]
-        command += ["--rate", str(rate), "--customers", str(customers), "--seed", str(seed)]
+        command += ["--customers", str(customers), "--seed", str(seed)]
+        command += ["--backlog", str(backlog)] if rate is None else ["--rate", str(rate)]
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
@@ -35,6 +41,12 @@ class Traffic:
         """Returns when events are acknowledged."""
         if not wait_until(lambda: any(self.record.glob("*.ndjson")) or self._process.poll() is not None, _BEGIN_S):
             raise TrafficError(f"no event was acknowledged:\n{self._said()}")
+
+    def wait_ended(self) -> None:
+        """Returns when a backlog is acknowledged."""
+        code = self._process.wait(_BACKLOG_S)
+        if code:
+            raise TrafficError(f"the traffic ended with {code}:\n{self._said()}")
 
     def stop(self) -> None:
         """Returns when all that was sent is acknowledged and recorded."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from time import monotonic
 from typing import Any
 
 import msgspec
-from confluent_kafka import Consumer, KafkaError, KafkaException
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from flows.lines import SourceError
 from flows.live.positions import PartitionKey
@@ -22,6 +23,8 @@ _OURS = {
     "enable.partition.eof": True,
     "fetch.wait.max.ms": 50,  # how late the end of a partition, or that a broker is silent, may be noticed
     "statistics.interval.ms": 100,
+    "session.timeout.ms": 3_000,  # how long a commit waits for the group's broker; nobody joins the group
+    "heartbeat.interval.ms": 1_000,
     "max.poll.interval.ms": 86_400_000,  # a sink that is away stops reading; partitions are assigned by hand anyway
 }
 _DEFAULTS = {
@@ -98,7 +101,7 @@ class BrokerView:
 
     def _leader(self, partition: PartitionKey) -> _Broker | None:
         found = self._of(partition)
-        if found is None:
+        if found is None or found.leader < 0:  # as the group's coordinator is, or a bootstrap server
             return None
         brokers = self._found.brokers.values()
         return next((broker for broker in brokers if broker.nodeid == found.leader and broker.state == "UP"), None)
@@ -108,13 +111,53 @@ class BrokerView:
         return None if topic is None else topic.partitions.get(str(partition[1]))
 
 
+class Commits:
+    """Tells the group how far its partitions were read, for tools that show the lag: nothing depends on it."""
+
+    def __init__(self) -> None:
+        self._next: list[TopicPartition] = []
+        self._is_waiting = False
+
+    def kept(self, consumer: Consumer, offsets: Iterable[tuple[PartitionKey, int]]) -> None:
+        """A snapshot has these offsets: commit those of the one before, which counts by now."""
+        self._begin(consumer)
+        self._next = [TopicPartition(*key, offset) for key, offset in offsets]
+
+    def close(self, consumer: Consumer) -> None:
+        """Commit the last ones, if the group's broker answers, and close the consumer."""
+        self._wait(consumer)
+        self._begin(consumer)
+        self._wait(consumer)
+        consumer.close()
+
+    def _wait(self, consumer: Consumer) -> None:
+        last = monotonic() + LOOK_SECONDS
+        while self._is_waiting and monotonic() < last:
+            consumer.poll(0.05)
+
+    def done(self, error: KafkaError | None, _: Sequence[TopicPartition]) -> None:
+        """The group's broker answered, or did not."""
+        self._is_waiting = False
+        if error is not None:
+            _LOG.warning("offsets were not committed: %s", error.str())
+
+    def _begin(self, consumer: Consumer) -> None:
+        if self._next and not self._is_waiting:
+            try:
+                consumer.commit(offsets=self._next, asynchronous=True)
+                self._is_waiting = True
+            except KafkaException as error:
+                _LOG.warning("offsets were not committed: %s", reason_of(error))
+
+
 def consumer_config(
-    bootstrap: str, group: str, options: Mapping[str, Any], view: BrokerView, failed: Callable[[KafkaError], None]
-) -> dict[str, Any]:
+    bootstrap: str, group: str, options: Mapping[str, Any], view: BrokerView, commits: Commits,
+    failed: Callable[[KafkaError], None],
+) -> dict[str, Any]:  # fmt: skip
     """The consumer's configuration; ``options`` are the operator's, but for what correctness depends on."""
     return {
         **_DEFAULTS, **options, **_OURS, "bootstrap.servers": bootstrap, "group.id": group,
-        "stats_cb": view.take, "error_cb": failed, "logger": logging.getLogger("librdkafka"),
+        "stats_cb": view.take, "on_commit": commits.done, "error_cb": failed, "logger": logging.getLogger("librdkafka"),
     }  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bytewax.outputs import Sink
@@ -14,11 +14,12 @@ from flows.dataflow import Outputs
 from flows.failures import Report, watched
 from flows.live.counts import MetersSink
 from flows.live.job import LiveJob
+from flows.live.left_parts import WRITER, LeftWriter
 from flows.live.meters import Meters
 from flows.live.views import LiveViews
 from sinks.clickhouse_writer import ClickHouseWriter, Database, connect_embedded, connect_http
 from sinks.contract import DeadLetterRefusals, Refused, SinkError, SinkEvents, Writer, WriterSink
-from sinks.files import LinesSink
+from sinks.file_writer import FileSink
 from sinks.kafka import KafkaDeadLetters, KafkaDecisions
 from sinks.kafka_topics import NewTopics, Topics
 
@@ -32,10 +33,13 @@ class Targets:
 
     What a target refuses for its content becomes a dead letter on Kafka, or a line of ``refused.ndjson`` in the
     state's folder where there is no Kafka, or where the dead letter was refused as well. ``views``: null where the
-    settings want none.
+    settings want none. ``left``: see ``left_parts``.
     """
 
-    def __init__(self, job: LiveJob, index: int, meters: Meters, events: SinkEvents) -> None:
+    def __init__(
+        self, job: LiveJob, index: int, meters: Meters, events: SinkEvents, left: Mapping[str, Sequence[str]]
+    ) -> None:
+        self._left = left
         self._job, self._index, self._meters, self._events = job, index, meters, events
         views = job.settings.views
         self.views = None if views is None else LiveViews(views, meters)
@@ -64,25 +68,27 @@ class Targets:
         letters: dict[str, Sink[Any]] = {}
         archive: dict[str, Sink[Any]] = {}
         if settings.files is not None:
-            actions["write_actions"] = _told(LinesSink(settings.files / ACTIONS, durable=True), report)
-            letters["write_dead_letters"] = _told(LinesSink(settings.files / DEAD_LETTERS, durable=True), report)
+            actions["write_actions"] = _told(FileSink("files.actions", settings.files / ACTIONS, self._events), report)
+            path = settings.files / DEAD_LETTERS
+            letters["write_dead_letters"] = _told(FileSink("files.dead_letters", path, self._events), report)
         if settings.kafka is not None:
             topics = settings.kafka.topics.model_dump(exclude={"dead_letters"})
             refused = self._refusals("kafka.decisions")
-            actions["kafka_actions"] = self._sink(
-                lambda: KafkaDecisions("kafka.decisions", self._kafka_options, topics, self._events, refused), report
-            )
-            letters["kafka_dead_letters"] = self._sink(self._dead_letters, report)
+            self._add(
+                actions, "kafka_actions",
+                lambda: KafkaDecisions("kafka.decisions", self._kafka_options, topics, self._events, refused), report,
+            )  # fmt: skip
+            self._add(letters, "kafka_dead_letters", self._dead_letters, report)
         if settings.clickhouse is not None:
             tables = {"decisions": actions, "dead_letters": letters}
             if settings.clickhouse.events:
                 tables["events"] = archive
             for table, steps in tables.items():
-                steps[f"clickhouse_{table}"] = self._sink(self._row_writer(table), report)
+                self._add(steps, f"clickhouse_{table}", self._row_writer(table), report)
         shown: dict[str, Sink[Any]] = {}
         if self.views is not None:
-            actions["redis_decisions"] = self._sink(self.views.decisions, report)
-            shown["redis_views"] = self._sink(self.views.views, report)
+            self._add(actions, "redis_decisions", self.views.decisions, report)
+            self._add(shown, "redis_views", self.views.views, report)
         return Outputs(actions, letters, MetersSink(self._meters), archive, shown)
 
     def audit(self) -> Callable[[Sequence[bytes]], None] | None:
@@ -104,10 +110,11 @@ class Targets:
         if self._database is not None:
             self._database.close()
 
-    def _sink(self, make: Callable[[], Writer], report: Report | None) -> Sink[Any]:
+    def _add(self, steps: dict[str, Sink[Any]], step: str, make: Callable[[], Writer], report: Report | None) -> None:
         workers = self._job.workers
-        name = f"worker-{self._index:02d}"
-        return _told(WriterSink({name: make}, lambda key: int(key.partition("-")[0]) % workers), report)
+        parts: dict[str, Callable[[], Writer]] = {WRITER.format(self._index): make}
+        parts |= dict.fromkeys(self._left.get(step, ()), LeftWriter)
+        steps[step] = _told(WriterSink(parts, lambda key: int(key.partition("-")[0]) % workers), report)
 
     def _dead_letters(self) -> Writer:
         kafka = self._job.settings.sinks.kafka

@@ -10,10 +10,18 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from bytewax.inputs import StatefulSourcePartition
-from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, Message, TopicPartition
 
 from flows.lines import SourceError
-from flows.live.consumer import BrokerView, Topology, consumer_config, lost_offset, make_consumer, reason_of, refusal
+from flows.live.consumer import (
+    BrokerView,
+    Commits,
+    Topology,
+    consumer_config,
+    lost_offset,
+    make_consumer,
+    refusal,
+)  # fmt: skip
 from flows.live.messages import Headers, line_of
 from flows.live.positions import SNAPSHOT, PartitionKey, Position, Positions, Snapshot, reader_of
 from flows.live.source import Meter, ReaderSettings
@@ -66,7 +74,10 @@ class KafkaReader(StatefulSourcePartition[SourceBatch, Snapshot]):
         self._end_ms = positions.promised_ms
         self._refused: SourceError | None = None
         self._view = BrokerView()
-        config = consumer_config(settings.bootstrap, settings.group, settings.options, self._view, self._note_error)
+        self._commits = Commits()
+        config = consumer_config(
+            settings.bootstrap, settings.group, settings.options, self._view, self._commits, self._note_error
+        )
         self._consumer: Consumer = make_consumer(config)
         self._topology = Topology(settings.topics, settings.refresh_seconds, self._kept)
         self._topology.start(self._consumer)
@@ -75,7 +86,6 @@ class KafkaReader(StatefulSourcePartition[SourceBatch, Snapshot]):
         self._trust_ends_from_ms = 0
         self._sent: tuple[int, bool] = (BEFORE_ALL_MS, False)
         self._hurry = False
-        self._uncommitted: list[TopicPartition] = []
 
     # --- the runtime's side ------------------------------------------------------------------------
 
@@ -112,31 +122,20 @@ class KafkaReader(StatefulSourcePartition[SourceBatch, Snapshot]):
         return dt.datetime.now(dt.UTC) + dt.timedelta(milliseconds=self._settings.poll_ms)
 
     def snapshot(self) -> Snapshot:
-        """Where to go on, and commit for others to see what the snapshot before, which counts by now, says."""
+        """Where to go on, also in partitions that cannot be seen now."""
         self._meter.epoch_ends()
         for key, partition in self._partitions.items():
             if partition.next_offset is not None:
                 self._kept[key] = Position(partition.next_offset, partition.clock.high_ms)
         rows = tuple((*key, at.next_offset, at.high_ms) for key, at in sorted(self._kept.items()))
-        if self._uncommitted:
-            try:
-                self._consumer.commit(offsets=self._uncommitted, asynchronous=True)
-            except KafkaException as error:  # nothing depends on it
-                _LOG.warning("offsets were not committed: %s", reason_of(error))
-        self._uncommitted = [
-            TopicPartition(*key, self._kept[key].next_offset) for key in self._partitions.keys() & self._kept
-        ]
+        read = self._partitions.keys() & self._kept
+        self._commits.kept(self._consumer, [(key, self._kept[key].next_offset) for key in read])
         return SNAPSHOT, self._run, self._clock.promised_ms, rows
 
     def close(self) -> None:
         """Leave Kafka."""
         self._topology.close()
-        if self._uncommitted:
-            try:
-                self._consumer.commit(offsets=self._uncommitted, asynchronous=False)
-            except KafkaException as error:
-                _LOG.warning("offsets were not committed: %s", reason_of(error))
-        self._consumer.close()
+        self._commits.close(self._consumer)
 
     # --- partitions --------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from flows.live.chores import Chores
 from flows.live.consumer import is_loopback
 from flows.live.health import Health
 from flows.live.job import LiveJob
+from flows.live.left_parts import left_parts
 from flows.live.meters import Meters
 from flows.live.observing import Observing
 from flows.live.outputs import Targets
@@ -61,7 +62,8 @@ def run_process(
     )
     columns = ColumnReader(plan.fields, decoder, Columniser(plan.layout, ColumnMasks(plan.matchers), job.key))
     tables = PlanTables(plan, settings.compact_after_ms, rules_id(job.rules), earlier_plans(job.state))
-    targets = Targets(job, index, meters, events)
+    left = left_parts(job.state, job.workers) if index == 0 else {}
+    targets = Targets(job, index, meters, events, left)
     tables.views = None if targets.views is None else targets.views.pace
     targets.prepare()
     chores = Chores(job.state, tables, meters, targets.audit())
@@ -74,7 +76,7 @@ def run_process(
 
     keeper = Keeper(job.state, message_reader(plan, job.key), job.ordered_in)
     flow = build_dataflow(
-        watched(KafkaSource(index, make_reader), report, "build_part", "next_batch", "snapshot"),
+        watched(KafkaSource(index, make_reader, left.get("read", ())), report, "build_part", "next_batch", "snapshot"),
         tables,
         job.policy,
         decoder.values,

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
+from flows.live.left_parts import READER, LeftReader
 from flows.live.positions import Snapshot
 from flows.source_batch import SourceBatch
 
@@ -55,18 +56,20 @@ class ReaderSettings:
     refresh_seconds: float = 10.0
 
 
-Reader = StatefulSourcePartition[SourceBatch, Snapshot]
+Reader = StatefulSourcePartition[SourceBatch, Any]
 
 
-class KafkaSource(FixedPartitionedSource[SourceBatch, Snapshot]):
-    """The reader of this process, of which there is one in each; ``make`` builds it."""
+class KafkaSource(FixedPartitionedSource[SourceBatch, Any]):
+    """The reader of this process, of which there is one in each; ``make`` builds it. ``left``: see ``left_parts``."""
 
-    def __init__(self, number: int, make: Callable[[], Reader]) -> None:
-        self._number, self._make = number, make
+    def __init__(self, number: int, make: Callable[[], Reader], left: Sequence[str] = ()) -> None:
+        self._name, self._make, self._left = READER.format(number), make, left
 
     def list_parts(self) -> list[str]:
-        return [f"reader-{self._number:02d}"]
+        """This process's own one and those that it keeps for others."""
+        return [self._name, *self._left]
 
     def build_part(self, step_id: str, for_part: str, resume_state: Snapshot | None) -> Reader:
+        """A reader."""
         # What it left is known already, with what the others left: partitions are dealt anew at each start.
-        return self._make()
+        return self._make() if for_part == self._name else LeftReader(resume_state)

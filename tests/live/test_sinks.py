@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 from live_clickhouse import ClickHouseFront
-from live_kafka import KafkaCluster, KafkaServer
+from live_kafka import KafkaCluster, KafkaServer, _wait
 
+from flows.services.process import is_free
 from sinks.clickhouse import DECISIONS, EVENTS
 from sinks.clickhouse_schema import migrate
 from sinks.clickhouse_writer import ClickHouseWriter, Database, connect_http
@@ -67,7 +68,7 @@ class KafkaTarget(Decisions):
     def __init__(self, cluster: KafkaCluster) -> None:
         self._cluster = cluster
         self._topic = cluster.new_topic("out", partitions=3)
-        self._paused = self._stopped = False
+        self._stopped = False
 
     def writer(self, events: RecordingEvents, refused: Refusals, *, small: bool = False) -> Writer:
         options = {
@@ -88,6 +89,9 @@ class KafkaTarget(Decisions):
 
     def back(self) -> None:
         if self._stopped:
+            # The kernel lets go of a killed server's port some time after the server is gone.
+            ports = [broker.port for broker in self._cluster.record.brokers]
+            _wait(lambda: all(is_free(port) for port in ports), f"{ports} are not free")
             self._cluster.start()
             self._stopped = False
 
@@ -98,7 +102,8 @@ class KafkaTarget(Decisions):
             threading.Timer(3.0, self._cluster.resume).start()
         else:
             self._cluster.kill()
-            self._cluster.start()
+            self._stopped = True
+            self.back()
 
     def slow(self) -> None:
         self._cluster.pause()

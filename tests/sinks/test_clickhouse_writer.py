@@ -8,9 +8,10 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from clickhouse_connect.driver.client import Client
-from clickhouse_connect.driver.exceptions import DatabaseError, DataError, OperationalError
+from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError, ProgrammingError
 
 from sinks.clickhouse import DEAD_LETTERS, DECISIONS, EVENTS, open_embedded
 from sinks.clickhouse_schema import RULE_CHANGES, SCHEMA_VERSION, migrate
@@ -71,6 +72,23 @@ def test_a_line_that_is_no_event_is_refused_by_the_database(
     assert line == b'{"stream": "click"}'
     assert reason.startswith("refused:")
     assert "click" not in reason
+
+
+def test_a_decision_without_a_time_is_refused(database: Database, events: RecordingEvents, refusals: Refusals) -> None:
+    writer = ClickHouseWriter("clickhouse", DECISIONS, database, events, refusals)
+    writer.write([decision(1), decision(2, ts="yesterday"), decision(3)])
+    writer.flush()
+    assert rows(database, "SELECT action_id FROM decisions FINAL ORDER BY 1") == [("a000001",), ("a000003",)]
+    assert [line for line, _ in refusals.lines] == [decision(2, ts="yesterday")]
+
+
+def test_a_decision_is_kept_as_it_was_written(database: Database, events: RecordingEvents, refusals: Refusals) -> None:
+    writer = ClickHouseWriter("clickhouse", DECISIONS, database, events, refusals)
+    writer.write([decision(1, features={"x": 1.0, "名": None, "t": 'a"b\\n'}, payload={}, late=True, reason="cap")])
+    writer.flush()
+    assert rows(database, "SELECT features, payload, late, reason, ts_ms, holding_id FROM decisions FINAL") == [
+        ('{"x":1.0,"名":null,"t":"a\\"b\\\\n"}', "{}", True, "cap", 1_760_000_000_001, None)
+    ]  # fmt: skip
 
 
 def test_an_event_over_several_lines_is_one_event(
@@ -192,9 +210,9 @@ def test_a_dropped_table_is_made_again(
         (DatabaseError("password", code=516), Fault.FORBIDDEN),
         (DatabaseError("grants", code=497), Fault.FORBIDDEN),
         (DatabaseError("number", code=72), Fault.DATA),
-        (DataError("column"), Fault.DATA),
-        (OverflowError("int too big"), Fault.DATA),
-        (KeyError("payload"), Fault.DATA),
+        (msgspec.ValidationError("no ts"), Fault.DATA),
+        (ProgrammingError("the client has been closed"), Fault.AWAY),
+        (OSError("no space left on device"), Fault.AWAY),
     ],
 )
 def test_what_errors_mean(error: Exception, fault: Fault) -> None:

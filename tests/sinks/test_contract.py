@@ -37,7 +37,7 @@ class MockKafkaTarget(Decisions):
         self._kafka.create_topic("out")
 
     def writer(self, events: RecordingEvents, refused: Refusals, *, small: bool = False) -> Writer:
-        options = {
+        options: dict[str, Any] = {
             "bootstrap.servers": self._kafka.bootstrap,
             "reconnect.backoff.max.ms": 100,
             "retry.backoff.max.ms": 100,
@@ -60,7 +60,7 @@ class MockKafkaTarget(Decisions):
         if after:
             self._kafka.answer_late(1, 1_200)
         else:
-            self._kafka.fail([KafkaError.NOT_LEADER_FOR_PARTITION, 0, KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, 0])
+            self._kafka.fail([KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, 0, KafkaError.INVALID_PRODUCER_EPOCH, 0])
 
     def slow(self) -> None:
         self._kafka.slow(20)
