@@ -56,8 +56,7 @@ class Targets:
         """Returns when all targets are there, with their topics and tables."""
         kafka = self._job.settings.sinks.kafka
         if kafka is not None:
-            new = NewTopics(kafka.partitions, kafka.replication) if kafka.create_topics else None
-            Topics("kafka", self._kafka_options, kafka.topics.names(), self._events, new).ensure()
+            self._topics().ensure()
         if self._database is not None:
             self._rows("clickhouse", "decisions", self._keep_refused).connect()
 
@@ -76,7 +75,11 @@ class Targets:
             refused = self._refusals("kafka.decisions")
             self._add(
                 actions, "kafka_actions",
-                lambda: KafkaDecisions("kafka.decisions", self._kafka_options, topics, self._events, refused), report,
+                lambda: KafkaDecisions(
+                    "kafka.decisions", self._kafka_options, topics, self._events, refused,
+                    unknown_topic=self._topics().create_again,
+                ),
+                report,
             )  # fmt: skip
             self._add(letters, "kafka_dead_letters", self._dead_letters, report)
         if settings.clickhouse is not None:
@@ -120,7 +123,16 @@ class Targets:
         kafka = self._job.settings.sinks.kafka
         assert kafka is not None
         topic = kafka.topics.dead_letters
-        return KafkaDeadLetters("kafka.dead_letters", self._kafka_options, topic, self._events, self._keep_refused)
+        return KafkaDeadLetters(
+            "kafka.dead_letters", self._kafka_options, topic, self._events, self._keep_refused,
+            unknown_topic=self._topics().create_again,
+        )  # fmt: skip
+
+    def _topics(self) -> Topics:
+        kafka = self._job.settings.sinks.kafka
+        assert kafka is not None
+        new = NewTopics(kafka.partitions, kafka.replication) if kafka.create_topics else None
+        return Topics("kafka", self._kafka_options, kafka.topics.names(), self._events, new)
 
     def _row_writer(self, table: str) -> Callable[[], Writer]:
         def make() -> Writer:
