@@ -41,10 +41,16 @@ def run(
     from flows.live.logs import set_up_logs
     from flows.live.start import other_rules, start
     from flows.live.supervisor import Place, Supervisor, stop_on_signals
+    from operators.delivery import SHARDS
 
     addresses = _addresses(hosts, index, workers)
-    settings, rules, policy = load_live(config)
     count = len(addresses) or workers
+    if count > SHARDS // 2 and count != SHARDS:
+        raise typer.BadParameter(
+            f"{count} processes: customers are spread over {SHARDS} shards, so that some would have none; "
+            f"take 1 to {SHARDS // 2}, or {SHARDS}"
+        )
+    settings, rules, policy = load_live(config)
     clickhouse = settings.sinks.clickhouse
     if clickhouse is not None and clickhouse.path is not None and count > 1:
         _fail(
