@@ -39,8 +39,8 @@ def refused(code: int, *arguments: str) -> str:
         (["--hosts", "a:1,b", "--index", "0"], "'b' is no HOST:PORT"),
         (["--hosts", "a:1,b:0", "--index", "0"], "'b:0' is no HOST:PORT"),
         (["--hosts", "a:1,b:2", "--index", "0", "--workers", "2"], "one address for each process"),
-        (["--workers", "9"], "take 1 to 8, or 16"),
-        (["--hosts", ",".join(f"h:{port}" for port in range(1, 13)), "--index", "0"], "take 1 to 8, or 16"),
+        (["--workers", "9"], "use 1 to 8, or 16"),
+        (["--hosts", ",".join(f"h:{port}" for port in range(1, 13)), "--index", "0"], "use 1 to 8, or 16"),
     ],
 )
 def test_wrong_usage(config: Path, arguments: list[str], expected: str) -> None:
