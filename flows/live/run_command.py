@@ -101,7 +101,7 @@ def _check_count(processes: int) -> None:
 
     if processes not in LIVE_PROCESSES:
         raise typer.BadParameter(
-            f"{processes} processes: customers are spread over 16 shards, so that some would have none; use 1 to 8, or 16"
+            f"{processes} processes: there are 16 shards of customers, so that some would have none; use 1 to 8, or 16"
         )
 
 
