@@ -73,7 +73,7 @@ class Message(NamedTuple):
 
 def client_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a client that speaks of its errors through `logging`."""
-    return {**_DEFAULTS, "logger": _LOG, **options}
+    return {**_DEFAULTS, "logger": logging.getLogger("librdkafka"), **options}
 
 
 class Publisher:

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from hashlib import blake2b
+from time import monotonic
 from typing import Any, TextIO
 
 from pydantic import SecretStr
@@ -31,7 +32,10 @@ MESSAGE_FIELDS = frozenset({"raw", "line", "event", "row", "value", "payload", "
 """Fields that hold a message, or what a customer wrote."""
 
 _OWN_PACKAGES = ("config", "flows", "operators", "rules", "sinks", "state")
-_QUIET = ("urllib3", "clickhouse_connect", "numba", "asyncio")
+_QUIET = ("numba", "asyncio")
+_SILENT = ("urllib3", "clickhouse_connect")  # the sink tells of what fails there, and once
+_KAFKA_CLIENT = "librdkafka"
+_KAFKA_SECONDS = 60.0
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s'\"]+@")
 _PASSWORD = re.compile(
     r"(?i)\b((?:\w+[._-])?(?:password|passwd|secret|token)\b['\"]?\s*[=:]\s*)(?:'[^']*'|\"[^\"]*\"|[^\s,;}&]+)"
@@ -123,6 +127,23 @@ class Formatter(logging.Formatter):
         return f"{what}{because} at {' < '.join(reversed(frames))}"
 
 
+class _OnceAWhile:
+    """Lets one line of the Kafka client pass of each kind and minute: of brokers that are away it writes many."""
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        self._passed: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line is to be written."""
+        kind = str(record.args[0]) if isinstance(record.args, tuple) and record.args else str(record.msg)[:20]
+        now = self._clock()
+        if now - self._passed.get(kind, -_KAFKA_SECONDS) < _KAFKA_SECONDS:
+            return False
+        self._passed[kind] = now
+        return True
+
+
 def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
@@ -158,6 +179,10 @@ def set_up_logs(
     root.setLevel(level.upper())
     for name in _QUIET:  # each of their requests would be a line
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+    for name in _SILENT:
+        logging.getLogger(name).setLevel(logging.CRITICAL if root.level > logging.DEBUG else logging.WARNING)
+    client = logging.getLogger(_KAFKA_CLIENT)
+    client.filters[:] = [] if root.level <= logging.DEBUG else [_OnceAWhile()]
     logging.captureWarnings(True)
     threading.excepthook = _log_end_of_thread
     return mask_id or clear
