@@ -10,6 +10,7 @@ import typer
 
 from flows.live.customer_command import add_customer_command
 from flows.live.pause_command import add_pause_commands
+from flows.live.query_command import query
 from flows.live.run_command import run
 from flows.simulate_command import simulate
 from flows.state_command import state_app
@@ -30,6 +31,7 @@ add_customer_command(app)
 app.add_typer(state_app)
 app.command()(simulate)
 app.command()(run)
+app.command()(query)
 
 WRONG_INPUT, WRONG_USAGE, FAILED = 1, 2, 3
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from rich.console import Console
 
@@ -57,11 +58,18 @@ def show_query(out: Path, sql: str, console: Console | None = None) -> None:
     with locked(out), closing(open_embedded(database, read_only=True)) as client:
         if not client.query("EXISTS TABLE cem.decisions").result_rows[0][0]:
             raise ClickHouseSinkError(missing)
-        try:
-            found = client.query(query)
-        except ClickHouseError as error:
-            raise QueryError(re.sub(r"^Code: \d+\. DB::Exception: ", "", str(error).strip())) from error
-    _print(Show(console), found.column_names, found.result_rows)
+        answer(client, query, console=console)
+
+
+def answer(
+    client: Client, query: str, settings: dict[str, Any] | None = None, console: Console | None = None
+) -> None:  # fmt: skip
+    """Prints what a client answers to a query; QueryError if it refuses. ``settings``: of ClickHouse, for the query."""
+    try:
+        found = client.query(query, settings=settings or {})
+    except ClickHouseError as error:
+        raise QueryError(re.sub(r"^Code: \d+\. DB::Exception: ", "", str(error).strip())) from error
+    _print(Show(console or make_console()), found.column_names, found.result_rows)
 
 
 def one_query(sql: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import sys
 import threading
 from functools import partial
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from config.settings import LiveSettings
     from rules.model import RuleSet
     from rules.policy import Policy
+
+_LOG = logging.getLogger(__name__)
 
 WRONG_INPUT, WRONG_USAGE, FAILED = 1, 2, 3
 
@@ -62,6 +66,7 @@ def run(
         with start(rules, policy, settings, count, index or 0, stop) as job:
             if job is not None:
                 Supervisor(job, place, stop, refuse=partial(other_rules, job)).run()
+                _LOG.info("stopped; the next start goes on from %s", job.state)
     except ClusterError as error:
         _fail(f"cem run: {error}", FAILED)
     except Exception as error:
@@ -115,6 +120,7 @@ def load_live(config: Path) -> tuple[LiveSettings, RuleSet, Policy]:
         settings = load_settings(config)
     except SettingsError as error:
         _fail(str(error), WRONG_INPUT)
+    _check_files(config, settings)
     rules, problems = load_rules(settings.rules)
     policy = Policy.default()
     if settings.policy is not None:
@@ -124,3 +130,21 @@ def load_live(config: Path) -> tuple[LiveSettings, RuleSet, Policy]:
     if rules is None or any(problem.is_error for problem in problems):
         _fail("\n".join(map(str, problems)), WRONG_INPUT)
     return settings, rules, policy
+
+
+def _check_files(config: Path, settings: LiveSettings) -> None:
+    """Report rule and policy files that are not there, each where the settings name it."""
+    from config.problems import Problem
+    from config.yaml_document import KeyPath, read_document
+
+    named: list[tuple[KeyPath, Path]] = [(("rules", number), path) for number, path in enumerate(settings.rules)]
+    if settings.policy is not None:
+        named.append((("policy",), settings.policy))
+    missing = [(key, path) for key, path in named if not path.exists()]
+    if missing:
+        document = read_document(config, os.environ)
+        hint = "paths are relative to the settings file"
+        found = [
+            Problem(str(config), document.value_place(key), f"there is no file {path}", hint) for key, path in missing
+        ]
+        _fail("\n".join(map(str, found)), WRONG_INPUT)

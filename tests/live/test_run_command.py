@@ -66,6 +66,14 @@ def test_rules_are_checked_before_anything_starts(config: Path) -> None:
     assert not (config.parent / "state").exists()
 
 
+def test_missing_files_are_told_of_where_the_settings_name_them(config: Path) -> None:
+    text = config.read_text().replace("[rules.yaml]", "[rules.yaml, rulez.yaml]")
+    config.write_text(text + "policy: none.yaml\n")
+    told = refused(1, "--config", str(config))
+    assert f"live.yaml:1:21: there is no file {config.parent / 'rulez.yaml'} (paths are relative to" in told
+    assert f"live.yaml:6:9: there is no file {config.parent / 'none.yaml'}" in told
+
+
 def test_the_embedded_database_is_for_one_process(config: Path) -> None:
     assert "embedded engine can be used by one process only" in refused(1, "--config", str(config), "--workers", "2")
     assert not (config.parent / "state").exists()
