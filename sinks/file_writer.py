@@ -56,9 +56,7 @@ class FileWriter:
             ) from error
         if start is not None and not is_same:
             # Also where a run was killed while the runtime wrote down an epoch, and the next one had nothing to write.
-            _LOG.warning(
-                "%s: is not the file that was written up to byte %d; lines are added to it as it is", path, start
-            )
+            _LOG.warning("%s: is not the file that was written up to byte %d; lines are added to it", path, start)
 
     @property
     def position(self) -> int:

@@ -94,7 +94,7 @@ def leader_moves(stage: Stage) -> None:
     leader_gone(stage)
 
 
-@scenario("decision-topic-deleted", "a topic of decisions is deleted; the engine makes it again", Setup(lateness="20s"))
+@scenario("decision-topic-deleted", "a topic of decisions is deleted; the engine makes it again", Setup(lateness="3s"))
 def decision_topic_deleted(stage: Stage) -> None:
     """What it held has been read before, with the engine standing still."""
     topic = DECISION_TOPICS[-1]

@@ -25,7 +25,7 @@ def _fail(message: str, code: int) -> NoReturn:
 
 def run(
     config: Annotated[Path, typer.Option(readable=False, help="The settings, such as config/live.yaml.")],
-    workers: Annotated[int, typer.Option(min=1, max=16, help="Processes on this machine: 1 to 8, or 16.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, max=16, help="Number of processes on this machine.")] = 1,
     hosts: Annotated[
         str | None,
         typer.Option(
@@ -101,7 +101,7 @@ def _check_count(processes: int) -> None:
 
     if processes not in LIVE_PROCESSES:
         raise typer.BadParameter(
-            f"{processes} processes: some would have none of the 16 shards that customers are in; use 1 to 8, or 16"
+            f"{processes} processes: there are 16 shards of customers, so that some would have none; use 1 to 8, or 16"
         )
 
 

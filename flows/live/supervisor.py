@@ -6,6 +6,7 @@ where to go on.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import pickle
@@ -162,6 +163,8 @@ class Supervisor:
             index, code = killed[0]
             return f"process {index} was killed ({signal.Signals(-code).name})"
         texts = [path for index in codes if (path := report_path(scratch, index, known=False)).exists()]
+        if any(_may_pass(path.read_text(encoding="utf-8")) for path in texts):
+            return "the disk is full"
         if texts:
             self._faults += 1
             if self._faults >= MAX_FAULTS:
@@ -173,7 +176,7 @@ class Supervisor:
         return f"process {index} ended with code {ended}"
 
 
-_PASSING = (os.strerror(28), os.strerror(122))  # no space left, quota exceeded
+_PASSING = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT), "disk is full")  # the last is SQLite's
 
 
 def _may_pass(message: str) -> bool:

@@ -47,7 +47,9 @@ def main() -> int:
         known = known_failure(error)
         report_path(scratch, index, known=known is not None).write_text(failure_message(error), encoding="utf-8")
         if known is None:
-            _LOG.error("failed", exc_info=error)
+            # Of the runtime's own errors the text is shown, masked or not: it names steps and parts, no customers.
+            text = str(error).partition("\n")[0][:300] if type(error) is RuntimeError else type(error).__name__
+            _LOG.error("failed: %s", text, exc_info=error)
         os._exit(FAILED)
 
     try:

@@ -30,6 +30,9 @@ def main() -> int:
     if behaviour == "disk-full" and job.restarts < 2:
         report_path(scratch, index, known=True).write_text("state: writing failed: No space left on device; make room")
         return 3
+    if behaviour == "database-full" and job.restarts < 2:
+        report_path(scratch, index, known=False).write_text("RuntimeError: database or disk is full")
+        return 3
     if behaviour == "deaf":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     _note(f"ready {index}")

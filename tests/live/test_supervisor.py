@@ -92,8 +92,10 @@ def test_a_known_failure_ends_the_run_with_its_message(
     assert "start 1 1" not in log.read_text()
 
 
-def test_a_full_disk_is_waited_for(job: LiveJob, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FAKE", "run,disk-full")
+@pytest.mark.parametrize("how", ["disk-full", "database-full"])
+def test_a_full_disk_is_waited_for(job: LiveJob, log: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    monkeypatch.setenv("FAKE", f"run,{how}")
+    monkeypatch.setattr(supervisor, "MAX_FAULTS", 1)
     monkeypatch.setattr(supervisor, "LONGEST_PAUSE_SECONDS", 0.0)
     supervised(job, lambda: "ready 1" in log.read_text())
     assert "start 1 2 2" in log.read_text()
