@@ -42,6 +42,10 @@ CLOCK_SKEW = Metric(
     "cem_clock_skew_rejected_total", "counter", "Events refused because they were further ahead than `max_ahead`.",
     "Rises: the clock of a producer or of this machine is wrong.",
 )  # fmt: skip
+TIMES_IN_SECONDS = Metric(
+    "cem_times_in_seconds_total", "counter", "Events with a `ts` before 1973: likely seconds, not milliseconds.",
+    "Above 0: no window sees these events. Have their producer mend it: `events` in ClickHouse, `ts_ms < 1e11`.",
+)  # fmt: skip
 DECISIONS = Metric(
     "cem_decisions_total", "counter", "Decisions, by what became of them: `emitted` or the reason of the suppression.",
     "Jumps for a rule: look at its decisions, stop it with `cem rules pause`. Falls to 0: its events no longer match.",
@@ -112,8 +116,8 @@ READY = Metric(
 )  # fmt: skip
 
 METRICS = (
-    EVENTS, DEAD_LETTERS, DUPLICATES, LATE, CLOCK_SKEW, DECISIONS, LAG, WATERMARK, BATCH, EPOCH, STATE_BYTES,
-    STATE_CUSTOMERS, SINK_FAILURES, SINK_WAITING, SINK_ROWS, DELIVERY, VIEWS_WRITTEN, VIEWS_DROPPED, RESTARTS,
-    PAUSED_RULES, READY,
+    EVENTS, DEAD_LETTERS, DUPLICATES, LATE, CLOCK_SKEW, TIMES_IN_SECONDS, DECISIONS, LAG, WATERMARK, BATCH, EPOCH,
+    STATE_BYTES, STATE_CUSTOMERS, SINK_FAILURES, SINK_WAITING, SINK_ROWS, DELIVERY, VIEWS_WRITTEN, VIEWS_DROPPED,
+    RESTARTS, PAUSED_RULES, READY,
 )  # fmt: skip
 """Every metric, in the order of the document."""

@@ -73,7 +73,7 @@ class Message(NamedTuple):
 
 def client_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a client that speaks of its errors through `logging`."""
-    return {**_DEFAULTS, "logger": _LOG, **options}
+    return {**_DEFAULTS, "logger": logging.getLogger("librdkafka"), **options}
 
 
 class Publisher:
@@ -233,9 +233,8 @@ class Publisher:
                 f"{self._name}: the brokers refuse the credentials: {trouble.str()}; "
                 "check security.protocol and the sasl.* options"
             )
-        self._attempts.failed(
-            trouble.str() if trouble is not None else f"no acknowledgement for {_QUIET_POLLS * _POLL_S:g} s"
-        )
+        what = trouble.str() if trouble is not None else f"no acknowledgement for {_QUIET_POLLS * _POLL_S:g} s"
+        self._attempts.failed(f"{self._options.get('bootstrap.servers')}: {what}")
 
     def _repair(self) -> None:
         """Deal with what broke the producer, and have a new one send again what is not acknowledged."""

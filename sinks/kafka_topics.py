@@ -14,6 +14,7 @@ from sinks.contract import Attempts, SinkError, SinkEvents
 from sinks.kafka_publisher import client_options
 
 _ANSWER_S = 10.0
+_LOOK_S = 5.0  # servers that are mistyped are told of so soon
 _IMPOSSIBLE = {
     KafkaError.INVALID_REPLICATION_FACTOR,
     KafkaError.INVALID_PARTITIONS,
@@ -94,7 +95,7 @@ class Topics:
             raise SinkError(f"{self._name}: the options are refused: {error}; see the sink's options") from error
 
     def _there(self, admin: AdminClient) -> set[str]:
-        topics = admin.list_topics(timeout=_ANSWER_S).topics
+        topics = admin.list_topics(timeout=_LOOK_S).topics
         return {name for name, topic in topics.items() if topic.error is None or topic.error.code() not in _UNKNOWN}
 
     def _missing(self, admin: AdminClient) -> list[str]:
@@ -106,7 +107,7 @@ class Topics:
                     admin.list_topics(topic, timeout=_ANSWER_S)  # brokers that create topics on being asked do it now
                 return missing
             except KafkaException as error:
-                self._attempts.failed(error.args[0].str())
+                self._attempts.failed(f"{self._options.get('bootstrap.servers')}: {error.args[0].str()}")
 
     def _create_topics(self, admin: AdminClient, topics: Sequence[str], how: NewTopics) -> None:
         if not topics:

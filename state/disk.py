@@ -259,5 +259,7 @@ def lock_file(disk: Disk, path: Path) -> int:
         except BlockingIOError as error:
             holder = f"process {error.strerror}" if (error.strerror or "").isdigit() else "another process"
             raise StateError(
-                path, f"{holder} uses this folder", "stop that process, or choose another --state folder"
+                path,
+                f"{holder} uses this folder",
+                "stop that process, or choose another folder (`--state`, live the setting `state`)",
             ) from error

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 from bytewax.outputs import DynamicSink, StatelessSinkPartition
@@ -9,15 +12,43 @@ from bytewax.outputs import DynamicSink, StatelessSinkPartition
 from flows.live.meters import EMITTED, Meters
 from operators.dead_letters import FUTURE_TS
 
+_LOG = logging.getLogger(__name__)
+
+BEFORE_1973 = ("before_1973",)
+REMINDER_SECONDS = 60.0
+
+
+class SecondsWarning:
+    """Says that producers send seconds for milliseconds: at once, and then once a minute while they do."""
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        self._untold, self._told_at = 0, -REMINDER_SECONDS
+
+    def add(self, events: int) -> None:
+        """So many more events came."""
+        self._untold += events
+        now = self._clock()
+        if now - self._told_at >= REMINDER_SECONDS:
+            _LOG.warning(
+                "%d events have a ts before 1973: ts is in milliseconds since 1970, not in seconds; no window reaches "
+                "back to them",
+                self._untold,
+            )
+            self._untold, self._told_at = 0, now
+
 
 class _MetersPartition(StatelessSinkPartition[Any]):
     def __init__(self, meters: Meters) -> None:
         self._meters = meters
+        self._seconds = SecondsWarning()
 
     def write_batch(self, items: list[Any]) -> None:
         for _, counts in items:
             for path, n in counts.items():
                 count_into(self._meters, path, n)
+            if counts.get(BEFORE_1973):
+                self._seconds.add(counts[BEFORE_1973])
 
 
 def count_into(meters: Meters, path: tuple[str, ...], n: int) -> None:
@@ -33,6 +64,8 @@ def count_into(meters: Meters, path: tuple[str, ...], n: int) -> None:
             meters.duplicates(n)
         case ("late",):
             meters.late(n)
+        case ("before_1973",):
+            meters.times_in_seconds(n)
         case ("decisions", rule, outcome):
             meters.decisions(rule, outcome or EMITTED, n)
         case _:

@@ -5,20 +5,21 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from time import time_ns
 from typing import TYPE_CHECKING, Annotated, Any
 from zoneinfo import ZoneInfo
 
 import typer
 
-from flows.live.pause_command import FAILED, WRONG_INPUT, Config, fail, rules_of, settings_of
+from flows.live.pause_command import FAILED, WRONG_INPUT, Config, fail, local_time, rules_of, settings_of, zone_of
 
 if TYPE_CHECKING:
     from rules.model import Rule
 
 _JSON = ("as_of", "written_at", "profile", "features", "tags", "tickets", "armed", "decisions")
-_DEFAULT_ZONE = "Asia/Shanghai"
+
+_PIPE_WIDTH = 1_000
+"""Of a table that no screen limits."""
 
 _Id = Annotated[str, typer.Argument(metavar="ID", help="The customer_id.")]
 _Json = Annotated[bool, typer.Option("--json", help="As one JSON object, for programs.")]
@@ -66,8 +67,8 @@ def show_customer(found: Mapping[str, Any], rules: Mapping[str, Rule], now_ms: i
     from rich.console import Console
     from rich.text import Text
 
-    zone = ZoneInfo(next((rule.timezone for rule in rules.values()), _DEFAULT_ZONE))
-    console = Console(soft_wrap=not sys.stdout.isatty())
+    zone = zone_of(rules)
+    console = Console() if sys.stdout.isatty() else Console(soft_wrap=True, width=_PIPE_WIDTH)
     console.print(Text(f"customer {found['customer_id']}", style="bold"))
     console.print(Text(_freshness(found, zone, now_ms)))
 
@@ -76,23 +77,23 @@ def show_customer(found: Mapping[str, Any], rules: Mapping[str, Rule], now_ms: i
         return str(rule_id) if rule is None or not rule.title else f"{rule_id} {rule.title}"
 
     def at(ts: Any) -> str:
-        return "" if ts is None else _local(ts, zone)
+        return "" if ts is None else local_time(ts, zone)
 
     profile = found["profile"] or {}
     _table(console, "attributes", ("name", "value"), [(name, _text(value)) for name, value in profile.items()])
     _table(console, "features", ("rule", "feature", "value"), list(_features(found["features"] or {}, rule_text)))
-    _table(console, "tags", ("tag", "value", "since", "rule"), [
+    _table(console, "tags", ("tag", "value", f"since ({zone})", "rule"), [
         (name, _text(tag["value"]), at(tag["ts"]), rule_text(tag["rule_id"]))
         for name, tag in (found["tags"] or {}).items()
     ])  # fmt: skip
-    _table(console, "open tickets", ("since", "rule", "holding", "ticket"), [
+    _table(console, "open tickets", (f"since ({zone})", "rule", "holding", "ticket"), [
         (at(one["since"]), rule_text(one["rule_id"]), one["holding_id"] or "", one["ticket_id"])
         for one in found["tickets"] or ()
     ])  # fmt: skip
-    _table(console, "waiting for a deadline", ("until", "rule"), [
+    _table(console, "waiting for a deadline", (f"until ({zone})", "rule"), [
         (at(one["deadline"]), rule_text(one["rule_id"])) for one in found["armed"] or ()
     ])  # fmt: skip
-    _table(console, "last decisions", ("time", "kind", "rule", "decision", "text"), [
+    _table(console, "last decisions", (f"time ({zone})", "kind", "rule", "decision", "text"), [
         (at(one["ts"]), one["kind"], rule_text(one["rule_id"]), one["reason"] or one["decision"],
          _said(one["payload"]))
         for one in found["decisions"] or ()
@@ -104,7 +105,7 @@ def _freshness(found: Mapping[str, Any], zone: ZoneInfo, now_ms: int) -> str:
     written = "" if written_ms is None else f"written {_ago(now_ms - written_ms)}"
     if found["as_of"] is None:
         return f"decisions only, no view yet; {written}"
-    return f"as of {_local(found['as_of'], zone)} ({_ago(now_ms - found['as_of'])}), {written}"
+    return f"as of {local_time(found['as_of'], zone)} {zone} ({_ago(now_ms - found['as_of'])}), {written}"
 
 
 def _features(features: Mapping[str, Mapping[str, Any]], rule_text: Any) -> Iterator[tuple[str, str, str]]:
@@ -121,7 +122,9 @@ def _table(console: Any, title: str, columns: tuple[str, ...], rows: list[tuple[
     if not rows:
         console.print(Text(f"{title}: none"))
         return
-    table = Table(*columns, title=Text(title, style="bold"), title_justify="left", box=None, pad_edge=False)
+    table = Table(title=Text(title, style="bold"), title_justify="left", box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")  # an id that is cut cannot be copied
     for row in rows:
         table.add_row(*map(Text, row))
     console.print(table)
@@ -137,13 +140,6 @@ def _text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:,.6f}".rstrip("0").rstrip(".")
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _local(ts_ms: int, zone: ZoneInfo) -> str:
-    try:
-        return datetime.fromtimestamp(ts_ms / 1000, UTC).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
-    except (OverflowError, ValueError, OSError):
-        return str(ts_ms)
 
 
 def _ago(ms: int) -> str:

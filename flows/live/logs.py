@@ -32,7 +32,8 @@ MESSAGE_FIELDS = frozenset({"raw", "line", "event", "row", "value", "payload", "
 """Fields that hold a message, or what a customer wrote."""
 
 _OWN_PACKAGES = ("config", "flows", "operators", "rules", "sinks", "state")
-_QUIET = ("urllib3", "clickhouse_connect", "numba", "asyncio")
+_QUIET = ("numba", "asyncio")
+_SILENT = ("urllib3", "clickhouse_connect")  # the sink tells of what fails there, and once
 _REPEATING = ("librdkafka", "flows.live.reader", "sinks.kafka_publisher")
 """What they tell of a broker that is away comes with every attempt to connect: some 40 lines a second, measured."""
 _REPEAT_SECONDS, _MOST_TEXTS = 30.0, 1_000
@@ -190,6 +191,8 @@ def set_up_logs(
     root.setLevel(level.upper())
     for name in _QUIET:  # each of their requests would be a line
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+    for name in _SILENT:
+        logging.getLogger(name).setLevel(logging.CRITICAL if root.level > logging.DEBUG else logging.WARNING)
     logging.captureWarnings(True)
     threading.excepthook = _log_end_of_thread
     return mask_id or clear

@@ -32,6 +32,7 @@ class Meters:
         self._duplicates = self._make(Counter, metrics.DUPLICATES)
         self._late = self._make(Counter, metrics.LATE)
         self._clock_skew = self._make(Counter, metrics.CLOCK_SKEW)
+        self._times_in_seconds = self._make(Counter, metrics.TIMES_IN_SECONDS)
         self._decisions = self._make(Counter, metrics.DECISIONS)
         self._lag = self._make(Gauge, metrics.LAG)
         self._watermark = self._make(Gauge, metrics.WATERMARK)
@@ -74,6 +75,10 @@ class Meters:
     def rejected_clock_skew(self, n: int) -> None:
         """So many more events were too far ahead of the wall clock."""
         self._clock_skew.inc(n)
+
+    def times_in_seconds(self, n: int) -> None:
+        """So many more events have a `ts` that is likely in seconds."""
+        self._times_in_seconds.inc(n)
 
     def decisions(self, rule: str, reason_or_emitted: str, n: int) -> None:
         """So many more decisions of a rule were ``emitted``, or suppressed for a reason."""

@@ -72,4 +72,7 @@ class Observing:
     def assigned(self, missing: Sequence[str], unreachable: Sequence[str]) -> None:
         """What of the topics cannot be read now."""
         self._health.ready(TOPICS, not missing, f"no such topics: {', '.join(missing)}" if missing else "")
-        self._health.ready(BROKERS, not unreachable, f"no leader: {', '.join(unreachable)}" if unreachable else "")
+        silent = [f"no broker answers at {address}" for address in unreachable if "/" not in address]
+        leaderless = [partition for partition in unreachable if "/" in partition]
+        why = [*silent, *([f"no leader: {', '.join(leaderless)}"] if leaderless else [])]
+        self._health.ready(BROKERS, not why, "; ".join(why))

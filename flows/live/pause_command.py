@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from time import time_ns
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from rules.model import Rule
 
 WRONG_INPUT, FAILED = 1, 3  # as in ``flows.cli``
+_DEFAULT_ZONE = "Asia/Shanghai"
 
 Config = Annotated[Path, typer.Option(readable=False, metavar="FILE", help="The settings file of the run.")]
 _Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of rules.")]
@@ -60,9 +62,17 @@ def rules_of(settings: LiveSettings) -> Mapping[str, Rule] | None:
     return {rule.id: rule for rule in rules.rules}
 
 
-def local_time(at_ms: int) -> str:
-    """A time of the wall clock, for whoever sits before it."""
-    return datetime.fromtimestamp(at_ms / 1000, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+def zone_of(rules: Mapping[str, Rule] | None) -> ZoneInfo:
+    """The timezone in which times are shown to people: that of the rules."""
+    return ZoneInfo(next((rule.timezone for rule in (rules or {}).values()), _DEFAULT_ZONE))
+
+
+def local_time(at_ms: int, zone: ZoneInfo) -> str:
+    """A time in a timezone, whose name belongs beside it."""
+    try:
+        return datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
+    except (OverflowError, ValueError, OSError):
+        return str(at_ms)
 
 
 @contextmanager
@@ -96,12 +106,13 @@ def _change(change: Literal["pause", "resume"], ids: list[str], config: Path, by
         _refuse_unknown(change, ids, rules, files)
         made, before = files.change(ids, change, at_ms=time_ns() // 1_000_000, by=by or getpass.getuser(), why=why)
     changed = {one.rule_id for one in made}
+    zone = zone_of(rules)
     for rule_id in dict.fromkeys(ids):
         if rule_id in changed:
             print(f"{rule_id} is {'paused' if change == 'pause' else 'no longer paused'}")
         elif change == "pause":
             since = before[rule_id]
-            print(f"{rule_id} was paused already, by {since.by} at {local_time(since.at_ms)}")
+            print(f"{rule_id} was paused already, by {since.by} at {local_time(since.at_ms, zone)} {zone}")
         else:
             print(f"{rule_id} was not paused")
         rule = (rules or {}).get(rule_id)
@@ -143,9 +154,10 @@ def paused(config: Config) -> None:
     if not found:
         print("no rule is paused")
         return
-    table = Table("rule", "title", "paused since", "by", "why", box=None, pad_edge=False)
+    zone = zone_of(rules)
+    table = Table("rule", "title", f"paused since ({zone})", "by", "why", box=None, pad_edge=False)
     for rule_id, change in sorted(found.items()):
         rule = rules.get(rule_id)
         title = "(no such rule any more)" if rule is None else rule.title
-        table.add_row(rule_id, title, local_time(change.at_ms), change.by, change.why)
+        table.add_row(rule_id, title, local_time(change.at_ms, zone), change.by, change.why)
     Console(soft_wrap=True).print(table)

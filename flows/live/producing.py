@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from array import array
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +21,11 @@ from flows.simulate.endless import Block
 _QUEUE_EVENTS = 200_000
 _START_SECONDS = 60.0
 _FINISH_SECONDS = 30.0
+
+
+_CLIENT_LOG = logging.getLogger(f"{__name__}.librdkafka")
+_CLIENT_LOG.addHandler(logging.NullHandler())
+_CLIENT_LOG.propagate = False  # many lines a second while brokers are away, which `_tell_lost` tells in one
 
 
 class TrafficError(Exception):
@@ -63,11 +69,13 @@ class Producing:
         self._recording = recording
         self._say = say
         self._lost = False
+        self._trouble = ""
         self._problem: Exception | None = None
         self.latencies = Latencies()
         self.failed = 0
         self._options = {
             "linger.ms": 5,
+            "logger": _CLIENT_LOG,
             "log.connection.close": False,  # told by `_client_error` where it matters
             "compression.type": "lz4",
             "partitioner": "murmur2_random",  # as the Java client's, so that all producers agree on the partition
@@ -96,7 +104,8 @@ class Producing:
             raise TrafficError(
                 f"{self._bootstrap} has no topic {', '.join(missing)}; create it, or have it created with --partitions"
             )
-        admin = AdminClient({**self._client_options(), "bootstrap.servers": self._bootstrap})
+        options: dict[str, Any] = {**self._client_options(), "logger": _CLIENT_LOG}
+        admin = AdminClient({**options, "bootstrap.servers": self._bootstrap})
         for topic, done in admin.create_topics([NewTopic(name, partitions) for name in missing]).items():
             try:
                 done.result(_START_SECONDS)
@@ -163,13 +172,18 @@ class Producing:
         deadline = monotonic() + _START_SECONDS
         while True:
             try:
-                return set(self._producer.list_topics(timeout=5.0).topics)
+                there = set(self._producer.list_topics(timeout=2.0).topics)
+                self._tell_back()
+                return there
             except KafkaException as error:
                 if stop.is_set():
                     return set()
                 if monotonic() > deadline:
-                    raise TrafficError(f"{self._bootstrap} is not reached: {_brief(error)}") from error
+                    raise TrafficError(
+                        f"no broker at {self._bootstrap} answers: {_brief(error)}; correct source.bootstrap"
+                    ) from error
                 self._producer.poll(0.5)
+                self._tell_lost()
 
     def _client_options(self) -> dict[str, Any]:
         known = ("security.", "sasl.", "ssl.", "client.")
@@ -181,9 +195,7 @@ class Producing:
                 self._failed(error, message)
                 return
             self.latencies.add(message.latency() or 0.0)
-            if self._lost:
-                self._lost = False
-                self._say("the brokers are back")
+            self._tell_back()
             if self._recording is not None:
                 topic = message.topic() or ""
                 self._recording.write(
@@ -201,9 +213,21 @@ class Producing:
     def _client_error(self, error: KafkaError) -> None:
         if error.fatal():
             self._problem = TrafficError(f"the Kafka client cannot go on: {error.str()}")
-        elif error.code() == KafkaError._ALL_BROKERS_DOWN and not self._lost:
+        elif error.code() == KafkaError._ALL_BROKERS_DOWN:
+            self._tell_lost()
+        else:
+            self._trouble = error.str()
+
+    def _tell_back(self) -> None:
+        if self._lost:
+            self._lost = False
+            self._say("the brokers are back")
+
+    def _tell_lost(self) -> None:
+        if not self._lost:
             self._lost = True
-            self._say("all brokers are away: waiting for them")
+            why = f": {self._trouble}" if self._trouble else ""
+            self._say(f"no broker at {self._bootstrap} answers (source.bootstrap); trying again{why}")
 
 
 def _brief(error: Exception) -> str:

@@ -29,7 +29,7 @@ class Meter(Protocol):
         """The watermark is so far behind the clock."""
 
     def assigned(self, missing: Sequence[str], unreachable: Sequence[str]) -> None:
-        """What of the topics cannot be read now."""
+        """What of the topics cannot be read now; ``unreachable``: ``topic/partition``, or servers that are silent."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,7 @@ def main() -> int:
         log = job.settings.log
         set_up_logs(log.level, log.format, mask=log.mask, key=log.mask_key, worker=index)
         meters, health = Meters(), Health((TOPICS, BROKERS))
+        health.ready(BROKERS, False, f"no broker answers at {job.settings.source.bootstrap} yet (source.bootstrap)")
         meters.restarts(job.restarts)
         http = job.settings.http
         with HealthServer(http.host, http_port(http.port, index, sys.argv[3:]), meters, health) as server:

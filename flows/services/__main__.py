@@ -45,6 +45,16 @@ def _shown(record: Record) -> str:
     return "\n".join(lines) or "no servers here yet"
 
 
+def _exports(record: Record) -> list[str]:
+    """What `config/live.yaml` must be told where the ports are not the usual ones."""
+    lines = []
+    if (kafka := record.kafka) and kafka.brokers[0].alive and kafka.brokers[0].port != KAFKA_PORT:
+        lines.append(f"export CEM_KAFKA={kafka.bootstrap}")
+    if (redis := record.redis) and redis.server.alive and redis.server.port != REDIS_PORT:
+        lines.append(f"export CEM_REDIS={redis.url}")
+    return ["not the usual ports; for config/live.yaml, in every terminal:", *lines] if lines else []
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Returns 0, or 1 if something could not be started or stopped."""
     given = _parser().parse_args(arguments)
@@ -55,7 +65,8 @@ def main(arguments: list[str] | None = None) -> int:
             wanted = Wanted(
                 only, given.brokers, given.port, given.redis_port, given.replication, given.kind, properties
             )
-            print(_shown(start(given.dir, wanted)))
+            record = start(given.dir, wanted)
+            print("\n".join([_shown(record), *_exports(record)]))
         elif given.command == "stop":
             print(f"stopped: {', '.join(stop(given.dir, only)) or 'nothing ran'}")
         else:

@@ -18,6 +18,7 @@ KAFKA_PORT, REDIS_PORT = 9092, 6379
 ANY = 0
 _PORT_GRACE_S = 3.0
 Name = Literal["kafka", "redis"]
+_PORT_OPTIONS: dict[Name, str] = {"kafka": "--port", "redis": "--redis-port"}
 BOTH: tuple[Name, ...] = ("kafka", "redis")
 
 
@@ -57,6 +58,7 @@ def start(folder: Path, wanted: Wanted | None = None, *, owner: Process | None =
             record.kafka = _plan_kafka(record.kafka, wanted)
         if "redis" in wanted.only:
             record.redis = _plan_redis(record.redis, wanted)
+        _check_ports(record, wanted.only)
         if owner is not None and not all(server.alive for server in record.servers()):
             _start_guard(folder, owner)
         if "redis" in wanted.only:
@@ -162,10 +164,33 @@ def _ports(first: int, count: int) -> list[int]:
     return [free_port() for _ in range(count)] if first == ANY else list(range(first, first + count))
 
 
+def _check_ports(record: Record, only: tuple[Name, ...]) -> None:
+    """Names every port that is taken, before anything is started."""
+    names = [name for name in BOTH if name in only]
+    wanted = {
+        "kafka": record.kafka.brokers if record.kafka else [],
+        "redis": [record.redis.server] if record.redis else [],
+    }
+    wait_until(lambda: all(map(_is_free, [server for name in names for server in wanted[name]])), _PORT_GRACE_S)
+    taken = {name: found for name in names if (found := [one for one in wanted[name] if not _is_free(one)])}
+    if not taken:
+        return
+    places = [f"port {server.port} ({server.name})" for servers in taken.values() for server in servers]
+    options = " ".join(f"{_PORT_OPTIONS[name]} 0" for name in taken)
+    raise ServiceError(
+        f"{', '.join(places)}: in use by another program; nothing was started. Choose other ports with "
+        f'{" and ".join(_PORT_OPTIONS[name] for name in taken)} (0: any free one): make services ARGS="{options}"'
+    )
+
+
+def _is_free(server: Server) -> bool:
+    return server.alive or is_free(server.port)
+
+
 def _check_port(server: Server) -> None:
     # The sockets of a process with many threads that was killed are closed a moment after it counts as gone.
     if not wait_until(lambda: is_free(server.port), _PORT_GRACE_S):
-        raise ServiceError(f"{server.name}: port {server.port} is in use by another program; choose another one")
+        raise ServiceError(f"{server.name}: port {server.port} is in use by another program")
 
 
 def _start_brokers(folder: Path, record: Record, numbers: range | tuple[int, ...]) -> None:

@@ -99,10 +99,20 @@ def test_freshness(capsys: pytest.CaptureFixture[str]) -> None:
     nothing = dict.fromkeys(("profile", "features", "tags", "tickets", "armed", "decisions"))
     show_customer({"customer_id": "C", "as_of": AT_MS, "written_at": AT_MS + 1_000, **nothing}, {}, AT_MS + 3_500)
     out = capsys.readouterr().out
-    assert "as of 2025-10-10 16:53:20 (3 s ago), written 2 s ago" in out
+    assert "as of 2025-10-10 16:53:20 Asia/Shanghai (3 s ago), written 2 s ago" in out
     assert "open tickets: none" in out
     show_customer({"customer_id": "C", "as_of": None, "written_at": AT_MS, **nothing}, {}, AT_MS)
     assert "decisions only, no view yet" in capsys.readouterr().out
+
+
+def test_ids_of_tickets_are_whole_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    ticket = "f99644034da3c03e71642e9c" + "0" * 8
+    found: dict[str, Any] = dict.fromkeys(("profile", "features", "tags", "armed", "decisions"))
+    tickets = [{"since": AT_MS, "rule_id": "a-rule-of-a-long-name" * 3, "holding_id": None, "ticket_id": ticket}]
+    show_customer({"customer_id": "C", "as_of": AT_MS, "written_at": AT_MS, "tickets": tickets, **found}, {}, AT_MS)
+    out = capsys.readouterr().out
+    assert "since (Asia/Shanghai)" in out
+    assert ticket in out
 
 
 def test_nothing_known(config: Path) -> None:

@@ -6,11 +6,15 @@ import http.client
 import json
 import socket
 from collections.abc import Iterator
+from typing import cast
 
 import pytest
 
+from flows.live.chores import Chores
 from flows.live.health import Health, HealthServer, HealthServerError
 from flows.live.meters import Meters
+from flows.live.observing import Observing
+from flows.live.watermarks import EngineClock
 
 
 class Clock:
@@ -141,6 +145,19 @@ def test_a_port_in_use_is_told_with_a_remedy(server: HealthServer, health: Healt
         HealthServerError, match=rf"127\.0\.0\.1:{server.port} .*: Address already in use; .*http\.port"
     ):
         HealthServer("127.0.0.1", server.port, Meters(), health)
+
+
+def test_readiness_names_brokers_that_do_not_answer_and_partitions_without_a_leader() -> None:
+    health = Health()
+    observing = Observing(EngineClock(1), Meters(), health, cast(Chores, None))
+    observing.assigned([], ["localhost:9092"])
+    assert health.missing() == {"brokers": "no broker answers at localhost:9092"}
+    observing.assigned(["bank.clicks"], ["bank.click/0", "bank.click/1"])
+    assert health.missing() == {
+        "topics": "no such topics: bank.clicks", "brokers": "no leader: bank.click/0, bank.click/1",
+    }  # fmt: skip
+    observing.assigned([], [])
+    assert health.missing() == {}
 
 
 def test_a_port_is_free_again_after_close(health: Health) -> None:

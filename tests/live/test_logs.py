@@ -67,6 +67,17 @@ def test_the_level_holds_and_nothing_is_said_twice(start: Start, out: io.StringI
     assert [line["message"] for line in lines(out)] == ["yes"]
 
 
+def test_other_libraries_do_not_drown_what_is_said(start: Start, out: io.StringIO) -> None:
+    start()
+    logging.getLogger("urllib3.connectionpool").warning("Retrying")
+    logging.getLogger("clickhouse_connect.driver").error("Unexpected Http Driver Exception")
+    for _ in range(20):
+        logging.getLogger("librdkafka").error("%s [%s] %s", "FAIL", "rdkafka#producer-1", "Connection refused")
+    logging.getLogger("librdkafka").error("%s [%s] %s", "SSL", "rdkafka#producer-1", "no certificate")
+    said = [line["message"] for line in lines(out)]
+    assert said == ["FAIL [rdkafka#producer-1] Connection refused", "SSL [rdkafka#producer-1] no certificate"]
+
+
 def test_ids_and_messages_are_masked_wherever_a_field_holds_them(start: Start, out: io.StringIO) -> None:
     mask_id = start()
     fields = {

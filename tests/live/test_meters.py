@@ -9,6 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from config.metrics import METRICS
+from flows.live.counts import SecondsWarning, count_into
 from flows.live.meters import Meters
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,6 +32,7 @@ def used() -> Meters:
     meters.duplicates(4)
     meters.late(5)
     meters.rejected_clock_skew(6)
+    meters.times_in_seconds(3)
     meters.decisions("prepay", "emitted", 7)
     meters.decisions("prepay", "cooldown", 8)
     meters.lag("bank.click", 2, 9)
@@ -58,6 +60,7 @@ def test_every_call_moves_its_metric() -> None:
         "cem_duplicates_total": 4,
         "cem_late_events_total": 5,
         "cem_clock_skew_rejected_total": 6,
+        "cem_times_in_seconds_total": 3,
         'cem_decisions_total{outcome="emitted",rule="prepay"}': 7,
         'cem_decisions_total{outcome="cooldown",rule="prepay"}': 8,
         'cem_source_lag_events{partition="2",topic="bank.click"}': 9,
@@ -98,6 +101,20 @@ def test_names_follow_prometheus(metric: object) -> None:
     assert re.fullmatch(r"cem_[a-z]+(_[a-z]+)*", name)
     assert name.endswith("_total") == (kind == "counter")
     assert kind != "histogram" or name.endswith("_seconds")
+
+
+def test_times_in_seconds_are_counted_and_told_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    meters = Meters()
+    count_into(meters, ("before_1973",), 3)
+    assert samples(meters)["cem_times_in_seconds_total"] == 3
+    now = 1_000.0
+    warning = SecondsWarning(lambda: now)
+    for now in (1_000.0, 1_001.0, 1_059.0, 1_060.0):  # noqa: B007 - the warning reads it
+        warning.add(2)
+    assert [record.getMessage().partition(" events have a ts before 1973")[0] for record in caplog.records] == [
+        "2",
+        "6",
+    ]
 
 
 def test_instances_count_apart() -> None:

@@ -33,7 +33,7 @@ from flows.services.process import (
     wait_ready,
     wait_until,
 )
-from flows.services.record import RECORD, Record, RedisRecord, Server, read_record, write_record
+from flows.services.record import RECORD, KafkaRecord, Record, RedisRecord, Server, read_record, write_record
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -228,14 +228,35 @@ def test_a_server_that_ends_at_once_leaves_its_words(tmp_path: Path) -> None:
         wait_ready("it", process, log, lambda: False, 10)
 
 
-def test_a_port_in_use_is_named(tmp_path: Path) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        with pytest.raises(ServiceError, match=f"port {port} is in use"):
-            start(tmp_path, Wanted(("redis",), redis_port=port))
+def test_all_ports_in_use_are_named_and_nothing_is_started(tmp_path: Path) -> None:
+    with socket.socket() as one, socket.socket() as other:
+        for taken in one, other:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+        kafka_port, redis_port = one.getsockname()[1], other.getsockname()[1]
+        with pytest.raises(ServiceError) as raised:
+            start(tmp_path, Wanted(kafka_port=kafka_port, redis_port=redis_port, kind="tansu"))
+        assert f"port {kafka_port} (kafka-1), port {redis_port} (redis): in use" in str(raised.value)
+        assert 'make services ARGS="--port 0 --redis-port 0"' in str(raised.value)
+        with pytest.raises(ServiceError, match=r'ARGS="--redis-port 0"'):
+            start(tmp_path, Wanted(kafka_port=0, redis_port=redis_port, kind="tansu"))
     assert stop(tmp_path) == []
+
+
+def test_other_ports_than_the_usual_ones_are_told_as_the_settings_take_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here = this_process()
+    kafka = KafkaRecord("tansu", "127.0.0.1:17092", [Server("kafka-1", 17092, here)])
+    redis_record = RedisRecord("redis://127.0.0.1:16379/0", Server("redis", 16379, here))
+    monkeypatch.setattr("flows.services.__main__.start", lambda *_: Record(kafka, redis_record))
+    main(["start", "--dir", str(tmp_path)])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2:] == ["export CEM_KAFKA=127.0.0.1:17092", "export CEM_REDIS=redis://127.0.0.1:16379/0"]
+    usual = KafkaRecord("tansu", "127.0.0.1:9092", [Server("kafka-1", 9092, here)])
+    monkeypatch.setattr("flows.services.__main__.start", lambda *_: Record(usual))
+    main(["start", "--dir", str(tmp_path)])
+    assert "export" not in capsys.readouterr().out
 
 
 def test_a_port_that_is_being_given_up_is_waited_for(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, TopicPartition
 
 from flows.live.bank_process import BankProcess, BankProcessError
-from flows.live.producing import TrafficError
+from flows.live.producing import Producing, TrafficError
 from flows.live.recording import RecordingError
 from flows.live.traffic import TrafficJob, TrafficReport, run_traffic
 from flows.replay import ReplayJob, replay
@@ -208,6 +208,22 @@ def test_the_command_reports(settings: Path) -> None:
     assert run.returncode == 0, told
     assert "500 of 500 events acknowledged" in told
     assert "acknowledged after p50 " in told
+
+
+def test_brokers_that_are_away_are_told_of_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("flows.live.producing._START_SECONDS", 1.0)
+    said: list[str] = []
+    producing = Producing("127.0.0.1:1", {}, TOPICS, None, said.append)
+    try:
+        with pytest.raises(TrafficError, match=r"no broker at 127\.0\.0\.1:1 answers: .*; correct source\.bootstrap"):
+            producing.check_topics(1, threading.Event())
+    finally:
+        producing.close()
+    assert len(said) == 1
+    assert said[0].startswith("no broker at 127.0.0.1:1 answers (source.bootstrap); trying again: ")
+    assert capfd.readouterr().err == ""
 
 
 def test_sigterm_ends_the_command_in_order(settings: Path, broker: str) -> None:

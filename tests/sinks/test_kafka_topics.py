@@ -58,6 +58,18 @@ def test_brokers_that_do_not_know_a_new_topic_yet_are_waited_for(
     assert (len(events.failures), events.recoveries) == (2, 1)
 
 
+def test_servers_that_do_not_answer_are_named(events: RecordingEvents, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Away(Brokers):
+        def list_topics(self, topic: str | None = None, timeout: float = 0) -> Any:
+            if not events.failures:
+                raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+            return super().list_topics(topic, timeout)
+
+    monkeypatch.setattr("sinks.kafka_topics.AdminClient", lambda _: Away())
+    Topics("kafka", {"bootstrap.servers": "kafka:1"}, ["out"], events, NewTopics()).ensure()
+    assert "kafka:1: " in str(events.failures[0])
+
+
 def test_nobody_waits_for_a_topic_for_ever_that_could_not_be_created_again(
     events: RecordingEvents, monkeypatch: pytest.MonkeyPatch
 ) -> None:
