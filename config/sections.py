@@ -49,7 +49,7 @@ class Source(Section):
         )
     )
     poll_ms: Annotated[int, types.duration(1, SECOND_MS)] = described(
-        "How long messages are gathered into one batch.", "20ms", "poll"
+        "How long messages are gathered into one batch.", "50ms", "poll"
     )
 
 

@@ -8,16 +8,10 @@ import time
 from pathlib import Path
 
 from benchmarks.faults.scenario import scenario
-from benchmarks.faults.stage import Setup, Stage, UnplayableError
+from benchmarks.faults.stage import Setup, Stage
+from benchmarks.process import ROOT
 
-_LIBRARIES = (
-    "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
-    "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
-    "/usr/lib/faketime/libfaketime.so.1",
-)
-LIBRARY_VARIABLE = "LIBFAKETIME"
-"""Environment variable with the path of libfaketime, where it is not in its usual place."""
-
+_WRONG_CLOCK = Path(__file__).with_name("wrong_clock")
 _DEPTH, _LARGE = 200_000, 5 << 20
 
 
@@ -70,18 +64,17 @@ def _message(event: dict[str, object], **changes: object) -> bytes:
 @scenario("clock-behind", "the engine's clock is an hour behind, then right", Setup(lateness="30s"), own_begin=True)
 def clock_behind(stage: Stage) -> None:
     """Events are further ahead of it than `max_ahead`: dead letters `future_ts`, all of which can be sent again."""
-    _wrong_clock(stage, "-3600")
+    _wrong_clock(stage, -3600)
 
 
 @scenario("clock-ahead", "the engine's clock is an hour ahead, then right", exact=False, own_begin=True)
 def clock_ahead(stage: Stage) -> None:
     """Partitions read to their end follow the clock: all events are late, for an hour, by the contract."""
-    _wrong_clock(stage, "+3600")
+    _wrong_clock(stage, 3600)
 
 
-def _wrong_clock(stage: Stage, offset: str) -> None:
-    # Timers of the system run by another clock, which stays right.
-    wrong = {"LD_PRELOAD": str(_library()), "FAKETIME": offset, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+def _wrong_clock(stage: Stage, offset_s: int) -> None:
+    wrong = {"PYTHONPATH": os.pathsep.join([str(_WRONG_CLOCK), str(ROOT)]), "WRONG_CLOCK_S": str(offset_s)}
     stage.begin(wrong)
     stage.load(10, 60)
     code = stage.engine.stop()
@@ -89,12 +82,3 @@ def _wrong_clock(stage: Stage, offset: str) -> None:
         stage.notes["exit_code"] = code
     stage.engine.start()
     stage.load(10, 30)
-
-
-def _library() -> Path:
-    for place in (os.environ.get(LIBRARY_VARIABLE), *_LIBRARIES):
-        if place and Path(place).exists():
-            return Path(place)
-    raise UnplayableError(
-        f"libfaketime is not there: install Debian's package faketime, or name the library in {LIBRARY_VARIABLE}"
-    )

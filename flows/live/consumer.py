@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from time import monotonic
 from typing import Any
 
@@ -185,10 +185,10 @@ def refusal(error: KafkaError, what: str) -> SourceError | None:
     )
 
 
-def lost_offset(place: str, offset: int | None, error: KafkaError) -> SourceError:
+def lost_offset(place: str, offset: int | None, why: str) -> SourceError:
     """The failure that messages which were to be read are gone."""
     return SourceError(
-        f"{place}: the messages from offset {offset} on are gone from Kafka ({error.str()}): they were deleted before "
+        f"{place}: the messages from offset {offset} on are gone from Kafka ({why}): they were deleted before "
         "they were read, or the topic was made anew; to go on without them set source.on_lost_offset to earliest (or "
         "latest), start, and set it back"
     )
@@ -205,17 +205,22 @@ class Topology:
     """Looks for the partitions of some topics, again and again, in a thread of its own.
 
     ``found``: what there is by now, with what was ``known`` before; ``missing``: topics that do not exist; ``looked``:
-    whether the brokers have said once what there is; ``error``: why they did not the last time.
+    whether the brokers have said once what there is; ``error``: why they did not the last time; ``ids``: of the topics,
+    as ``identify`` gives them.
     """
 
-    def __init__(self, topics: Iterable[str], every_seconds: float, known: Iterable[PartitionKey] = ()) -> None:
-        self._topics, self._every_seconds = frozenset(topics), every_seconds
+    def __init__(
+        self, topics: Iterable[str], every_seconds: float, known: Iterable[PartitionKey] = (),
+        identify: Callable[[Collection[str], float], Mapping[str, str]] = lambda topics, timeout_seconds: {},
+    ) -> None:  # fmt: skip
+        self._topics, self._every_seconds, self._identify = frozenset(topics), every_seconds, identify
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
         self.found = frozenset(key for key in known if key[0] in self._topics)
         self.missing: frozenset[str] = frozenset()
         self.looked = False
         self.error: str | None = None
+        self.ids: Mapping[str, str] = {}
 
     def start(self, consumer: Consumer) -> None:
         """Begin to look."""
@@ -237,6 +242,9 @@ class Topology:
             return False
         topics = {name: metadata.topics[name] for name in self._topics & metadata.topics.keys()}
         usable = {name: topic for name, topic in topics.items() if topic.error is None}
+        ids = {**self.ids, **self._identify(usable.keys(), timeout_seconds)}
+        if ids != self.ids:
+            self.ids = ids
         # what was there once is not given up: a topic that is gone for a moment keeps its positions
         self.found |= {(name, number) for name, topic in usable.items() for number in topic.partitions}
         missing = self._topics - usable.keys()

@@ -34,8 +34,11 @@ MESSAGE_FIELDS = frozenset({"raw", "line", "event", "row", "value", "payload", "
 _OWN_PACKAGES = ("config", "flows", "operators", "rules", "sinks", "state")
 _QUIET = ("numba", "asyncio")
 _SILENT = ("urllib3", "clickhouse_connect")  # the sink tells of what fails there, and once
-_KAFKA_CLIENT = "librdkafka"
-_KAFKA_SECONDS = 60.0
+_REPEATING = ("librdkafka", "flows.live.reader", "sinks.kafka_publisher")
+"""What they tell of a broker that is away comes with every attempt to connect: some 40 lines a second, measured."""
+_REPEAT_SECONDS, _MOST_TEXTS = 30.0, 1_000
+_ATTEMPT = re.compile(r" \(after \d+ms .*$")
+
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s'\"]+@")
 _PASSWORD = re.compile(
     r"(?i)\b((?:\w+[._-])?(?:password|passwd|secret|token)\b['\"]?\s*[=:]\s*)(?:'[^']*'|\"[^\"]*\"|[^\s,;}&]+)"
@@ -127,20 +130,28 @@ class Formatter(logging.Formatter):
         return f"{what}{because} at {' < '.join(reversed(frames))}"
 
 
-class _OnceAWhile:
-    """Lets one line of the Kafka client pass of each kind and minute: of brokers that are away it writes many."""
+class OnceInAWhile(logging.Filter):
+    """Lets what Kafka's clients repeat pass once in half a minute, with how often it was said meanwhile."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        super().__init__()
         self._clock = clock
-        self._passed: dict[str, float] = {}
+        self._said: dict[tuple[str, str], tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the line is to be written."""
-        kind = str(record.args[0]) if isinstance(record.args, tuple) and record.args else str(record.msg)[:20]
-        now = self._clock()
-        if now - self._passed.get(kind, -_KAFKA_SECONDS) < _KAFKA_SECONDS:
+        """Whether the record is to be logged."""
+        if record.name not in _REPEATING:
+            return True
+        text, now = (record.name, _ATTEMPT.sub("", _message(record))), self._clock()
+        at, times = self._said.get(text, (None, 0))
+        if at is not None and now - at < _REPEAT_SECONDS:
+            self._said[text] = at, times + 1
             return False
-        self._passed[kind] = now
+        if len(self._said) >= _MOST_TEXTS:
+            self._said.clear()
+        self._said[text] = now, 0
+        if times:
+            record.repeated = times
         return True
 
 
@@ -172,6 +183,7 @@ def set_up_logs(
     mask_id = masker(None if key is None else key.get_secret_value().encode()) if mask else None
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(Formatter(format, mask_id, worker))
+    handler.addFilter(OnceInAWhile())
     root = logging.getLogger()
     for old in root.handlers[:]:
         root.removeHandler(old)
@@ -181,8 +193,6 @@ def set_up_logs(
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
     for name in _SILENT:
         logging.getLogger(name).setLevel(logging.CRITICAL if root.level > logging.DEBUG else logging.WARNING)
-    client = logging.getLogger(_KAFKA_CLIENT)
-    client.filters[:] = [] if root.level <= logging.DEBUG else [_OnceAWhile()]
     logging.captureWarnings(True)
     threading.excepthook = _log_end_of_thread
     return mask_id or clear

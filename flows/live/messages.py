@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
+from confluent_kafka import Message
 
 NOT_JSON = b"-"
 """Stands for messages without anything in them: blank lines would be skipped, a message never is."""
@@ -116,3 +117,13 @@ def _quoted(stream: str) -> bytes:
             _quoted_streams.clear()
         quoted = _quoted_streams[stream] = msgspec.json.encode(stream)
     return quoted
+
+
+def place_of(messages: Sequence[Message]) -> Callable[[int], str]:
+    """The source of a message by its number, as dead letters name it."""
+    return lambda i: f"{messages[i].topic()}/{messages[i].partition()}/{messages[i].offset()}"
+
+
+def message_of(messages: Sequence[Message]) -> Callable[[int], bytes]:
+    """A message by its number, as it came."""
+    return lambda i: messages[i].value() or b""

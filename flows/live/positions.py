@@ -12,19 +12,22 @@ from state.sequencer import BEFORE_ALL_MS
 PartitionKey = tuple[str, int]
 """Topic and number."""
 
-Snapshot = tuple[str, int, int, tuple[tuple[str, int, int, int | None], ...]]
+Snapshot = tuple[str, int, int, tuple[tuple[str, int, int, int | None, str | None], ...]]
 """What a reader leaves with the runtime: ``SNAPSHOT``, the number of the run, the watermark that it promised, and of
-each partition topic, number, next offset and highest ``ts``. Plain data, as other readers take it up again."""
+each partition topic, number, next offset, highest ``ts`` and the topic's id. Plain data, as other readers take it up
+again."""
 
 SNAPSHOT = "kafka-reader"
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where to go on in a partition: the offset to read next, and the highest ``ts`` so far."""
+    """Where to go on in a partition: the offset to read next, the highest ``ts`` so far, and the id that its topic had,
+    null where the brokers give none."""
 
     next_offset: int
     high_ms: int | None
+    topic_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +58,8 @@ def merged(snapshots: Iterable[Any]) -> Positions:
         return Positions()
     partitions: dict[PartitionKey, Position] = {}
     for _, _, _, rows in found:
-        for topic, number, next_offset, high_ms in rows:
-            partitions[topic, number] = Position(next_offset, high_ms)
+        for topic, number, *position in rows:
+            partitions[topic, number] = Position(*position)
     last = found[-1][1]
     return Positions(last, min(s[2] for s in found if s[1] == last), partitions)
 

@@ -104,7 +104,8 @@ class Producing:
             raise TrafficError(
                 f"{self._bootstrap} has no topic {', '.join(missing)}; create it, or have it created with --partitions"
             )
-        admin = AdminClient({**self._client_options(), "bootstrap.servers": self._bootstrap})
+        options: dict[str, Any] = {**self._client_options(), "logger": _CLIENT_LOG}
+        admin = AdminClient({**options, "bootstrap.servers": self._bootstrap})
         for topic, done in admin.create_topics([NewTopic(name, partitions) for name in missing]).items():
             try:
                 done.result(_START_SECONDS)
@@ -185,7 +186,7 @@ class Producing:
                 self._tell_lost()
 
     def _client_options(self) -> dict[str, Any]:
-        known = ("security.", "sasl.", "ssl.", "client.", "logger")
+        known = ("security.", "sasl.", "ssl.", "client.")
         return {name: value for name, value in self._options.items() if name.startswith(known)}
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:

@@ -6,25 +6,19 @@ import datetime as dt
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import astuple
 from typing import Any, cast
 
 from bytewax.inputs import StatefulSourcePartition
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, Message, TopicPartition
 
 from flows.lines import SourceError
-from flows.live.consumer import (
-    BrokerView,
-    Commits,
-    Topology,
-    consumer_config,
-    lost_offset,
-    make_consumer,
-    refusal,
-)  # fmt: skip
-from flows.live.messages import Headers, line_of
+from flows.live.consumer import BrokerView, Commits, Topology, consumer_config, lost_offset, make_consumer, refusal
+from flows.live.messages import Headers, line_of, message_of, place_of
 from flows.live.positions import SNAPSHOT, PartitionKey, Position, Positions, Snapshot, reader_of
 from flows.live.source import Meter, ReaderSettings
+from flows.live.topic_ids import TopicIds
 from flows.live.watermarks import EngineClock, Partition, ReaderClock
 from flows.source_batch import SourceBatch, counts_of
 from operators.decode import PartitionClock
@@ -79,7 +73,9 @@ class KafkaReader(StatefulSourcePartition[SourceBatch, Snapshot]):
             settings.bootstrap, settings.group, settings.options, self._view, self._commits, self._note_error
         )
         self._consumer: Consumer = make_consumer(config)
-        self._topology = Topology(settings.topics, settings.refresh_seconds, self._kept)
+        identify = TopicIds(settings.bootstrap, settings.options)
+        self._topology = Topology(settings.topics, settings.refresh_seconds, self._kept, identify)
+        self._ids: Mapping[str, str] = {}
         self._topology.start(self._consumer)
         self._assigned: frozenset[PartitionKey] = frozenset()
         self._turned_ms = self._sent_ms = now_ms()
@@ -98,7 +94,8 @@ class KafkaReader(StatefulSourcePartition[SourceBatch, Snapshot]):
             self._trust_ends_from_ms = now_ms + SETTLE_MS
         self._turned_ms = now_ms
         self._meter.turned()
-        self._assign_new(now_ms)
+        self._assign_new()
+        self._compare_ids()
         messages = self._consumer.consume(MAX_MESSAGES, 0)
         if self._refused is not None:
             raise self._refused
@@ -126,8 +123,8 @@ class KafkaReader(StatefulSourcePartition[SourceBatch, Snapshot]):
         self._meter.epoch_ends()
         for key, partition in self._partitions.items():
             if partition.next_offset is not None:
-                self._kept[key] = Position(partition.next_offset, partition.clock.high_ms)
-        rows = tuple((*key, at.next_offset, at.high_ms) for key, at in sorted(self._kept.items()))
+                self._kept[key] = Position(partition.next_offset, partition.clock.high_ms, partition.topic_id)
+        rows = tuple((*key, *astuple(at)) for key, at in sorted(self._kept.items()))
         read = self._partitions.keys() & self._kept
         self._commits.kept(self._consumer, [(key, self._kept[key].next_offset) for key in read])
         return SNAPSHOT, self._run, self._clock.promised_ms, rows
@@ -139,11 +136,11 @@ class KafkaReader(StatefulSourcePartition[SourceBatch, Snapshot]):
 
     # --- partitions --------------------------------------------------------------------------------
 
-    def _assign_new(self, now_ms: int) -> None:
+    def _assign_new(self) -> None:
         found = self._topology.found
-        if found == self._assigned:
+        if found == self._assigned or not self._topology.looked:
             return
-        self._assigned = found
+        self._assigned, self._ids = found, {}
         new = sorted(
             key for key in found - self._partitions.keys() if reader_of(key, self._settings.readers) == self._number
         )
@@ -158,11 +155,21 @@ class KafkaReader(StatefulSourcePartition[SourceBatch, Snapshot]):
         clock = PartitionClock(None if position is None else position.high_ms)
         partition = self._partitions[key] = Partition(*key, clock)
         if position is not None:
-            partition.next_offset = position.next_offset
+            partition.next_offset, partition.topic_id = position.next_offset, position.topic_id
             return position.next_offset
         if not self._settings.start_latest or self._clock.promised_ms != BEFORE_ALL_MS:
             return int(OFFSET_BEGINNING)  # what is new in a run that goes on is read whole
         return int(OFFSET_END)
+
+    def _compare_ids(self) -> None:
+        """Offsets of a topic that was made anew are lost, all of them."""
+        ids = self._topology.ids
+        for key, partition in self._partitions.items() if ids is not self._ids else ():
+            topic_id = ids.get(key[0], partition.topic_id)
+            if partition.topic_id not in (None, topic_id) and partition.next_offset is not None:
+                self._find_lost(partition, "the topic has another id")
+            partition.topic_id = topic_id
+        self._ids = ids
 
     def _look_around(self, now_ms: int) -> None:
         """Take what the brokers said of themselves: who answers, and how much is left to read."""
@@ -224,7 +231,7 @@ class KafkaReader(StatefulSourcePartition[SourceBatch, Snapshot]):
 
     def _note_partition_error(self, partition: Partition, error: KafkaError) -> None:
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
-            self._find_lost(partition, error)
+            self._find_lost(partition, error.str())
             return
         refused = refusal(error, f"{partition.topic}/{partition.number}")
         if refused is not None:
@@ -232,12 +239,12 @@ class KafkaReader(StatefulSourcePartition[SourceBatch, Snapshot]):
         partition.at_end = False
         _LOG.warning("%s/%d cannot be read now: %s", partition.topic, partition.number, error.str())
 
-    def _find_lost(self, partition: Partition, error: KafkaError) -> None:
+    def _find_lost(self, partition: Partition, why: str) -> None:
         """The messages that were to be read next are gone."""
         place = f"{partition.topic}/{partition.number}"
         policy = self._settings.on_lost_offset
         if policy == "error":
-            raise lost_offset(place, partition.next_offset, error)
+            raise lost_offset(place, partition.next_offset, why)
         offset = OFFSET_BEGINNING if policy == "earliest" else OFFSET_END
         _LOG.error("%s: the messages from offset %s on are gone; going on with the %s there are", place,
                    partition.next_offset, policy)  # fmt: skip
@@ -248,8 +255,10 @@ class KafkaReader(StatefulSourcePartition[SourceBatch, Snapshot]):
 
     def _note_error(self, error: KafkaError) -> None:
         refused = refusal(error, f"Kafka at {self._settings.bootstrap}")
-        if refused is not None:
+        if refused is not None and not self._topology.looked:
             self._refused = refused  # a callback cannot raise
+        elif refused is not None:  # credentials that worked before: somebody is changing them
+            _LOG.warning("%s; trying again", refused)
         elif error.code() == KafkaError._ALL_BROKERS_DOWN:
             _LOG.warning("no broker of %s answers; going on when one does", self._settings.bootstrap)
         else:
@@ -268,7 +277,7 @@ class KafkaReader(StatefulSourcePartition[SourceBatch, Snapshot]):
             lines += [line_of(m.value(), cast(Headers, m.headers()), stream) for m in messages]
             clock = self._partitions[key].clock
             clock.floor_ms, clock.latest_ms = self._clock.promised_ms, latest_ms
-            runs.append(Run(len(messages), clock, _place_of(messages), _message_of(messages)))
+            runs.append(Run(len(messages), clock, place_of(messages), message_of(messages)))
         read = self._columns.read_runs(lines, runs)
         for key, messages in found.items():
             self._partitions[key].note_read(len(messages))
@@ -289,11 +298,3 @@ class KafkaReader(StatefulSourcePartition[SourceBatch, Snapshot]):
             return False
         self._sent, self._sent_ms = news, now_ms
         return True
-
-
-def _place_of(messages: Sequence[Message]) -> Callable[[int], str]:
-    return lambda i: f"{messages[i].topic()}/{messages[i].partition()}/{messages[i].offset()}"
-
-
-def _message_of(messages: Sequence[Message]) -> Callable[[int], bytes]:
-    return lambda i: messages[i].value() or b""

@@ -53,6 +53,11 @@ class Place:
     addresses: Sequence[str] = ()
 
 
+def job_path(scratch: Path, index: int) -> Path:
+    """What a process is to do, which it reads and removes: there are passwords in it, and we may be killed."""
+    return scratch / f"job-{index}.pickle"
+
+
 class Supervisor:
     """Keeps the processes of a live run going until ``stop`` is set.
 
@@ -84,11 +89,13 @@ class Supervisor:
         pause_seconds = FIRST_PAUSE_SECONDS
         while not self._stop.is_set():
             began = monotonic()
-            with tempfile.TemporaryDirectory(prefix="cem-run-") as name:
-                scratch = Path(name)
-                job = replace(self._job, restarts=self._restarts)
-                (scratch / "job.pickle").write_bytes(pickle.dumps(job))
-                ended = self._run_once(scratch)
+            try:
+                with tempfile.TemporaryDirectory(prefix="cem-run-") as name:
+                    ended = self._run_once(Path(name))
+            except OSError as error:  # of the folder for temporary files
+                if not _may_pass(str(error)):
+                    raise
+                ended = str(error)
             if ended is None:
                 return
             self._restarts += 1
@@ -107,8 +114,10 @@ class Supervisor:
         if not addresses and self._job.workers > 1:
             addresses = free_addresses(self._job.workers)
         processes: dict[int, Process] = {}
+        job = pickle.dumps(replace(self._job, restarts=self._restarts))
         try:
             for index in self._place.indices:
+                job_path(scratch, index).write_bytes(job)
                 command = [sys.executable, "-m", self._module, str(scratch), str(index), *addresses]
                 # Nothing is ever written to their standard input: that it ends tells them that we did.
                 processes[index] = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=sys.stderr)

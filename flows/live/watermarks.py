@@ -40,6 +40,8 @@ class Partition:
         Batches that wait for other partitions: the highest ``ts`` after each, and its messages; the sum of these.
     paused
         Whether reading waits for the others.
+    topic_id
+        Of the topic that ``next_offset`` is of; null as long as it is not known.
     """
 
     topic: str
@@ -52,6 +54,7 @@ class Partition:
     ahead: deque[tuple[int, int]] = field(default_factory=deque)
     messages_ahead: int = 0
     paused: bool = False
+    topic_id: str | None = None
 
     def note_read(self, messages: int) -> None:
         """Messages were read and became events that wait."""

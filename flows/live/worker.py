@@ -23,7 +23,7 @@ from flows.live.meters import Meters
 from flows.live.observing import BROKERS, TOPICS
 from flows.live.run import run_process
 from flows.live.sink_events import LiveSinkEvents
-from flows.live.supervisor import LOST
+from flows.live.supervisor import LOST, job_path
 from sinks.contract import SinkStopped
 
 _LOG = logging.getLogger(__name__)
@@ -53,7 +53,8 @@ def main() -> int:
         os._exit(FAILED)
 
     try:
-        job: LiveJob = pickle.loads((scratch / "job.pickle").read_bytes())
+        job: LiveJob = pickle.loads(job_path(scratch, index).read_bytes())
+        job_path(scratch, index).unlink()
         log = job.settings.log
         set_up_logs(log.level, log.format, mask=log.mask, key=log.mask_key, worker=index)
         meters, health = Meters(), Health((TOPICS, BROKERS))

@@ -63,7 +63,7 @@ def test_the_least_file_gives_the_contracts_defaults(tmp_path: Path) -> None:
         "earliest",
         "error",
     )
-    assert (settings.source.topics, settings.source.poll_ms) == ({"click": ("bank.click",)}, 20)
+    assert (settings.source.topics, settings.source.poll_ms) == ({"click": ("bank.click",)}, 50)
     assert (settings.sinks.kafka, settings.sinks.clickhouse, settings.views) == (None, None, None)
     assert (settings.http.host, settings.http.port) == ("127.0.0.1", 9400)
     assert (settings.log.level, settings.log.format, settings.log.mask) == ("info", "json", True)

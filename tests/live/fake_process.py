@@ -10,12 +10,13 @@ import threading
 from pathlib import Path
 
 from flows.cluster import report_path
+from flows.live.supervisor import job_path
 
 
 def main() -> int:
     """``FAKE``: behaviours of the processes by their number; ``FAKE_LOG``: where starts and ends are noted."""
     scratch, index, addresses = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
-    job = pickle.loads((scratch / "job.pickle").read_bytes())
+    job = pickle.loads(job_path(scratch, index).read_bytes())
     stop = threading.Event()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: stop.set())

@@ -151,6 +151,18 @@ def test_partitions_that_were_read_before_are_known_at_once() -> None:
     assert Topology(["a"], 1.0, [("a", 3), ("gone", 0)]).found == {("a", 3)}
 
 
+def test_ids_of_topics_are_kept_while_nobody_tells_them() -> None:
+    answers = [{"a": "1", "b": "2"}, {}, {"b": "3"}]
+    topology, consumer = Topology(["a", "b"], 1.0, (), lambda topics, _: answers.pop(0)), FakeConsumer()
+    consumer.topics = {"a": 1, "b": 1}
+    topology.look(consumer, 1.0)  # type: ignore[arg-type]
+    before = topology.ids
+    topology.look(consumer, 1.0)  # type: ignore[arg-type]
+    assert topology.ids is before  # so that who looks at it sees that nothing changed
+    topology.look(consumer, 1.0)  # type: ignore[arg-type]
+    assert (before, topology.ids) == ({"a": "1", "b": "2"}, {"a": "1", "b": "3"})
+
+
 def test_it_can_be_closed_without_having_begun() -> None:
     Topology(["a"], 1.0).close()
 

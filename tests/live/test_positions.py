@@ -29,6 +29,11 @@ def test_what_the_readers_of_a_run_left_is_put_together() -> None:
     assert found == Positions(1, 50, partitions)
 
 
+def test_ids_of_topics_stay_with_their_positions() -> None:
+    found = merged([(SNAPSHOT, 1, 70, (("a", 0, 5, 100, "id"), ("a", 1, 6, 90, None)))])
+    assert found.partitions == {("a", 0): Position(5, 100, "id"), ("a", 1): Position(6, 90, None)}
+
+
 def test_the_latest_run_counts() -> None:
     """A run of one reader leaves what the second of two left before it where it is."""
     two = [left(1, 70, ("a", 0, 5, 100)), left(1, 50, ("a", 1, 9, 90), ("b", 0, 3, 7))]
