@@ -9,6 +9,10 @@ from operators.delivery import SHARDS
 from state.hashing import sip_hashes
 from state.texts import Texts
 
+LIVE_PROCESSES = frozenset({*range(1, 9), 16})
+"""So many processes have a shard each. One without any would never hear how far the others are: its reader would wait
+for that, and event time for its reader."""
+
 
 @cache
 def shard_key(shard: int) -> str:

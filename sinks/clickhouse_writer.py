@@ -216,6 +216,7 @@ class ClickHouseWriter:
                         f"{self._name}: the server refuses the user: {_brief(error)}; check user, password and grants"
                     ) from error
                 if fault is Fault.DATA and connected:
+                    self._attempts.worked()  # the server is there
                     return error
                 if isinstance(error, ProgrammingError | TypeError | ValueError) and not connected:
                     raise ClickHouseSinkError(f"{self._name}: cannot connect: {_brief(error)}") from error

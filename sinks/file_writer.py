@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from sinks.contract import Attempts, SinkError, SinkEvents
+
+_LOG = logging.getLogger(__name__)
 
 _BUFFER_BYTES = 4 << 20
 _LOOK_BACK_BYTES = 1 << 16
@@ -26,12 +29,13 @@ class FileWriter:
     name
         Of the sink, for logs and metrics.
     start
-        Where to go on, in bytes; what the file has beyond is cut off. None: after its last whole line.
+        Where to go on, in bytes; what the file has beyond is cut off. None, or if no line of this file ends there:
+        after its last whole line.
 
     Raises
     ------
     SinkError
-        The file cannot be opened or created, or is shorter than ``start``.
+        The file cannot be opened or created.
     """
 
     def __init__(self, name: str, path: Path, events: SinkEvents, start: int | None = None) -> None:
@@ -43,19 +47,16 @@ class FileWriter:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            self._end = _end_of_lines(self._file) if start is None else start
-            size = os.fstat(self._file).st_size
-            if size >= self._end:
-                os.ftruncate(self._file, self._end)
+            is_same = start is not None and _is_end_of_line(self._file, start)
+            self._end = start if start is not None and is_same else _end_of_lines(self._file)
+            os.ftruncate(self._file, self._end)
         except OSError as error:
             raise SinkError(
                 f"{path}: cannot be written: {error.strerror or error}; choose another folder for this sink"
             ) from error
-        if size < self._end:
-            raise SinkError(
-                f"{path}: has {size} bytes where the run that goes on had written {start}; bring the file back, or "
-                "start anew with another state and another folder for this sink"
-            )
+        if start is not None and not is_same:
+            # Also where a run was killed while the runtime wrote down an epoch, and the next one had nothing to write.
+            _LOG.warning("%s: is not the file that was written up to byte %d; lines are added to it", path, start)
 
     @property
     def position(self) -> int:
@@ -136,7 +137,8 @@ class _FilePartition(StatefulSinkPartition[Any, int]):
 class FileSink(FixedPartitionedSink[Any, int]):
     """The runtime's side of a file: one partition, whatever the keys and the number of processes.
 
-    A run that goes on cuts off what was written after its snapshot, so that no line is there twice; a new one appends.
+    A run that goes on cuts off what was written after its snapshot, so that no line is there twice; a new one appends,
+    and so does one that finds another file than the one that was written.
     Parameters are those of `FileWriter`.
     """
 
@@ -154,6 +156,10 @@ class FileSink(FixedPartitionedSink[Any, int]):
     def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> _FilePartition:
         """A writer that goes on where the snapshot was taken."""
         return _FilePartition(FileWriter(self._name, self._path, self._events, resume_state))
+
+
+def _is_end_of_line(file: int, at: int) -> bool:
+    return at == 0 or os.pread(file, 1, at - 1) == b"\n"
 
 
 def _end_of_lines(file: int) -> int:

@@ -61,15 +61,15 @@ class Topics:
         """
         admin = self._admin()
         missing: list[str] = []
-        for _ in range(_LOOKS):
+        for look in range(_LOOKS):
             missing = self._missing(admin)
             if not missing:
                 self._attempts.worked()
                 return
+            if self._create is None or look:  # one that was created is not known to every broker at once
+                self._attempts.failed(f"topics are missing: {', '.join(missing)}")
             if self._create is not None:
                 self._create_topics(admin, missing, self._create)
-            else:
-                self._attempts.failed(f"topics are missing: {', '.join(missing)}")
         raise SinkError(
             f"{self._name}: there is no topic {', '.join(missing)} (or the user may not Describe it); create it, or "
             "set create_topics: true for this sink, or name another topic"
@@ -85,6 +85,7 @@ class Topics:
         except KafkaException:
             return  # the brokers are away: whoever writes finds out
         self._create_topics(admin, [topic for topic in self._topics if topic not in there], self._create)
+        self._attempts.worked()  # whatever came of it: from here on the writer tells whether it waits
 
     def _admin(self) -> AdminClient:
         try:

@@ -53,10 +53,10 @@ class Setup:
         Over HTTP, the engine embedded in `cem run`, or none.
     small_disk
         The state has a file system of its own; whoever plays this must be allowed to mount.
-    restarts_brokers
-        Brokers have to have their data when they come back.
     rules
         What it decides by.
+    restarts_brokers
+        Brokers have to have their data when they come back.
     """
 
     workers: int = 1
@@ -68,8 +68,8 @@ class Setup:
     clickhouse: Literal["http", "embedded", "none"] = "http"
     redis: bool = False
     small_disk: bool = False
-    restarts_brokers: bool = False
     rules: tuple[Path, ...] = RULES
+    restarts_brokers: bool = False
 
 
 @dataclass(frozen=True, slots=True)

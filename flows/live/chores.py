@@ -15,6 +15,8 @@ from operators.tables import PlanTables
 _LOG = logging.getLogger(__name__)
 
 EVERY_SECONDS = 0.5
+AUDIT_AGAIN_SECONDS = 5.0
+"""After files that could not be read, or written."""
 
 
 class Chores:
@@ -30,7 +32,8 @@ class Chores:
         self._tables, self._meters, self._clock = tables, meters, clock
         self._follower = PauseFollower(PauseWatch(state, self), self._apply, audit)
         self._audits = audit is not None
-        self._next = 0.0
+        self._next = self._next_audit = 0.0
+        self._audit_error = ""
         self.do()
 
     def do(self) -> None:
@@ -40,10 +43,17 @@ class Chores:
             return
         self._next = now + EVERY_SECONDS
         self._follower.look()
-        if self._audits:
-            try:
-                self._follower.audit_once()
-            except PausesError as error:
+        if self._audits and now >= self._next_audit:
+            self._do_audit(now)
+
+    def _do_audit(self, now: float) -> None:
+        try:
+            self._follower.audit_once()
+            self._audit_error = ""
+        except PausesError as error:
+            self._next_audit = now + AUDIT_AGAIN_SECONDS
+            if str(error) != self._audit_error:  # told once
+                self._audit_error = str(error)
                 _LOG.warning("changes of paused rules are not audited: %s", error)
 
     def _apply(self, paused: frozenset[str]) -> None:

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from hashlib import blake2b
+from time import monotonic
 from typing import Any, TextIO
 
 from pydantic import SecretStr
@@ -32,6 +33,11 @@ MESSAGE_FIELDS = frozenset({"raw", "line", "event", "row", "value", "payload", "
 
 _OWN_PACKAGES = ("config", "flows", "operators", "rules", "sinks", "state")
 _QUIET = ("urllib3", "clickhouse_connect", "numba", "asyncio")
+_REPEATING = ("librdkafka", "flows.live.reader", "sinks.kafka_publisher")
+"""What they tell of a broker that is away comes with every attempt to connect: some 40 lines a second, measured."""
+_REPEAT_SECONDS, _MOST_TEXTS = 30.0, 1_000
+_ATTEMPT = re.compile(r" \(after \d+ms .*$")
+
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s'\"]+@")
 _PASSWORD = re.compile(
     r"(?i)\b((?:\w+[._-])?(?:password|passwd|secret|token)\b['\"]?\s*[=:]\s*)(?:'[^']*'|\"[^\"]*\"|[^\s,;}&]+)"
@@ -123,6 +129,31 @@ class Formatter(logging.Formatter):
         return f"{what}{because} at {' < '.join(reversed(frames))}"
 
 
+class OnceInAWhile(logging.Filter):
+    """Lets what Kafka's clients repeat pass once in half a minute, with how often it was said meanwhile."""
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._said: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is to be logged."""
+        if record.name not in _REPEATING:
+            return True
+        text, now = (record.name, _ATTEMPT.sub("", _message(record))), self._clock()
+        at, times = self._said.get(text, (None, 0))
+        if at is not None and now - at < _REPEAT_SECONDS:
+            self._said[text] = at, times + 1
+            return False
+        if len(self._said) >= _MOST_TEXTS:
+            self._said.clear()
+        self._said[text] = now, 0
+        if times:
+            record.repeated = times
+        return True
+
+
 def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
@@ -151,6 +182,7 @@ def set_up_logs(
     mask_id = masker(None if key is None else key.get_secret_value().encode()) if mask else None
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(Formatter(format, mask_id, worker))
+    handler.addFilter(OnceInAWhile())
     root = logging.getLogger()
     for old in root.handlers[:]:
         root.removeHandler(old)

@@ -79,12 +79,9 @@ class Meters:
         """So many more decisions of a rule were ``emitted``, or suppressed for a reason."""
         self._decisions.labels(rule, reason_or_emitted).inc(n)
 
-    def lag(self, topic: str, partition: int, n: int | None) -> None:
-        """So many messages of a partition are not read yet; None for a partition that this worker no longer reads."""
-        if n is not None:
-            self._lag.labels(topic, partition).set(n)
-        elif (topic, str(partition)) in self._lag._metrics:  # removing an unknown one is a deprecation warning
-            self._lag.remove(topic, partition)
+    def lag(self, topic: str, partition: int, n: int) -> None:
+        """So many messages of a partition are not read yet."""
+        self._lag.labels(topic, partition).set(n)
 
     def watermark(self, delay_seconds: float) -> None:
         """How far the watermark is behind the wall clock."""

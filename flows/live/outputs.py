@@ -48,15 +48,18 @@ class Targets:
         if clickhouse is not None:
             self._database = Database(_connecting(clickhouse), clickhouse.database, job.policy.timezone)
         self._kafka_options: dict[str, Any] = {}
+        self._topics: Topics | None = None
         if job.settings.sinks.kafka is not None:
             bootstrap, options = job.settings.kafka_writer()
             self._kafka_options = {**options, "bootstrap.servers": bootstrap}
+            kafka = job.settings.sinks.kafka
+            new = NewTopics(kafka.partitions, kafka.replication) if kafka.create_topics else None
+            self._topics = Topics("kafka", self._kafka_options, kafka.topics.names(), events, new)
 
     def prepare(self) -> None:
         """Returns when all targets are there, with their topics and tables."""
-        kafka = self._job.settings.sinks.kafka
-        if kafka is not None:
-            self._topics().ensure()
+        if self._topics is not None:
+            self._topics.ensure()
         if self._database is not None:
             self._rows("clickhouse", "decisions", self._keep_refused).connect()
 
@@ -71,16 +74,7 @@ class Targets:
             path = settings.files / DEAD_LETTERS
             letters["write_dead_letters"] = _told(FileSink("files.dead_letters", path, self._events), report)
         if settings.kafka is not None:
-            topics = settings.kafka.topics.model_dump(exclude={"dead_letters"})
-            refused = self._refusals("kafka.decisions")
-            self._add(
-                actions, "kafka_actions",
-                lambda: KafkaDecisions(
-                    "kafka.decisions", self._kafka_options, topics, self._events, refused,
-                    unknown_topic=self._topics().create_again,
-                ),
-                report,
-            )  # fmt: skip
+            self._add(actions, "kafka_actions", self._decisions, report)
             self._add(letters, "kafka_dead_letters", self._dead_letters, report)
         if settings.clickhouse is not None:
             tables = {"decisions": actions, "dead_letters": letters}
@@ -119,20 +113,23 @@ class Targets:
         parts |= dict.fromkeys(self._left.get(step, ()), LeftWriter)
         steps[step] = _told(WriterSink(parts, lambda key: int(key.partition("-")[0]) % workers), report)
 
+    def _decisions(self) -> Writer:
+        kafka = self._job.settings.sinks.kafka
+        assert kafka is not None
+        assert self._topics is not None
+        return KafkaDecisions(
+            "kafka.decisions", self._kafka_options, kafka.topics.model_dump(exclude={"dead_letters"}), self._events,
+            self._refusals("kafka.decisions"), unknown_topic=self._topics.create_again,
+        )  # fmt: skip
+
     def _dead_letters(self) -> Writer:
         kafka = self._job.settings.sinks.kafka
         assert kafka is not None
-        topic = kafka.topics.dead_letters
+        assert self._topics is not None
         return KafkaDeadLetters(
-            "kafka.dead_letters", self._kafka_options, topic, self._events, self._keep_refused,
-            unknown_topic=self._topics().create_again,
+            "kafka.dead_letters", self._kafka_options, kafka.topics.dead_letters, self._events, self._keep_refused,
+            unknown_topic=self._topics.create_again,
         )  # fmt: skip
-
-    def _topics(self) -> Topics:
-        kafka = self._job.settings.sinks.kafka
-        assert kafka is not None
-        new = NewTopics(kafka.partitions, kafka.replication) if kafka.create_topics else None
-        return Topics("kafka", self._kafka_options, kafka.topics.names(), self._events, new)
 
     def _row_writer(self, table: str) -> Callable[[], Writer]:
         def make() -> Writer:

@@ -1,8 +1,7 @@
-"""Follows what operators pause while the engine runs: within half a second, and never because of a damaged file."""
+"""Follows what operators pause while the engine runs, and audits it; a damaged file changes nothing."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -11,8 +10,6 @@ import msgspec
 
 from flows.live.pauses import Change, PauseFiles, PausesError
 
-POLL_S = 0.5
-_AUDIT_AGAIN_S = 5.0
 _UNREAD = (-1,)
 
 
@@ -59,6 +56,16 @@ class PauseWatch:
             self.paused = found
             self._events.paused_rules(found)
 
+    def stamp(self) -> tuple[int, ...]:
+        """Something that is another whenever there are changes.
+
+        Raises
+        ------
+        PausesError
+            The file cannot be looked at.
+        """
+        return self._files.stamp()
+
     def unaudited(self) -> tuple[list[Change], int]:
         """The changes that nobody has audited yet, and what ``audited`` is to be told once they are.
 
@@ -75,7 +82,7 @@ class PauseWatch:
 
 
 class PauseFollower:
-    """Follows the file in a thread, and writes the changes to the audit in another, so that neither waits.
+    """Applies what is paused and audits the changes, whenever it is asked.
 
     Parameters
     ----------
@@ -94,21 +101,7 @@ class PauseFollower:
     ) -> None:  # fmt: skip
         self._watch, self._apply, self._audit = watch, apply, audit
         self._applied: frozenset[str] = frozenset()
-        self._stopped = threading.Event()
-        self._threads = [threading.Thread(target=self._follow, name="pauses", daemon=True)]
-        if audit is not None:
-            self._threads.append(threading.Thread(target=self._audit_changes, name="pauses-audit", daemon=True))
-
-    def start(self) -> None:
-        """Apply what is paused, then follow."""
-        self.look()
-        for thread in self._threads:
-            thread.start()
-
-    def stop(self) -> None:
-        """Follow no longer. An audit that waits for its target is not waited for: what it has not noted comes again."""
-        self._stopped.set()
-        self._threads[0].join(5)
+        self._audited: tuple[int, ...] = _UNREAD
 
     def look(self) -> None:
         """Apply what is paused now."""
@@ -118,23 +111,20 @@ class PauseFollower:
             self._apply(paused)
 
     def audit_once(self) -> int:
-        """Write what is not audited yet; how many changes."""
+        """Write what is not audited yet; how many changes. The log is read only when there may be some.
+
+        Raises
+        ------
+        PausesError
+            The files cannot be read, or it cannot be noted there what is audited.
+        """
         assert self._audit is not None
+        stamp = self._watch.stamp()  # before the log is read: what is changed meanwhile is looked at again
+        if stamp == self._audited:
+            return 0
         changes, up_to_bytes = self._watch.unaudited()
         if changes:
             self._audit([msgspec.json.encode(change) for change in changes])
             self._watch.audited(up_to_bytes)
+        self._audited = stamp
         return len(changes)
-
-    def _follow(self) -> None:
-        while not self._stopped.wait(POLL_S):
-            self.look()
-
-    def _audit_changes(self) -> None:
-        wait_s = 0.0
-        while not self._stopped.wait(wait_s):
-            try:
-                self.audit_once()
-                wait_s = POLL_S
-            except Exception:  # the target tells its own failures; the rules that are paused do not wait for it
-                wait_s = _AUDIT_AGAIN_S

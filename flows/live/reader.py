@@ -255,8 +255,10 @@ class KafkaReader(StatefulSourcePartition[SourceBatch, Snapshot]):
 
     def _note_error(self, error: KafkaError) -> None:
         refused = refusal(error, f"Kafka at {self._settings.bootstrap}")
-        if refused is not None:
+        if refused is not None and not self._topology.looked:
             self._refused = refused  # a callback cannot raise
+        elif refused is not None:  # credentials that worked before: somebody is changing them
+            _LOG.warning("%s; trying again", refused)
         elif error.code() == KafkaError._ALL_BROKERS_DOWN:
             _LOG.warning("no broker of %s answers; going on when one does", self._settings.bootstrap)
         else:

@@ -43,8 +43,9 @@ def run(
     from flows.live.supervisor import Place, Supervisor, stop_on_signals
 
     addresses = _addresses(hosts, index, workers)
-    settings, rules, policy = load_live(config)
     count = len(addresses) or workers
+    _check_count(count)
+    settings, rules, policy = load_live(config)
     clickhouse = settings.sinks.clickhouse
     if clickhouse is not None and clickhouse.path is not None and count > 1:
         _fail(
@@ -92,6 +93,16 @@ def _addresses(hosts: str | None, index: int | None, workers: int) -> list[str]:
             f"--index {index}: there are {len(addresses)} hosts, the last has {len(addresses) - 1}"
         )
     return addresses
+
+
+def _check_count(processes: int) -> None:
+    """Refuse a number of processes of which some would have no shard."""
+    from flows.shard_keys import LIVE_PROCESSES
+
+    if processes not in LIVE_PROCESSES:
+        raise typer.BadParameter(
+            f"{processes} processes: there are 16 shards of customers, so that some would have none; use 1 to 8, or 16"
+        )
 
 
 def load_live(config: Path) -> tuple[LiveSettings, RuleSet, Policy]:

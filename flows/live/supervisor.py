@@ -6,6 +6,7 @@ where to go on.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import pickle
@@ -52,6 +53,11 @@ class Place:
     addresses: Sequence[str] = ()
 
 
+def job_path(scratch: Path, index: int) -> Path:
+    """What a process is to do, which it reads and removes: there are passwords in it, and we may be killed."""
+    return scratch / f"job-{index}.pickle"
+
+
 class Supervisor:
     """Keeps the processes of a live run going until ``stop`` is set.
 
@@ -83,11 +89,13 @@ class Supervisor:
         pause_seconds = FIRST_PAUSE_SECONDS
         while not self._stop.is_set():
             began = monotonic()
-            with tempfile.TemporaryDirectory(prefix="cem-run-") as name:
-                scratch = Path(name)
-                job = replace(self._job, restarts=self._restarts)
-                (scratch / "job.pickle").write_bytes(pickle.dumps(job))
-                ended = self._run_once(scratch)
+            try:
+                with tempfile.TemporaryDirectory(prefix="cem-run-") as name:
+                    ended = self._run_once(Path(name))
+            except OSError as error:  # of the folder for temporary files
+                if not _may_pass(str(error)):
+                    raise
+                ended = str(error)
             if ended is None:
                 return
             self._restarts += 1
@@ -106,8 +114,10 @@ class Supervisor:
         if not addresses and self._job.workers > 1:
             addresses = free_addresses(self._job.workers)
         processes: dict[int, Process] = {}
+        job = pickle.dumps(replace(self._job, restarts=self._restarts))
         try:
             for index in self._place.indices:
+                job_path(scratch, index).write_bytes(job)
                 command = [sys.executable, "-m", self._module, str(scratch), str(index), *addresses]
                 # Nothing is ever written to their standard input: that it ends tells them that we did.
                 processes[index] = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=sys.stderr)
@@ -153,6 +163,8 @@ class Supervisor:
             index, code = killed[0]
             return f"process {index} was killed ({signal.Signals(-code).name})"
         texts = [path for index in codes if (path := report_path(scratch, index, known=False)).exists()]
+        if any(_may_pass(path.read_text(encoding="utf-8")) for path in texts):
+            return "the disk is full"
         if texts:
             self._faults += 1
             if self._faults >= MAX_FAULTS:
@@ -164,7 +176,7 @@ class Supervisor:
         return f"process {index} ended with code {ended}"
 
 
-_PASSING = (os.strerror(28), os.strerror(122))  # no space left, quota exceeded
+_PASSING = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT), "disk is full")  # the last is SQLite's
 
 
 def _may_pass(message: str) -> bool:

@@ -23,7 +23,7 @@ from flows.live.meters import Meters
 from flows.live.observing import BROKERS, TOPICS
 from flows.live.run import run_process
 from flows.live.sink_events import LiveSinkEvents
-from flows.live.supervisor import LOST
+from flows.live.supervisor import LOST, job_path
 from sinks.contract import SinkStopped
 
 _LOG = logging.getLogger(__name__)
@@ -47,11 +47,14 @@ def main() -> int:
         known = known_failure(error)
         report_path(scratch, index, known=known is not None).write_text(failure_message(error), encoding="utf-8")
         if known is None:
-            _LOG.error("failed", exc_info=error)
+            # Of the runtime's own errors the text is shown, masked or not: it names steps and parts, no customers.
+            text = str(error).partition("\n")[0][:300] if type(error) is RuntimeError else type(error).__name__
+            _LOG.error("failed: %s", text, exc_info=error)
         os._exit(FAILED)
 
     try:
-        job: LiveJob = pickle.loads((scratch / "job.pickle").read_bytes())
+        job: LiveJob = pickle.loads(job_path(scratch, index).read_bytes())
+        job_path(scratch, index).unlink()
         log = job.settings.log
         set_up_logs(log.level, log.format, mask=log.mask, key=log.mask_key, worker=index)
         meters, health = Meters(), Health((TOPICS, BROKERS))

@@ -10,12 +10,13 @@ import threading
 from pathlib import Path
 
 from flows.cluster import report_path
+from flows.live.supervisor import job_path
 
 
 def main() -> int:
     """``FAKE``: behaviours of the processes by their number; ``FAKE_LOG``: where starts and ends are noted."""
     scratch, index, addresses = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
-    job = pickle.loads((scratch / "job.pickle").read_bytes())
+    job = pickle.loads(job_path(scratch, index).read_bytes())
     stop = threading.Event()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
@@ -28,6 +29,9 @@ def main() -> int:
         return 3
     if behaviour == "disk-full" and job.restarts < 2:
         report_path(scratch, index, known=True).write_text("state: writing failed: No space left on device; make room")
+        return 3
+    if behaviour == "database-full" and job.restarts < 2:
+        report_path(scratch, index, known=False).write_text("RuntimeError: database or disk is full")
         return 3
     if behaviour == "deaf":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

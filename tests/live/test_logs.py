@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from flows.live.logs import MaskId, masker, set_up_logs, without_passwords
+from flows.live.logs import MaskId, OnceInAWhile, masker, set_up_logs, without_passwords
 from sinks.contract import SinkError
 
 Start = Callable[..., MaskId]
@@ -190,3 +190,26 @@ def test_warnings_ends_of_threads_and_wrong_arguments_are_lines_too(start: Start
     assert ended["exception"].startswith("KeyError at ")
     assert wrong["message"] == "%d of %d"
     assert sys.stderr is not out
+
+
+def test_what_clients_of_a_broker_that_is_away_repeat_is_a_line_at_first(start: Start, out: io.StringIO) -> None:
+    start()
+    failure = "FAIL b:9092: Connect to b:9092 failed: Connection refused (after %dms in state CONNECT)"
+    for took_ms in range(50):
+        logging.getLogger("librdkafka").error(failure, took_ms)
+        again = f"{failure[:-1]}, {took_ms} identical error(s) suppressed)"
+        logging.getLogger("flows.live.reader").info("Kafka: %s", again % took_ms)
+        logging.getLogger("flows.live.run").info("ours")
+    logging.getLogger("librdkafka").error(failure.replace("b:", "c:"), 1)
+    assert len(out.getvalue().splitlines()) == 1 + 1 + 50 + 1
+
+
+def test_it_is_a_line_again_after_half_a_minute() -> None:
+    now = [0.0]
+    repeats, passed = OnceInAWhile(lambda: now[0]), []
+    for second in range(95):
+        now[0] = float(second)
+        record = logging.makeLogRecord({"name": "librdkafka", "msg": f"away (after {second}ms in state CONNECT)"})
+        if repeats.filter(record):
+            passed.append((second, getattr(record, "repeated", 0)))
+    assert passed == [(0, 0), (30, 29), (60, 29), (90, 29)]

@@ -100,16 +100,6 @@ def test_names_follow_prometheus(metric: object) -> None:
     assert kind != "histogram" or name.endswith("_seconds")
 
 
-def test_a_partition_that_is_no_longer_read_has_no_lag() -> None:
-    meters = Meters()
-    meters.lag("bank.click", 0, 5)
-    meters.lag("bank.click", 1, 6)
-    meters.lag("bank.click", 0, None)
-    meters.lag("bank.click", 7, None)
-    lags = {name: value for name, value in samples(meters).items() if "lag" in name}
-    assert lags == {'cem_source_lag_events{partition="1",topic="bank.click"}': 6}
-
-
 def test_instances_count_apart() -> None:
     one, other = Meters(), Meters()
     one.duplicates(3)

@@ -6,9 +6,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from flows.live.chores import Chores
+from flows.live.meters import Meters
 from flows.live.pause_watch import PauseFollower, PauseWatch
 from flows.live.pauses import PauseFiles, PausesError
 from state.state_folder import StateFolder
@@ -186,29 +190,38 @@ def test_the_follower_applies_changes_only(tmp_path: Path) -> None:
     assert applied == [{"a"}, set()]
 
 
-def test_the_threads_follow_and_audit(tmp_path: Path) -> None:
-    from threading import Event
-
+def test_the_log_is_read_for_the_audit_only_when_something_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    changes = PauseFiles.changes
+    monkeypatch.setattr(PauseFiles, "changes", lambda files, after=0: (read.append(after), changes(files, after))[1])
+    follower = follower_of(tmp_path, [], Audit())
+    assert [follower.audit_once() for _ in range(3)] == [0, 0, 0]
     pause(tmp_path, "a")
-    applied, seen, audit, audited = [], Event(), Audit(), Event()
+    assert [follower.audit_once() for _ in range(3)] == [1, 0, 0]
+    assert len(read) == 2
 
-    def apply(paused: frozenset[str]) -> None:
-        applied.append(set(paused))
-        if "b" in paused:
-            seen.set()
 
-    def write(lines: list[bytes]) -> None:
-        audit(lines)
-        if len(audit.rows) == 2:
-            audited.set()
-
-    follower = PauseFollower(PauseWatch(tmp_path, Events()), apply, write)
-    follower.start()
-    assert applied == [{"a"}]  # before the first decision
+def test_files_that_cannot_be_read_are_told_of_once_and_audited_later(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    now, audit = [1000.0], Audit()
+    tables: Any = SimpleNamespace(paused=frozenset())
+    pause(tmp_path, "a")
+    chores = Chores(tmp_path, tables, Meters(), audit, lambda: now[0])
+    assert tables.paused == {"a"}
+    contents = file_of(tmp_path).read_bytes()
+    file_of(tmp_path).write_bytes(b"{")
+    for _ in range(60):
+        now[0] += 1
+        chores.do()
+    assert [record.message.count("not audited") for record in caplog.records].count(1) == 1
+    file_of(tmp_path).write_bytes(contents)
     pause(tmp_path, "b")
-    assert seen.wait(2)
-    assert audited.wait(2)
-    follower.stop()
+    now[0] += 6
+    chores.do()
+    assert tables.paused == {"a", "b"}
     assert [row["rule_id"] for row in audit.rows] == ["a", "b"]
 
 

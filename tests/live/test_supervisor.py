@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import pickle
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 
 import pytest
 
 from config.settings import load_settings
-from flows.cluster import ClusterError
+from flows.cluster import ClusterError, report_path
 from flows.live import supervisor
 from flows.live.job import LiveJob
-from flows.live.supervisor import Place, Supervisor
+from flows.live.supervisor import Place, Supervisor, job_path
+from flows.live.worker import FAILED
 from rules.load import load_rules
 from rules.policy import Policy
 
@@ -85,11 +92,41 @@ def test_a_known_failure_ends_the_run_with_its_message(
     assert "start 1 1" not in log.read_text()
 
 
-def test_a_full_disk_is_waited_for(job: LiveJob, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FAKE", "run,disk-full")
+@pytest.mark.parametrize("how", ["disk-full", "database-full"])
+def test_a_full_disk_is_waited_for(job: LiveJob, log: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    monkeypatch.setenv("FAKE", f"run,{how}")
+    monkeypatch.setattr(supervisor, "MAX_FAULTS", 1)
     monkeypatch.setattr(supervisor, "LONGEST_PAUSE_SECONDS", 0.0)
     supervised(job, lambda: "ready 1" in log.read_text())
     assert "start 1 2 2" in log.read_text()
+
+
+def test_a_full_folder_for_temporary_files_is_waited_for(
+    job: LiveJob, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full, write = ["once"], Path.write_bytes
+
+    def write_bytes(path: Path, data: bytes) -> int:
+        if path.suffix == ".pickle" and full and full.pop():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        return write(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", write_bytes)
+    monkeypatch.setenv("FAKE", "run,run")
+    supervised(job, lambda: log.read_text().count("ready") == 2)
+    assert "start 0 1 2" in log.read_text()
+
+
+def test_a_process_removes_what_it_was_told(job: LiveJob, tmp_path: Path) -> None:
+    """With its passwords; this one cannot listen on its address, and ends after it was told."""
+    settings = job.settings.model_copy(update={"http": job.settings.http.model_copy(update={"host": "192.0.2.1"})})
+    path = job_path(tmp_path, 0)
+    path.write_bytes(pickle.dumps(replace(job, settings=settings)))
+    command = [sys.executable, "-m", "flows.live.worker", str(tmp_path), "0"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.wait(60) == FAILED
+    assert "cannot listen on 192.0.2.1" in report_path(tmp_path, 0, known=True).read_text()
+    assert not path.exists()
 
 
 def test_a_program_that_fails_again_and_again_is_given_up(

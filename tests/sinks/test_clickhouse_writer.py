@@ -103,6 +103,24 @@ def test_an_event_over_several_lines_is_one_event(
     ]  # fmt: skip
 
 
+def test_a_server_that_comes_back_to_refuse_a_row_is_back(events: RecordingEvents, refusals: Refusals) -> None:
+    answers = [OperationalError("away"), DatabaseError("cannot parse", code=27)]
+
+    class Server:
+        def command(self, _: str) -> str:
+            return "2"
+
+        def raw_insert(self, *_: object, **__: object) -> None:
+            raise answers.pop(0)
+
+    server: Any = Server()
+    writer = ClickHouseWriter("c", "dead_letters", Database(lambda: server), events, refusals)
+    writer.write([b"?"])
+    writer.flush()
+    assert [line for line, _ in refusals.lines] == [b"?"]
+    assert (len(events.failures), events.recoveries) == (1, 1)
+
+
 def test_a_refused_line_becomes_a_dead_letter(database: Database, events: RecordingEvents) -> None:
     dead = ClickHouseWriter("clickhouse", DEAD_LETTERS, database, events, Refusals())
     writer = ClickHouseWriter("clickhouse", DECISIONS, database, events, DeadLetterRefusals(dead, "decisions"))

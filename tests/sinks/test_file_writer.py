@@ -59,10 +59,16 @@ def test_a_run_that_goes_on_cuts_off_what_came_after(path: Path) -> None:
     assert path.read_bytes() == b"a\nB\n"
 
 
-def test_a_file_that_has_shrunk_is_told(path: Path) -> None:
-    write(path, b"a")
-    with pytest.raises(SinkError, match="has 2 bytes where the run that goes on had written 99"):
-        write(path, b"b", start=99)
+@pytest.mark.parametrize(("there", "start"), [(b"", 99), (b"a\n", 99), (b"longer\nline\n", 4)])
+def test_another_file_than_the_one_that_was_written_is_added_to(
+    path: Path, there: bytes, start: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Somebody took the file away, or gave the sink another folder: the engine goes on."""
+    path.parent.mkdir()
+    path.write_bytes(there)
+    assert write(path, b"b", start=start) == len(there) + 2
+    assert path.read_bytes() == there + b"b\n"
+    assert f"is not the file that was written up to byte {start}" in caplog.text
 
 
 def test_a_file_that_cannot_be_is_told(path: Path) -> None:
