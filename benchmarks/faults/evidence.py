@@ -217,12 +217,8 @@ def _without(path: Path, refused: set[bytes], folder: Path) -> Path:
     return kept
 
 
-def check_order(
-    verdict: Verdict,
-    sequences: dict[tuple[str, str], list[str]],
-    replayed: Sequence[Decision],
-    due: dict[str, Decision],
-) -> None:
+def check_order(verdict: Verdict, sequences: Sequences, replayed: Sequence[Decision], due: dict[str, Decision]) -> None:
+    """Each customer's decisions of each topic come in the order of the replay."""
     wanted: Sequences = defaultdict(list)
     for d in replayed:
         if d["action_id"] in due:
