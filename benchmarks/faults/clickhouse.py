@@ -45,9 +45,16 @@ class ClickHouse:
 
     def fault(self, **changes: Any) -> None:
         """Order a fault, by the fields of the front's ``Faults``."""
-        address = f"http://127.0.0.1:{self._control}"
-        with urllib.request.urlopen(address, json.dumps(changes).encode(), timeout=30) as answer:
-            answer.read()
+        self._ask(json.dumps(changes).encode())
+
+    def inserts_failed(self) -> int:
+        """How many inserts failed as ordered since the start."""
+        return int(self._ask(None)["inserts_failed"])
+
+    def _ask(self, body: bytes | None) -> dict[str, Any]:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._control}", body, timeout=30) as answer:
+            found: dict[str, Any] = json.load(answer)
+            return found
 
     def heal(self) -> None:
         """No fault any more."""

@@ -66,9 +66,9 @@ def judge(stage: Stage, *, exact: bool) -> Verdict:
     verdict = Verdict()
     recorded = lines_of(stage.event_files())
     messages = [*stage.read_before, *stage.brokers.read_all(DECISION_TOPICS)]
-    sequences, live = _deduplicated(verdict, messages)
+    sequences, live = deduplicated(verdict, messages)
     letters = stage.brokers.read_all([DEAD_LETTER_TOPIC])
-    refused = _check_dead_letters(verdict, letters, stage.poison.letters, recorded)
+    refused = check_dead_letters(verdict, letters, stage.poison.letters, recorded)
     if stage.setup.clickhouse != "none":
         with _database(stage) as client:
             _check_clickhouse(verdict, client, live, [line for line in recorded if line not in refused], letters)
@@ -82,7 +82,7 @@ def judge(stage: Stage, *, exact: bool) -> Verdict:
         verdict.demand(
             not differing, f"{len(differing)} decisions have other content: {_differences(differing, due, wanted)}"
         )
-        _check_order(verdict, sequences, replayed, due)
+        check_order(verdict, sequences, replayed, due)
     counters = stage.engine.watched.counters
     verdict.figures |= {
         "events": len(recorded), "decisions": len(wanted), "only_live": len(due.keys() - wanted.keys()),
@@ -99,7 +99,7 @@ def judge(stage: Stage, *, exact: bool) -> Verdict:
     return verdict
 
 
-def _deduplicated(
+def deduplicated(
     verdict: Verdict, messages: Sequence[Any]
 ) -> tuple[dict[tuple[str, str], list[str]], dict[str, Decision]]:
     """What a consumer sees that passes over ids it knows: ids by topic and customer, decisions by id."""
@@ -134,7 +134,7 @@ def _delays(messages: Sequence[Any], live: dict[str, Decision]) -> dict[str, Any
     return {f"delay_p{part}_ms": found[len(found) * part // 100] for part in (50, 99) if found}
 
 
-def _check_dead_letters(
+def check_dead_letters(
     verdict: Verdict, letters: Sequence[Any], expected: dict[bytes, str], recorded: Sequence[bytes]
 ) -> set[bytes]:
     """Dead letters by their reasons; those recorded lines that became one for being ahead of the clock."""
@@ -217,12 +217,8 @@ def _without(path: Path, refused: set[bytes], folder: Path) -> Path:
     return kept
 
 
-def _check_order(
-    verdict: Verdict,
-    sequences: dict[tuple[str, str], list[str]],
-    replayed: Sequence[Decision],
-    due: dict[str, Decision],
-) -> None:
+def check_order(verdict: Verdict, sequences: Sequences, replayed: Sequence[Decision], due: dict[str, Decision]) -> None:
+    """Each customer's decisions of each topic come in the order of the replay."""
     wanted: Sequences = defaultdict(list)
     for d in replayed:
         if d["action_id"] in due:

@@ -19,6 +19,7 @@ def _clickhouse_fault(stage: Stage, short: float, full: float, **fault: Any) -> 
     stage.clickhouse.fault(**fault)
     stage.load(short, full)
     stage.clickhouse.heal()
+    stage.notes["inserts_failed"] = stage.clickhouse.inserts_failed()
     stage.load(5)
 
 
