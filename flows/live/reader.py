@@ -39,8 +39,7 @@ TICK_MS = 100
 """How often a watermark alone is sent on."""
 
 STALL_MS, SETTLE_MS = 500, 500
-"""After a pause in reading as long as the first (a sink was away, the machine slept), ends of partitions that were seen
-before it count for nothing until the second has passed."""
+"""After a pause in reading as long as the first (a sink was away), ends seen before it count only after the second."""
 
 
 class KafkaReader(StatefulSourcePartition[SourceBatch, Snapshot]):
@@ -48,10 +47,8 @@ class KafkaReader(StatefulSourcePartition[SourceBatch, Snapshot]):
 
     Parameters
     ----------
-    number
-        Of this one among ``settings.readers``.
-    positions
-        Where the run before ended.
+    number, positions
+        Of this one among ``settings.readers``; where the run before ended.
     now_ms
         The wall clock.
     """
@@ -92,6 +89,8 @@ class KafkaReader(StatefulSourcePartition[SourceBatch, Snapshot]):
         now_ms = self._now_ms()
         if now_ms - self._turned_ms > STALL_MS:
             self._trust_ends_from_ms = now_ms + SETTLE_MS
+        if now_ms < self._trust_ends_from_ms or self._hurry:  # with a full queue librdkafka asks for nothing
+            self._clock.forgive(now_ms)
         self._turned_ms = now_ms
         self._meter.turned()
         self._assign_new()
@@ -257,7 +256,7 @@ class KafkaReader(StatefulSourcePartition[SourceBatch, Snapshot]):
         refused = refusal(error, f"Kafka at {self._settings.bootstrap}")
         if refused is not None and not self._topology.looked:
             self._refused = refused  # a callback cannot raise
-        elif refused is not None:  # credentials that worked before: somebody is changing them
+        elif refused is not None:  # it worked before: somebody changes the credentials
             _LOG.warning("%s; trying again", refused)
         elif error.code() == KafkaError._ALL_BROKERS_DOWN:
             _LOG.warning("no broker of %s answers; going on when one does", self._settings.bootstrap)
@@ -293,8 +292,11 @@ class KafkaReader(StatefulSourcePartition[SourceBatch, Snapshot]):
 
     def _is_news(self, batch: SourceBatch, now_ms: int) -> bool:
         news = (batch.watermark_ms, batch.idle)
-        is_empty = not batch.events and not batch.dead_letters
-        if is_empty and (news == self._sent or 0 <= now_ms - self._sent_ms < TICK_MS):
+        if (
+            not batch.events
+            and not batch.dead_letters
+            and (news == self._sent or 0 <= now_ms - self._sent_ms < TICK_MS)
+        ):
             return False
         self._sent, self._sent_ms = news, now_ms
         return True

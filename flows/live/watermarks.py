@@ -7,8 +7,9 @@ effect at the watermark that was promised meanwhile.
 - A partition with messages to read stands at its highest ``ts`` less the lateness.
 - One that was read to its end stands at the wall clock less the lateness, as long as its broker answers: else nobody
   knows whether it was its end.
-- One that has been silent for ``idle`` without that is left out. A reader all of whose partitions are left out follows
-  the others; if nobody can read anything, event time stands still.
+- One whose broker has not answered for ``idle``, while we asked, is left out: otherwise there is more to come of it, however
+  long that takes. A reader all of whose partitions are left out follows the others; if nobody can read anything, event
+  time stands still.
 """
 
 from __future__ import annotations
@@ -136,13 +137,21 @@ class ReaderClock:
             self.promised_ms = max(self.promised_ms, lowest)
         return self.promised_ms
 
+    def forgive(self, now_ms: int) -> None:
+        """Nobody could be heard until now, for reasons of our own: silence counts from here on."""
+        if self._contact_ms is not None:
+            self._contact_ms = now_ms
+
     def _watermark_ms(self, partition: Partition, now_ms: int, trust_ends: bool) -> int | None:
         """Where a partition stands; null if it is left out."""
         high_ms = partition.clock.high_ms
         by_events_ms = self.promised_ms if high_ms is None else high_ms - self._lateness_ms
-        if partition.at_end and partition.reachable and not partition.paused:
-            partition.heard_ms = now_ms
-            return max(by_events_ms, now_ms - self._lateness_ms) if trust_ends else by_events_ms
+        if partition.reachable:  # then it was read to its end, or there is more to come
+            if partition.heard_ms is not None:
+                partition.heard_ms = now_ms
+            if partition.at_end and trust_ends and not partition.paused:
+                return max(by_events_ms, now_ms - self._lateness_ms)
+            return by_events_ms
         if partition.paused or self._contact_ms is None:
             return by_events_ms
         silent_ms = now_ms - max(self._contact_ms, partition.heard_ms or self._contact_ms)

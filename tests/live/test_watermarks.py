@@ -33,6 +33,10 @@ class Reader:
     def end(self, partition: int = 0) -> None:
         self.partitions[partition].heard_ms, self.partitions[partition].at_end = self.now, True
 
+    def gone(self, partition: int = 0) -> None:
+        """Its broker does not answer any more."""
+        self.partitions[partition].reachable = False
+
     def after(self, ms: int = 0, others: int | None = None, *, trust_ends: bool = True, known: bool = True) -> int:
         """What is promised some time later."""
         self.now += ms
@@ -83,15 +87,38 @@ def test_a_silent_partition_is_left_out_after_idle() -> None:
     reader = Reader(2)
     reader.event(10_000, 0)
     reader.event(5_000, 1)
+    reader.gone(1)
     assert reader.after(IDLE - 1) == 5_000 - LATENESS
     reader.event(90_000, 0)
     assert reader.after(1) == 90_000 - LATENESS
+
+
+def test_a_partition_whose_broker_answers_is_waited_for_however_long_it_takes() -> None:
+    reader = Reader(2)
+    reader.event(10_000, 0)
+    reader.event(5_000, 1)
+    assert reader.after(10 * IDLE) == 5_000 - LATENESS
+    reader.gone(1)
+    assert reader.after(IDLE - 1) == 5_000 - LATENESS
+    assert reader.after(1) == 10_000 - LATENESS
+
+
+def test_silence_while_nobody_asked_does_not_count() -> None:
+    reader = Reader(2)
+    reader.event(10_000, 0)
+    reader.event(5_000, 1)
+    reader.after()
+    reader.gone(1)
+    reader.clock.forgive(reader.now + 10 * IDLE)
+    assert reader.after(11 * IDLE - 1) == 5_000 - LATENESS
+    assert reader.after(1) == 10_000 - LATENESS
 
 
 def test_a_partition_that_was_never_heard_of_is_waited_for_as_long() -> None:
     reader = Reader(2)
     assert reader.after(10 * IDLE) == BEFORE_ALL_MS
     reader.event(10_000, 0)
+    reader.gone(1)
     assert reader.after(IDLE - 1) == BEFORE_ALL_MS
     reader.event(20_000, 0)
     assert reader.after(1) == 20_000 - LATENESS
@@ -101,6 +128,7 @@ def test_what_comes_late_from_a_partition_that_was_left_out_holds_nothing_back()
     reader = Reader(2)
     reader.event(10_000, 0)
     reader.event(5_000, 1)
+    reader.gone(1)
     reader.after(IDLE)
     reader.event(90_000, 0)
     promised = reader.after()
@@ -176,6 +204,7 @@ def test_a_reader_without_anything_to_say_follows_the_others() -> None:
     silent = Reader()
     silent.event(1_000)
     assert silent.after(others=NOW) == 1_000 - LATENESS
+    silent.gone()
     assert silent.after(IDLE, others=NOW) == NOW
 
 
@@ -304,6 +333,7 @@ def test_several_readers_go_on_together() -> None:
     busy, quiet, engine = Reader(), Reader(), EngineClock(2)
     quiet.event(1_000)
     quiet.after()
+    quiet.gone()
     quiet.now += IDLE
     for ts_ms in (10_000, 20_000, 30_000):
         busy.event(ts_ms)
