@@ -31,10 +31,8 @@ _LOG = logging.getLogger(__name__)
 
 MAX_MESSAGES = 20_000
 """Of one micro-batch."""
-
 MAX_WAITING = 200_000
 """A partition with so many messages beyond where the others are is paused until they have caught up."""
-
 TICK_MS = 100
 """How often a watermark alone is sent on."""
 

@@ -7,7 +7,7 @@ effect at the watermark that was promised meanwhile.
 - A partition with messages to read stands at its highest ``ts`` less the lateness.
 - One that was read to its end stands at the wall clock less the lateness, as long as its broker answers: else nobody
   knows whether it was its end.
-- One whose broker has not answered for ``idle``, while we asked, is left out: otherwise there is more to come of it, however
+- One whose broker has not answered for ``idle``, while we asked, is left out: else there is more to come of it, however
   long that takes. A reader all of whose partitions are left out follows the others; if nobody can read anything, event
   time stands still.
 """
