@@ -8,27 +8,26 @@ import time
 from benchmarks.faults.scenario import scenario
 from benchmarks.faults.stage import Setup, Stage
 
-_AGAIN_S = 0.2
+_AGAIN_S = 1.0
 
 
-def _kill_workers(stage: Stage, times: int, *, between_s: tuple[float, float]) -> None:
-    """SIGKILL at moments of which some lie in the start of the engine, before it has read anything."""
+def _kill_workers(stage: Stage, times: int, *, after_s: tuple[float, float]) -> None:
+    """SIGKILL to any of the workers: every other time when they work, else whenever one is there, still starting up."""
     rng = random.Random(1)
-    done = 0
-    while done < times:
-        time.sleep(rng.uniform(*between_s))
-        if stage.engine.kill_worker(rng.randrange(stage.setup.workers)):
-            done += 1
-        else:
-            time.sleep(_AGAIN_S)
-    stage.notes["kills"] = done
+    for done in range(times):
+        if done % 2 == 0:
+            stage.engine.wait_ready()
+            time.sleep(rng.uniform(*after_s))
+        while not stage.engine.kill_worker(rng.randrange(stage.setup.workers)):
+            time.sleep(rng.uniform(0, 2 * _AGAIN_S))
+    stage.notes["kills"] = times
 
 
 @scenario("worker-killed", "SIGKILL of the engine's process, again and again", Setup(lateness="3s"))
 def worker_killed(stage: Stage) -> None:
     """Three times, or twenty."""
     stage.load(5)
-    _kill_workers(stage, 20 if stage.pace.full else 3, between_s=(4.0, 12.0))
+    _kill_workers(stage, 20 if stage.pace.full else 3, after_s=(1.0, 8.0))
     stage.load(3)
 
 
@@ -42,7 +41,7 @@ def worker_killed_embedded(stage: Stage) -> None:
 def one_of_two_killed(stage: Stage) -> None:
     """Twice, or ten times."""
     stage.load(5)
-    _kill_workers(stage, 10 if stage.pace.full else 2, between_s=(5.0, 15.0))
+    _kill_workers(stage, 10 if stage.pace.full else 2, after_s=(1.0, 8.0))
     stage.load(3)
 
 
