@@ -30,7 +30,7 @@ GRACE_SECONDS = 25.0
 """For what was read to be decided and written after a stop; then processes are killed, and read it again."""
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 30.0
-GOOD_RUN_SECONDS = 60.0
+GOOD_RUN_SECONDS = 10.0
 """A run that lasted so long was a good one: pauses begin short again."""
 
 LOST = 4
