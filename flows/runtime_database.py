@@ -1,4 +1,4 @@
-"""What the runtime's database remembers: the state with which each step goes on. Looked at, never changed.
+"""What the runtime's database remembers: the state with which each step goes on.
 
 The database is Bytewax's (0.21), SQLite files ``part-N.sqlite3``. Relied on are, of its tables,
 
@@ -9,7 +9,7 @@ The database is Bytewax's (0.21), SQLite files ``part-N.sqlite3``. Relied on are
   before the epoch at which the run resumes counts. It is a pickle, or null if the state was dropped.
 
 Opening a database in its own folder would leave files there, so a copy is read, and pickles are read without any class
-in them: numbers, texts and tuples of these.
+in them: numbers, texts and tuples of these. Only ``forget_undone`` changes anything.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import pickle
 import shutil
 import sqlite3
 import tempfile
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,27 @@ def read_remembered(folder: Path) -> Remembered:
     return found
 
 
+def forget_undone(folder: Path) -> None:
+    """Take away what a run that was killed wrote of an epoch that does not count.
+
+    The next run begins that epoch anew, and replaces what it finds of a step and key only if it has something to write
+    of them then. A row that stays would count as soon as the epoch is over, and name a file that is gone by then.
+
+    Raises
+    ------
+    StateError
+        The database cannot be written.
+    """
+    for part in sorted((folder / RUNTIME_FOLDER).glob("*.sqlite3")):
+        try:
+            with closing(sqlite3.connect(part)) as connection, connection:
+                epoch = _resume_epoch(connection)
+                if epoch is not None:
+                    connection.execute("DELETE FROM snaps WHERE snap_epoch >= ?", (epoch,))
+        except sqlite3.Error as error:
+            raise StateError(part, f"the runtime's database cannot be written: {error}", RESTORE) from error
+
+
 def read_snapshots(folder: Path) -> list[Snapshot]:
     """What a run would go on from, as the runtime has it: step, key, and the pickle of the state.
 
@@ -121,14 +143,20 @@ def _read_part(part: Path, copies: Path) -> list[Snapshot]:
             shutil.copyfile(source, copy.with_name(part.name + ending))
     connection = sqlite3.connect(copy)
     try:
-        last = connection.execute(_RESUME_EPOCH).fetchone()
-        if last is None:
-            return []
-        workers, begun, known, lowest = last
-        epoch = lowest if known == workers else begun
-        return connection.execute(_SNAPSHOTS, (epoch,)).fetchall()
+        epoch = _resume_epoch(connection)
+        return [] if epoch is None else connection.execute(_SNAPSHOTS, (epoch,)).fetchall()
     finally:
         connection.close()
+
+
+def _resume_epoch(connection: sqlite3.Connection) -> int | None:
+    """The epoch with which the next run begins; null if no run has begun yet."""
+    last = connection.execute(_RESUME_EPOCH).fetchone()
+    if last is None:
+        return None
+    workers, begun, known, lowest = last
+    epoch: int = lowest if known == workers else begun
+    return epoch
 
 
 def _plain(pickled: bytes | None) -> Any:

@@ -15,7 +15,7 @@ from typing import Any
 from bytewax.recovery import RecoveryConfig, init_db_dir
 
 from flows.rule_history import keep_rules, kept_rules, rules_id
-from flows.runtime_database import Remembered, read_remembered
+from flows.runtime_database import Remembered, forget_undone, read_remembered
 from operators.delivery import ENTITY_SHARDS, SHARDS
 from operators.plan_changes import PlanChange
 from rules.model import RuleSet
@@ -91,6 +91,8 @@ def open_state(path: Path, rules: RuleSet, policy: str, about: Mapping[str, str]
         if not resumed and folder.shards():  # the runtime's part is there before the first shard
             raise StateError(path / RUNTIME, "the runtime's database is missing", RESTORE)
         remembered = read_remembered(path) if resumed else Remembered()  # or it says what is wrong with it
+        if resumed:
+            forget_undone(path)
         change = None
         if resumed and found["rules"] != own["rules"]:
             change = PlanChange(make_plan(kept_rules(path, found["rules"])), plan)

@@ -22,6 +22,8 @@ from time import monotonic
 
 from flows.cluster import ClusterError, free_addresses, report_path
 from flows.live.job import LiveJob
+from flows.runtime_database import forget_undone
+from state.disk import StateError
 
 _LOG = logging.getLogger(__name__)
 
@@ -90,9 +92,11 @@ class Supervisor:
         while not self._stop.is_set():
             began = monotonic()
             try:
+                if 0 in self._place.indices:
+                    forget_undone(self._job.state)
                 with tempfile.TemporaryDirectory(prefix="cem-run-") as name:
                     ended = self._run_once(Path(name))
-            except OSError as error:  # of the folder for temporary files
+            except (OSError, StateError) as error:  # of the folder for temporary files, or the state's
                 if not _may_pass(str(error)):
                     raise
                 ended = str(error)
