@@ -97,7 +97,7 @@ def test_decisions_do_not_depend_on_who_reads_what(tmp_path: Path, kafka: KafkaS
     out.mkdir()
     topics = ", ".join(f"{stream}: [{topic}]" for stream, topic in bank.topics.items())
     config.write_text(
-        f"rules: [rules.yaml]\nstate: state\nlateness: 1s\nidle: 60s\n"
+        f"rules: [rules.yaml]\nstate: state\nlateness: 3s\nidle: 60s\n"
         f"source: {{bootstrap: '{kafka.bootstrap}', group: dealt.{os.getpid()}, topics: {{{topics}}}}}\n"
         f"sinks: {{files: out}}\nhttp: {{port: 0}}\n"
     )
@@ -116,7 +116,7 @@ def test_decisions_do_not_depend_on_who_reads_what(tmp_path: Path, kafka: KafkaS
     live = decisions(out / "actions.ndjson")
     replayed = tmp_path / "replayed"
     events = [argument for file in bank.files for argument in ("--events", file)]
-    cem("replay", "--rules", tmp_path / "rules.yaml", *events, "--out", replayed, "--lateness", "1s")
+    cem("replay", "--rules", tmp_path / "rules.yaml", *events, "--out", replayed, "--lateness", "3s")
     expected = decisions(replayed / "actions.ndjson")
     assert not any(decision["late"] for decision in live), "the machine was too slow for this test"
     ids = [decision["action_id"] for decision in live]
