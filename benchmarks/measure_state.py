@@ -17,8 +17,8 @@ from benchmarks.process import Figures, memory_bytes
 from flows import files_source
 from flows.keeper import KeptShard, Snapshot
 from flows.replay import ReplayJob, replay
+from operators.deciding import DecidingShard
 from operators.outcome import Outcome
-from operators.shard import DecidingShard
 from state.state_folder import StateFolder
 
 _KEY = (1, 2)

@@ -80,6 +80,9 @@ def _duration(help_text: str) -> Any:
     return typer.Option(parser=_duration_ms, metavar="DURATION", help=help_text)
 
 
+_MODELS = typer.Option(readable=False, help="A models file, for `score(…)`; by default the one that is shipped.")
+
+
 @app.command()
 def replay(
     rules: Annotated[list[Path], typer.Option(readable=False, help="A rule file; repeat the option for several.")],
@@ -96,6 +99,7 @@ def replay(
     policy: Annotated[
         Path | None, typer.Option(readable=False, help="The contact policy: control group, caps, quiet hours.")
     ] = None,
+    models: Annotated[list[Path] | None, _MODELS] = None,
     lateness: Annotated[int, _duration("How far out of order a file may be, e.g. 10s.")] = "10s",  # type: ignore[assignment]  # typer parses it
     dedup: Annotated[int, _duration("An event seen again within this is dropped.")] = "1h",  # type: ignore[assignment]
     until: Annotated[
@@ -131,7 +135,7 @@ def replay(
     from flows.replay import replay as run
     from flows.signals import stopped_by_signals
 
-    rule_set, contact_policy = _load(rules, policy)
+    rule_set, contact_policy = _load(rules, policy, models)
     job = ReplayJob(
         rule_set, tuple(events), out, contact_policy, lateness, dedup, until, max_jump, workers, compact_after,
         state, max(1, epoch),
@@ -148,21 +152,14 @@ def replay(
     _report(summary, out)
 
 
-def _load(rules: list[Path], policy: Path | None):  # type: ignore[no-untyped-def]
+def _load(rules: list[Path], policy: Path | None, models: list[Path] | None):  # type: ignore[no-untyped-def]
     """The rule set and the policy, or every problem on stderr and exit code 1."""
-    from rules.load import load_rules
-    from rules.policy import Policy, load_policy
+    from flows.loading import load
 
-    rule_set, problems = load_rules(rules)
-    contact_policy = Policy.default()
-    if policy is not None:
-        loaded, policy_problems = load_policy(policy)
-        problems += policy_problems
-        contact_policy = loaded or contact_policy
-    errors = [problem for problem in problems if problem.severity == "error"]
-    if rule_set is None or errors:
-        _fail("\n".join(map(str, problems)), WRONG_INPUT)
-    return rule_set, contact_policy
+    loaded = load(rules, policy, models)
+    if loaded.rules is None:
+        _fail("\n".join(map(str, loaded.problems)), WRONG_INPUT)
+    return loaded.rules, loaded.policy
 
 
 def _plural(n: int, what: str) -> str:
@@ -193,14 +190,18 @@ def check(
         list[Path] | None, typer.Argument(readable=False, help="Rule files; together they are one set.")
     ] = None,
     policy: Annotated[Path | None, typer.Option(readable=False, help="A policy file to check as well.")] = None,
+    models: Annotated[list[Path] | None, _MODELS] = None,
 ) -> None:
     """Print every problem of the files as `file:line:column: CODE rule-id: message (hint)`."""
+    from flows.loading import load_model_files
     from rules.load import load_rules
     from rules.policy import load_policy
 
-    if not files and policy is None:
-        raise typer.BadParameter("give a rule file, or a policy with --policy", param_hint="FILES")
-    rule_set, problems = load_rules(files or [])
+    if not files and policy is None and not models:
+        raise typer.BadParameter("give a rule file, a policy with --policy or models with --models", param_hint="FILES")
+    model_set, problems = load_model_files(models)
+    rule_set, rule_problems = load_rules(files or [], () if model_set is None else model_set.names)
+    problems += rule_problems
     if policy is not None:
         problems += load_policy(policy)[1]
     for problem in problems:

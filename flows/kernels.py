@@ -64,6 +64,27 @@ _ENTITY_RULE = """\
     when: count(txn, last="1h", per="device_id") >= 2
     then: [{tag: {name: devices}}]
 """
+_SCORE_RULE = """\
+  - id: odd
+    trigger: txn
+    when: score("trees") > 0.99 or score("labelled") > 0.99
+    then: [{tag: {name: odd}}]
+"""
+_MODELS = """\
+version: 1
+models:
+  - name: trees
+    kind: half_space_trees
+    scores: txn
+    warm_up: 1
+    features: {amount: txn.amount, often: 'count(txn, last="1h")', hour: hour(ts)}
+    parameters: {window: 64}
+  - name: labelled
+    kind: classifier
+    scores: txn
+    warm_up: 1
+    features: {amount: txn.amount, often: 'count(txn, last="1h")', hour: hour(ts)}
+"""
 
 
 def warm_up(tell: Callable[[str], None] = say) -> None:
@@ -102,20 +123,23 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _run_all() -> None:
-    """Replay a few events with rules of all kinds, with and without entities, on this thread."""
+    """Replay a few events with rules of all kinds, with and without entities and models, on this thread."""
+    from flows.loading import load
     from flows.replay import ReplayJob, run_alone
-    from rules.load import load_rules
 
     with tempfile.TemporaryDirectory(prefix="cem-warm-up-") as name:
         folder = Path(name)
         events = [folder / "events-1.ndjson", folder / "events-2.ndjson"]
         for partition, path in enumerate(events):
             path.write_text("".join(_lines(partition)), encoding="utf-8")
-        for number, text in enumerate((_RULES, _RULES + _ENTITY_RULE)):
+        models = folder / "models.yaml"
+        models.write_text(_MODELS, encoding="utf-8")
+        for number, text in enumerate((_RULES, _RULES + _ENTITY_RULE + _SCORE_RULE)):
             rule_file = folder / f"rules-{number}.yaml"
             rule_file.write_text(text, encoding="utf-8")
-            rules, problems = load_rules([rule_file])
-            assert rules is not None, "\n".join(map(str, problems))
+            loaded = load([rule_file], models=[models])
+            rules = loaded.rules
+            assert rules is not None, "\n".join(map(str, loaded.problems))
             run_alone(ReplayJob(rules, tuple(events), folder, compact_after_ms=0))
             if number == 0:
                 _run_rare(rules)
@@ -161,6 +185,7 @@ def _lines(partition: int) -> Iterator[str]:
                 base | {"stream": "txn", "event_id": f"t{name}"} | payment,
                 base | {"stream": "txn", "event_id": f"t{name}"} | payment,
                 base | payment | {"stream": "txn", "event_id": f"u{name}", "ts": ts - 20_000, "amount": i / 7},
+                base | {"stream": "label", "event_id": f"l{name}", "subject_event_id": f"t{name}", "label": i % 2 == 0},
             ]
             for message in messages:
                 yield json.dumps(message, ensure_ascii=i % 2 == 0) + "\n"

@@ -66,7 +66,7 @@ def open_state(path: Path, rules: RuleSet, policy: str, about: Mapping[str, str]
     key: list[Any] = [secrets.randbits(64), secrets.randbits(64)]
     shards = {"shards": SHARDS, "entity_shards": ENTITY_SHARDS}
     own = {"rules": rules_id(rules), "policy": policy}
-    contents: dict[str, Any] = {"key": key, "run": dict(about), **shards, **own, "by_entity": bool(plan.entities)}
+    contents: dict[str, Any] = {"key": key, "run": dict(about), **shards, **own, "by_entity": plan.is_answered}
     with StateFolder.open(path, contents) as folder:
         found: dict[str, Any] = dict(folder.about)
         if ERASING in found:
@@ -80,7 +80,7 @@ def open_state(path: Path, rules: RuleSet, policy: str, about: Mapping[str, str]
                     path, f"it is of {found[name]} {name}, and this version has {count}",
                     "go on with the version that wrote it, or start anew with another --state and --out",
                 )  # fmt: skip
-        _complete(path, found, rules, policy, bool(plan.entities))
+        _complete(path, found, rules, policy, plan.is_answered)
         changed = [name for name, text in about.items() if found["run"].get(name) != text]
         if changed:
             raise StateError(
@@ -96,7 +96,7 @@ def open_state(path: Path, rules: RuleSet, policy: str, about: Mapping[str, str]
         change = None
         if resumed and found["rules"] != own["rules"]:
             change = PlanChange(make_plan(kept_rules(path, found["rules"])), plan)
-        if plan.entities and not found["by_entity"]:
+        if plan.is_answered and not found["by_entity"]:
             found["by_entity"] = True
             found["ordered_in"] = {name: version for name, (version, _) in remembered.shards.items()}
         other_policy = resumed and found["policy"] != policy

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from flows.state_files import KeptShard, kept_shard, runtime_folder
 from flows.state_rules import FolderRules
-from operators.survey import CUSTOMERS, Survey, kinds_of, read_rows, rules_id
+from operators.survey import CUSTOMERS, Survey, is_scored, kinds_of, read_rows, rules_id
 from operators.tables import RowTables
 from rules.durations import parse_duration_ms
 from state.calendar import wall_time_text
@@ -73,7 +73,7 @@ def _look_into_logs(found: Inspection, shard: KeptShard, rules: FolderRules) -> 
             tables = rules.known_tables(rules_id(sections))
             if tables is None:
                 return
-            of = tables.customer if kind == CUSTOMERS else tables.entities.get(kind)
+            of = tables.rows_of(kind, scored=is_scored(sections))
             frame = read_rows(sections, kind)
             numbers, _ = newest.rows(frame)
             if of is not None and len(numbers) and frame.fixed.shape[1] == of.layout.row_words:

@@ -111,7 +111,7 @@ def _owners(name: str, frame: Frame, pattern: re.Pattern[bytes], customer_id: st
         for value in from_json(sections[name]):
             if pattern.search(json.dumps(value).encode()):
                 yield "", f"a value of other rows' {_how(value, customer_id)}"
-    elif name in ("decider", "ordering", "deciding", "entities"):
+    elif name in ("decider", "ordering", "deciding", "entities", "measuring", "scoring"):
         yield "", "ids of rules, and names of attributes that profiles have"
     else:
         yield "", "numbers, by chance"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from json.encoder import encode_basestring as _quoted  # a JSON string, non-ASCII as it is
 from typing import Any
 
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, UnsetType, field
 
 from operators.policy_gate import Verdict
 from rules.model import Rule
@@ -15,7 +15,10 @@ from state.timers import Firing
 
 
 class Decision(Struct, gc=False):
-    """One decision as it is written, fields in the contract's order; a struct is written faster than a dictionary."""
+    """One decision as it is written, fields in the contract's order; a struct is written faster than a dictionary.
+
+    ``models``: of rules that read scores, by model: its version, the score, and the features that contributed most.
+    """
 
     action_id: str
     kind: str
@@ -34,6 +37,7 @@ class Decision(Struct, gc=False):
     late: bool
     features: dict[str, Any]
     payload: dict[str, Any]
+    models: dict[str, Any] | UnsetType = UNSET
 
 
 def action_ids(rule: Rule, customer_id: str, firing: Firing, indices: Iterable[int]) -> dict[int, str]:
@@ -49,6 +53,14 @@ def action_ids(rule: Rule, customer_id: str, firing: Firing, indices: Iterable[i
     }
 
 
+def decision_digest(about: Sequence[Any]) -> str:
+    """The id of a decision, as the contract has it, from the array of what it is about."""
+    text = "[" + ",".join(
+        _quoted(one) if isinstance(one, str) else "null" if one is None else str(one) for one in about
+    )
+    return blake2b(f"{text}]".encode(), digest_size=16).hexdigest()
+
+
 def decision_record(
     rule: Rule, customer_id: str, firing: Firing, verdict: Verdict, decision_id: str, t_ms: int
 ) -> Decision:
@@ -58,5 +70,5 @@ def decision_record(
         decision_id, rule.actions[index].kind, rule.id, rule.version, rule.rule_class, rule.priority, customer_id, t_ms,
         None if firing.anchor_stream == "daily" else firing.anchor_id, firing.holding_id,
         "emitted" if reason is None else "suppressed", reason, verdict.would_be, verdict.open_ticket_id, firing.late,
-        firing.features, firing.payloads[index],
+        firing.features, firing.payloads[index], firing.scores or UNSET,
     )  # fmt: skip

@@ -27,7 +27,9 @@ from numpy.typing import NDArray
 
 from operators.survey import (
     CUSTOMERS,
+    SCORED,
     has_customers,
+    is_scored,
     kinds_of,
     messages_of,
     place_of,
@@ -75,7 +77,7 @@ class Eraser:
         """The file without the customer; null if it holds nothing of them."""
         changed: dict[str, Any] = {}
         removed: list[str] = []
-        for part in (self._waiting, self._seen_events, self._own_entity, self._in_entities, self._customer):
+        for part in (self._waiting, self._seen_events, self._own_rows, self._in_entities, self._customer):
             for what, replaced in part({**sections, **changed}):  # two parts may change the same section
                 removed.append(what)
                 changed |= replaced
@@ -116,20 +118,27 @@ class Eraser:
         changed = {"seen.first": first[kept], "seen.second": second[kept], "seen.times": times[kept]}
         return [("hashes of the ids of seen events", changed)]
 
-    def _own_entity(self, sections: Sections) -> Sequence[tuple[str, dict[str, Any]]]:
-        if OWN_ENTITY not in kinds_of(sections):
+    def _own_rows(self, sections: Sections) -> Sequence[tuple[str, dict[str, Any]]]:
+        """Rows that are the customer's beside the one that rules have: as an entity, and for models."""
+        scored = is_scored(sections)
+        kind, what = (SCORED, "what models know of the customer") if scored else (
+            OWN_ENTITY, "aggregates over the customer"
+        )  # fmt: skip
+        if kind not in kinds_of(sections):
             return []
-        store = self._tables_of(rules_id(sections)).entities[OWN_ENTITY].store()
-        frame = RowFrame.from_sections(OWN_ENTITY, sections, store.row_words)
+        tables = self._tables_of(rules_id(sections)).rows_of(kind, scored=scored)
+        assert tables is not None
+        store = tables.store()
+        frame = RowFrame.from_sections(kind, sections, store.row_words)
         gone, noted = frame.hashes == self._hash, frame.removed_hashes == self._hash
         if not gone.any() and not noted.any():
             return []
-        return [("aggregates over the customer", self._without(frame, gone, noted, store).sections(OWN_ENTITY))]
+        return [(what, self._without(frame, gone, noted, store).sections(kind))]
 
     def _in_entities(self, sections: Sections) -> Sequence[tuple[str, dict[str, Any]]]:
         """Among the customers that an entity has seen the hash of this one becomes a random number."""
         found: list[tuple[str, dict[str, Any]]] = []
-        kinds = [] if has_customers(sections) else kinds_of(sections)
+        kinds = [] if has_customers(sections) or is_scored(sections) else kinds_of(sections)
         tables = self._tables_of(rules_id(sections)) if kinds else None
         for kind in kinds:
             assert tables is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from operators.customers import Customers
 from operators.decision import action_ids, decision_record
@@ -12,7 +13,9 @@ from operators.policy_gate import PolicyGate
 from operators.tables import PlanTables
 from operators.views import ViewBook
 from rules.context import Evaluation
+from rules.models import ModelSpec
 from rules.plan import RulePlan
+from rules.score_keys import TOP, score_key
 from state.log import Words
 from state.store import RowStore
 from state.tables import MAY_HAVE_TICKETS
@@ -35,7 +38,20 @@ def firing_of(
             features[name] = compute(evaluation)
     payloads = tuple(render(evaluation) for render in planned.payloads)
     warming = evaluation.t_ms < warm_from_ms
-    return Firing(stream, anchor_id, anchor_ms, late, holding_id, features, payloads, warming)
+    scores = {model.name: _scored(model, evaluation) for model in planned.models}
+    return Firing(stream, anchor_id, anchor_ms, late, holding_id, features, payloads, warming, scores)
+
+
+def _scored(model: ModelSpec, evaluation: Evaluation) -> dict[str, Any]:
+    """What a decision says of a model: its version, the score, and the features that contributed most to it."""
+    read = evaluation.entity
+    score = None if read is None else read(score_key(model.name))
+    said: dict[str, Any] = {"version": model.version, "score": score}
+    if read is not None and score is not None:
+        names = model.feature_names
+        top = [(read(score_key(model.name, 1 + n)), read(score_key(model.name, 1 + TOP + n))) for n in range(TOP)]
+        said["because"] = {names[number]: round(part, 4) for number, part in top if number is not None}
+    return said
 
 
 class Desk:

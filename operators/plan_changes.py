@@ -30,18 +30,22 @@ class PlanParts:
         The plan.
     entity
         The ``per=`` field whose rows they are; empty for the customer's.
+    scored
+        The customer's rows are those of the models.
     """
 
-    def __init__(self, plan: Plan, entity: str = "") -> None:
+    def __init__(self, plan: Plan, entity: str = "", *, scored: bool = False) -> None:
         self.plan, self.entity = plan, entity
         empty = FeatureSet()
-        self.features = plan.entities.get(entity, empty) if entity else plan.customer
+        customer = plan.scored.customer if scored else plan.customer
+        self.features = plan.entities.get(entity, empty) if entity else customer
+        self._streaks = plan.scored.streaks if scored else plan.streaks
         self._prefix = f"per {entity}: " if entity else ""
 
     def series_key(self, series: Series) -> tuple[Any, ...]:
         """What makes two series the same, whatever their numbers are."""
         selectors = tuple(self.plan.selectors[matcher] for matcher in series.matchers)
-        condition = self.plan.streaks[series.program] if series.program >= 0 else None
+        condition = self._streaks[series.program] if series.program >= 0 else None
         return (series.kind, selectors, self._fields(series), series.period, series.timezone, series.ops, condition)
 
     def _fields(self, series: Series) -> tuple[str | None, ...]:
@@ -113,9 +117,9 @@ class PlanChange:
     old: Plan
     new: Plan
 
-    def counterparts(self, entity: str = "") -> Counterparts:
-        """What of the new plan's rows is in those of the old one."""
-        old, new = PlanParts(self.old, entity), PlanParts(self.new, entity)
+    def counterparts(self, entity: str = "", *, scored: bool = False) -> Counterparts:
+        """What of the new plan's rows is in those of the old one; ``scored``: of those that models have."""
+        old, new = PlanParts(self.old, entity, scored=scored), PlanParts(self.new, entity, scored=scored)
         selectors = {selector: number for number, selector in enumerate(self.old.selectors)}
         series = {old.series_key(one): number for number, one in enumerate(old.features.series)}
         return Counterparts(
@@ -131,7 +135,7 @@ class PlanChange:
                 for number, one in enumerate(new.features.series)
                 if (found := _same_series(series, new.series_key(one))) is not None
             },
-            rises=[] if entity else self._rises(),
+            rises=[] if entity or scored else self._rises(),
         )
 
     def _slots(
@@ -218,7 +222,7 @@ def warm_from_ms(plan: Plan, since: Since) -> dict[int, int]:
     entities = {name: PlanParts(plan, name) for name in plan.entities}
     for number, planned in enumerate(plan.rules):
         read = [(customer, feature) for feature in planned.features]
-        read += [(entities[name], feature) for name, feature in planned.entity_features]
+        read += [(entities[name], feature) for name, feature in planned.entity_features if name in entities]
         filled = [_filled_ms(parts, parts.features.features[feature], since) for parts, feature in read]
         latest_ms = max((ms for ms in filled if ms is not None), default=None)
         if latest_ms is not None:

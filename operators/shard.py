@@ -1,7 +1,7 @@
 """The customer's keyed stages: order what the partitions deliver, then decide.
 
 Without ``per=`` aggregates one stage does both (``Shard``). With them the ordered events pass the entities between the
-two (``OrderingShard``, then ``operators.entities``, then ``DecidingShard``), because duplicates must be gone before an
+two (``OrderingShard``, then ``operators.entities``, then ``operators.deciding``), because duplicates must be gone before an
 entity counts them, and whether an event is one is known by its customer only.
 """
 
@@ -16,8 +16,8 @@ import numpy as np
 from operators.batch import EventBatch
 from operators.decider import Decider
 from operators.decider_state import Sections, decider_sections, note_changes, restore_decider
-from operators.delivery import ENTITY_SHARDS, Delivery, EntityAnswer, EntityDelivery, EntityRows, EntityValues
-from operators.ordering import OrderedBuffer, Ordering
+from operators.delivery import ENTITY_SHARDS, Delivery, EntityDelivery, EntityRows
+from operators.ordering import Ordering
 from operators.outcome import Counts, Entities, Outcome, ReadValues
 from operators.tables import PlanTables
 from operators.waiting import ReadMessages
@@ -25,11 +25,10 @@ from rules.model import STREAMS
 from rules.plan import Plan
 from rules.policy import Policy
 from state.hashing import Key
-from state.json_values import from_json, to_json
-from state.sequencer import AFTER_ALL_MS, Frontier
+from state.sequencer import AFTER_ALL_MS
 
 
-def _finish_or_go_on(
+def finish_or_go_on(
     decider: Decider,
     events: EventBatch | None,
     entities: Entities | None,
@@ -87,7 +86,7 @@ class Shard:
             return None
         events, duplicates = ready
         end_ms = max(self._ordering.end_ms, self._until_ms)
-        outcome = _finish_or_go_on(
+        outcome = finish_or_go_on(
             self._decider, events, None, self._ordering.frontier.ms, end_ms, self._ordering.used_bytes
         )
         if duplicates:
@@ -124,7 +123,7 @@ class OrderingShard:
     ) -> None:
         self._shard = shard
         self._ordering = Ordering(partitions, dedup_ms, key, dealt_anew=dealt_anew)
-        self._relevant = {name: _mask_words(mask, len(plan.matchers)) for name, mask in _relevant_masks(plan).items()}
+        self._relevant = {name: mask_words(mask, len(plan.matchers)) for name, mask in _relevant_masks(plan).items()}
         self._slots = _hash_slots(plan)
         self._sequence = 0
 
@@ -192,7 +191,7 @@ def _hash_slots(plan: Plan) -> dict[str, np.ndarray]:
     return slots
 
 
-def _mask_words(mask: int, matchers: int) -> np.ndarray:
+def mask_words(mask: int, matchers: int) -> np.ndarray:
     words = [mask >> 64 * word & (1 << 64) - 1 for word in range(max(1, -(-matchers // 64)))]
     return np.array(words, np.uint64)
 
@@ -203,91 +202,8 @@ def _relevant_masks(plan: Plan) -> dict[str, int]:
     for name, features in plan.entities.items():
         feeds = {matcher for series in features.series for matcher in series.matchers}
         mask = sum(1 << matcher for matcher in feeds)
-        for rule in plan.rules:
-            if any(entity == name for entity, _ in rule.entity_features):
-                mask |= rule.trigger_mask
+        for anchors, read in plan.entity_readers:
+            if any(entity == name for entity, _ in read):
+                mask |= anchors
         masks[name] = mask
     return masks
-
-
-class DecidingShard:
-    """Decides for one shard of customers once the entities have answered."""
-
-    def __init__(self, tables: PlanTables, policy: Policy, read_values: ReadValues, until_ms: int) -> None:
-        self._frontier = Frontier(1 + ENTITY_SHARDS)
-        self._buffer = OrderedBuffer(tables.objects)
-        self._answers: list[EntityValues] = []
-        self._entity_bytes = 0
-        self._tables, self._numbers = tables, tables.entity_numbers
-        self._decider = Decider(tables, policy, read_values)
-        self._sequence = 0
-        self._end_ms = until_ms
-
-    def step(self, items: Sequence[Delivery | EntityAnswer]) -> Outcome | None:
-        """Take ordered events and entities' answers, and decide as far as both go."""
-        before_ms = self._frontier.ms
-        for item in items:
-            if isinstance(item, Delivery):
-                if item.events is not None:
-                    self._buffer.add(item.events)
-            else:
-                self._answers += item.values
-                self._entity_bytes += item.used_bytes
-            self._frontier.advance(item.source, item.watermark_ms)
-            self._end_ms = max(self._end_ms, item.end_ms)
-        if self._frontier.ms == before_ms:
-            return None
-        events = self._buffer.take(self._frontier.ms)
-        entities = None if events is None else self._entities(len(events))
-        return _finish_or_go_on(self._decider, events, entities, self._frontier.ms, self._end_ms, self._entity_bytes)
-
-    def size(self) -> tuple[int, int]:
-        """Bytes of what is remembered, and of how many customers."""
-        return self._decider.own_bytes, self._decider.store.filled
-
-    def note_changes(self) -> None:
-        """See ``StatefulShard``."""
-        note_changes(self._decider)
-
-    def sections(self, *, everything: bool) -> dict[str, Any]:
-        """See ``StatefulShard``. At the end of an epoch nothing waits here."""
-        assert not self._buffer.runs
-        assert not self._answers
-        head = {"watermark_ms": self._frontier.ms, "end_ms": self._end_ms, "entity_bytes": self._entity_bytes}
-        now_ms = min(self._frontier.ms, self._end_ms)
-        return decider_sections(self._decider, now_ms, everything=everything) | {"deciding": to_json(head)}
-
-    def restore(self, frames: Sequence[Sections], read: ReadMessages) -> bool:
-        """See ``StatefulShard``."""
-        if "deciding" in frames[-1]:
-            head = from_json(frames[-1]["deciding"])
-            watermark_ms, self._entity_bytes = head["watermark_ms"], head["entity_bytes"]
-        else:  # the rules before read nothing with per=: one stage did all
-            head = from_json(frames[-1]["ordering"])
-            watermark_ms = min(head["watermarks"])
-        self._frontier.restore([watermark_ms] * (1 + ENTITY_SHARDS))
-        self._end_ms = head["end_ms"]
-        return restore_decider(self._decider, frames, min(self._frontier.ms, self._end_ms))
-
-    def _entities(self, count: int) -> Entities:
-        """The entities' values at the next ``count`` events; those that no entity gave are aggregates over nothing."""
-        kinds, integers, doubles = self._tables.entities_over_nothing(count)
-        first, end = self._sequence, self._sequence + count
-        waiting: list[EntityValues] = []
-        for answer in self._answers:
-            ready = int(np.searchsorted(answer.sequences, end))
-            at = answer.sequences[:ready] - first
-            column = self._numbers[answer.name, 0]
-            columns = slice(column, column + answer.kinds.shape[1])
-            kinds[at, columns] = answer.kinds[:ready]
-            integers[at, columns] = answer.integers[:ready]
-            doubles[at, columns] = answer.doubles[:ready]
-            if ready < len(answer.sequences):
-                waiting.append(
-                    EntityValues(
-                        answer.name, answer.sequences[ready:], answer.kinds[ready:], answer.integers[ready:],
-                        answer.doubles[ready:],
-                    )
-                )  # fmt: skip
-        self._answers, self._sequence = waiting, end
-        return kinds, integers, doubles

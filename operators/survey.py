@@ -21,6 +21,12 @@ from state.timers import HELD
 CUSTOMERS = "rows"
 """The kind of rows that are the customers'; the others are called like the ``per=`` fields whose entities they are."""
 
+SCORED = "scored"
+"""The kind of customers' rows that models have, in files of their own."""
+
+_HEADS = ("deciding", "entities", "measuring", "scoring")
+"""Sections that say how far a shard was."""
+
 
 @dataclass(slots=True)
 class Survey:
@@ -54,7 +60,9 @@ class Survey:
             after_ms = BEFORE_ALL_MS if dedup_ms is None else self.watermarks_ms[-1] - dedup_ms
             times = (np.frombuffer(frame["seen.times"], np.int64) for frame in frames)
             self.remembered += sum(int((of > after_ms).sum()) for of in times)
-        if not has_customers(newest):
+        if is_scored(newest):
+            self.customers["models' features"] += count_rows(frames, SCORED)
+        elif not has_customers(newest):
             for kind in kinds_of(newest):
                 self.entities[kind] += count_rows(frames, kind)
         else:
@@ -62,6 +70,11 @@ class Survey:
             for record, has_profile in kept_customers(frames):
                 self.customers.update(parts_of(record))
                 self.customers["profile"] += has_profile
+
+
+def is_scored(sections: Sections) -> bool:
+    """Whether a file is of the customers' rows that models have; an entity's field may be called like them."""
+    return "measuring" in sections
 
 
 def has_customers(sections: Sections) -> bool:
@@ -82,19 +95,19 @@ def watermark_of(sections: Sections) -> int:
     """The watermark of a shard as of a file: below it everything has been decided (or sent on)."""
     if "ordering" in sections:
         return min(from_json(sections["ordering"])["watermarks"], default=BEFORE_ALL_MS)
-    head = from_json(sections["deciding" if "deciding" in sections else "entities"])
-    return int(head["watermark_ms"])
+    head = next(sections[name] for name in _HEADS if name in sections)
+    return int(from_json(head)["watermark_ms"])
 
 
 def end_of(sections: Sections) -> int:
     """The latest effective time that a shard knows of, as of a file."""
-    head = next(sections[name] for name in ("ordering", "deciding", "entities") if name in sections)
+    head = next(sections[name] for name in ("ordering", *_HEADS) if name in sections)
     return int(from_json(head)["end_ms"])
 
 
 def rules_id(sections: Sections) -> str:
     """The id of the rules by which the rows in a file were laid out; empty if the file does not say."""
-    heads = (from_json(sections[name]) for name in ("decider", "entities") if name in sections)
+    heads = (from_json(sections[name]) for name in ("decider", "entities", "measuring") if name in sections)
     return str(next((head.get("rules", "") for head in heads), ""))
 
 

@@ -14,6 +14,7 @@ from operators.view_pace import ViewPace
 from rules.model import STREAMS
 from rules.plan import FeatureSet, Plan, Programs
 from rules.planner import entity_features
+from rules.score_keys import SCORE_VALUES, score_features
 from state.compaction import DAY_MS
 from state.dispatch import SignatureTable
 from state.events import Events, RecordBuffer, value_of
@@ -70,6 +71,27 @@ class Carried:
     change: PlanChange
     customer: RowMapping
     entities: dict[str, RowMapping]
+    scored: RowMapping | None
+
+
+class ScoredRowTables(RowTables):
+    """Tables for what is remembered of customers for the models' features.
+
+    Attributes
+    ----------
+    first_programs
+        int64[m + 1]: the number of the first program of each model, and one beyond the last.
+    """
+
+    def __init__(self, plan: Plan, objects: ObjectTable, compact_after_ms: int) -> None:
+        scored = plan.scored
+        super().__init__(
+            plan, scored.customer, scored.programs, updates=None,
+            anchors=[model.scored_mask for model in scored.models], disarms=lambda mask: 0, objects=objects,
+            compact_after_ms=compact_after_ms,
+        )  # fmt: skip
+        ends = [model.programs.stop for model in scored.models]
+        self.first_programs = np.array([0, *ends], np.int64)
 
 
 class PlanTables:
@@ -105,13 +127,22 @@ class PlanTables:
             compact_after_ms=compact_after_ms,
         )  # fmt: skip
         self.entities = {name: self._entity(name, features) for name, features in plan.entities.items()}
-        self.entity_numbers = {key: number for number, key in enumerate(entity_features(plan.entities))}
+        models = [model.spec.name for model in plan.scored.models]
+        keys = entity_features(plan.entities) + score_features(models)
+        self.entity_numbers = {key: number for number, key in enumerate(keys)}
+        self.scored = ScoredRowTables(plan, self.objects, compact_after_ms) if models else None
         self.records = RecordBuffer()
         self._nothing = [
             (WHOLE if feature.op in ("count", "sum", "distinct") else NULL)
             for features in plan.entities.values()
             for feature in features.features
-        ]
+        ] + [NULL] * (SCORE_VALUES * len(models))
+
+    def rows_of(self, kind: str, *, scored: bool) -> RowTables | None:
+        """The tables of a kind of rows, as files call them; ``scored``: of a file of the models' rows."""
+        if scored:
+            return self.scored
+        return self.customer if kind == "rows" else self.entities.get(kind)
 
     def carried_from(self, rules_id: str) -> Carried | None:
         """How to take over what was written under some rules; null if they are this plan's own."""
@@ -128,11 +159,14 @@ class PlanTables:
                     for name, of in self.entities.items()
                     if name in old.entities
                 },
+                None
+                if self.scored is None or old.scored is None
+                else RowMapping(old.scored.layout, self.scored.layout, change.counterparts(scored=True)),
             )
         return self._carried[rules_id]
 
     def entities_over_nothing(self, count: int) -> Entities:
-        """What aggregates over no entity's events give, for ``count`` events."""
+        """What aggregates over no entity's events give, and no scores, for ``count`` events."""
         shape = count, len(self._nothing)
         kinds = np.broadcast_to(np.array(self._nothing, np.int64), shape).copy()
         return kinds, np.zeros(shape, np.int64), np.zeros(shape)
@@ -149,8 +183,7 @@ class PlanTables:
 
     def _entity(self, name: str, features: FeatureSet) -> RowTables:
         readers = [
-            (rule.trigger_mask, [index for entity, index in rule.entity_features if entity == name])
-            for rule in self.plan.rules
+            (anchors, [index for entity, index in read if entity == name]) for anchors, read in self.plan.entity_readers
         ]
 
         def read_by(mask: int) -> list[int]:

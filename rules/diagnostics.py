@@ -74,6 +74,12 @@ CODES: dict[str, str] = {
     "E403": "a format with a width or precision over 999",
     # policy
     "E501": "a holdout percentage that is not 0 to 100 with at most two decimals",
+    # models
+    "E601": "a model's name that is not made of a-z, 0-9 and _",
+    "E602": "two models have the same name",
+    "E603": "a model's feature that can't be computed",
+    "E604": "a parameter that the model's kind does not have",
+    "E605": "labels that a model can't learn from",
     # warnings: files
     "W101": "the file has no rules",
     # warnings: values that are always null or false

@@ -64,7 +64,7 @@ def load_rule(
     reader.known_keys(RULE_KEYS)
     before = problems.errors
     scope = Scope(problems, timezone)
-    rule = _RuleLoader(reader, scope).load(rule_id or "")
+    rule = RuleLoader(reader, scope).load(rule_id or "")
     check_rule(rule, scope.places, problems, complete=problems.errors == before, models=models)
     return rule
 
@@ -94,7 +94,9 @@ def _rule_id(reader: MappingReader, ids: dict[str, Position]) -> str | None:
 
 
 @dataclass(slots=True)
-class _RuleLoader:
+class RuleLoader:
+    """Reads the keys of one rule, or of what else has selectors and named expressions."""
+
     reader: MappingReader
     scope: Scope
 
@@ -103,7 +105,7 @@ class _RuleLoader:
         reader, scope = self.reader, self.scope
         triggers, daily = self._trigger()
         each = self._each()
-        lets = self._lets()
+        lets = self.lets("let")
         when_node = reader.get("when")
         when = None if when_node is None else self._expression(when_node, "when")
         unless = self._unless()
@@ -129,14 +131,14 @@ class _RuleLoader:
     # --- trigger ---
 
     def _trigger(self) -> tuple[tuple[Selector, ...], Daily | None]:
-        self._name_lets()
+        self.name_lets("let")
         node = self.reader.require("trigger")
         if node is None:
             return (), None
         if isinstance(node, Map):
             self.scope.daily = True
             return (), self._daily(node)
-        selectors = self._selectors(node, "trigger")
+        selectors = self.selectors(node, "trigger")
         self.scope.trigger_streams = tuple(dict.fromkeys(selector.stream for selector in selectors))
         return selectors, None
 
@@ -154,7 +156,7 @@ class _RuleLoader:
             return None
         return Daily(*divmod(minutes, 60))
 
-    def _selectors(self, node: Node, key: str) -> tuple[Selector, ...]:
+    def selectors(self, node: Node, key: str) -> tuple[Selector, ...]:
         """One selector or a list of them."""
         items = node.items if isinstance(node, Seq) else [node]
         if not items:
@@ -191,18 +193,19 @@ class _RuleLoader:
         self.scope.places.put(literal, ExprText(node.text, node.place_of), 0)
         return literal
 
-    def _name_lets(self) -> None:
+    def name_lets(self, key: str) -> None:
         """Make all names known first, so that selectors can say that they can't use them."""
-        node = self.reader.node.entries.get("let")
+        node = self.reader.node.entries.get(key)
         if node is not None and isinstance(node[1], Map):
             self.scope.all_lets = {identifier_key(name): name for name in node[1].entries}
 
-    def _lets(self) -> tuple[tuple[str, Expr], ...]:
-        node = self.reader.optional("let")
+    def lets(self, under: str) -> tuple[tuple[str, Expr], ...]:
+        """Named expressions, of which later ones may use earlier ones."""
+        node = self.reader.optional(under)
         if node is None:
             return ()
         if not isinstance(node, Map):
-            self.reader.wrong_type(node, "let", "a mapping of names to expressions")
+            self.reader.wrong_type(node, under, "a mapping of names to expressions")
             return ()
         lets = []
         torn = torn_calls(node)
@@ -254,7 +257,7 @@ class _RuleLoader:
         reader = MappingReader(node, "`unless`", self.scope.problems)
         reader.known_keys(("event", "within", "restart"))
         event = reader.require("event")
-        selectors = () if event is None else self._selectors(event, "event")
+        selectors = () if event is None else self.selectors(event, "event")
         within_ms = reader.duration_ms("within", required=True)
         zero = reader.zero_duration("within")
         if zero is not None:

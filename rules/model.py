@@ -8,7 +8,10 @@ since 1970-01-01T00:00:00Z.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rules.models import ModelSpec
 
 STREAMS = ("profile", "ticket", "label", "click", "txn", "feedback")
 """The six streams, in the order in which events of one effective time are processed."""
@@ -30,7 +33,7 @@ class Position:
         return f"{self.file}:{self.line}:{self.column}"
 
 
-# --- expressions ---------------------------------------------------------------------------------
+# --- expressions ---
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +226,7 @@ class Score(Expr):
     model: str
 
 
-# --- payload templates ---------------------------------------------------------------------------
+# --- payload templates ---
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +244,7 @@ class Template:
     parts: tuple[str | Slot, ...]
 
 
-# --- rules ---------------------------------------------------------------------------------------
+# --- rules ---
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,7 +296,9 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:
-    """All rules of all files, in the order of the text; ``sources``: the files' names and contents."""
+    """All rules of all files, in the order of the text, and the models they read; with the files' names and contents."""
 
     rules: tuple[Rule, ...]
     sources: tuple[tuple[str, bytes], ...] = field(default=(), repr=False, compare=False)
+    models: tuple[ModelSpec, ...] = ()
+    model_sources: tuple[tuple[str, bytes], ...] = field(default=(), repr=False, compare=False)

@@ -12,6 +12,7 @@ from typing import Any
 
 from rules.evaluate import Reader
 from rules.model import Expr, Rule, Selector
+from rules.models import ModelSpec
 
 RULE_OPENS_TICKETS = 2
 """A flag of rules, as in ``state.tables`` (MAY_HAVE_TICKETS)."""
@@ -96,7 +97,7 @@ class RulePlan:
     ``entity_features`` those of entities, by (``per=`` field, number). ``program`` is the number of its condition in
     ``Plan.programs``. The readers take an ``Evaluation``. Those of ``lets`` remember the value in it, those of
     ``computes`` do not; the ``payloads`` need the values of all lets there. ``kept_rises``: what its ``rises`` remember
-    is kept with the customer's row.
+    is kept with the customer's row. ``models``: those whose scores it reads.
     """
 
     rule: Rule
@@ -111,6 +112,7 @@ class RulePlan:
     computes: tuple[tuple[str, Reader], ...]
     when: Reader | None
     payloads: tuple[Reader, ...]
+    models: tuple[ModelSpec, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,31 @@ class Programs:
     keeps_profiles: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class ModelPlan:
+    """A model with its features compiled. Masks are bit sets over the plan's matchers.
+
+    ``programs`` are the numbers of its features' programs in ``ModelRows.programs``, consecutive; ``entity_features``
+    are those of entities that they read.
+    """
+
+    spec: ModelSpec
+    scored_mask: int
+    label_mask: int
+    programs: range
+    entity_features: tuple[tuple[str, int], ...]
+
+
+@dataclass(slots=True)
+class ModelRows:
+    """What is remembered of customers for the models' features, apart from what the rules remember."""
+
+    models: tuple[ModelPlan, ...] = ()
+    customer: FeatureSet = field(default_factory=FeatureSet)
+    programs: Programs = field(default_factory=Programs)
+    streaks: tuple[Expr, ...] = ()
+
+
 @dataclass(slots=True)
 class Plan:
     """Everything the engine needs of a rule set.
@@ -149,6 +176,7 @@ class Plan:
     field, its feature set. ``rules`` are in the order in which they are decided; the rules' programs have their
     numbers. ``selectors`` are those of the matchers, ``streaks`` the conditions of the series that have one. ``layout``
     says which fields reach the kernels. ``cooldowns_ms``: by rule id, also of rules that are paused, as they may go on.
+    ``scored``: the models, and what is remembered for them.
     """
 
     fields: dict[str, tuple[str, ...]]
@@ -161,6 +189,18 @@ class Plan:
     streaks: tuple[Expr, ...]
     layout: ColumnLayout = field(default_factory=ColumnLayout)
     cooldowns_ms: dict[str, int] = field(default_factory=dict)
+    scored: ModelRows = field(default_factory=ModelRows)
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether rules or models read what other stages than the customer's have to say."""
+        return bool(self.entities or self.scored.models)
+
+    @property
+    def entity_readers(self) -> list[tuple[int, tuple[tuple[str, int], ...]]]:
+        """Whose anchors read entities' features: the masks of rules and models, and the features."""
+        rules = [(rule.trigger_mask, rule.entity_features) for rule in self.rules]
+        return rules + [(model.scored_mask, model.entity_features) for model in self.scored.models]
 
     def profile_column(self, name: str) -> int | None:
         """The column of a profile attribute, none if the plan does not read it."""

@@ -26,7 +26,10 @@ _SERIES_KIND = {
 class FeaturePlanner:
     """Collects what is read of the events. A column, matcher or feature keeps its number once it has one."""
 
-    def __init__(self, aggregates: Iterable[m.Expr], *, share_squares: bool = False) -> None:
+    def __init__(
+        self, aggregates: Iterable[m.Expr], *, share_squares: bool = False, beside: FeaturePlanner | None = None
+    ) -> None:
+        """``beside``: for other rows of the same customers; it has the columns, matchers and entities of this one."""
         self.columns: dict[str, dict[str, int]] = {stream: {} for stream in m.STREAMS}
         self.matchers: list[Matcher] = []
         self.customer = FeatureSet()
@@ -39,12 +42,16 @@ class FeaturePlanner:
         self._matcher_numbers: dict[m.Selector, int] = {}
         self._numbers: dict[m.Expr, int] = {}
         self._entity_numbers: dict[m.Aggregate, tuple[str, int]] = {}
+        if beside is not None:
+            self.columns, self.matchers, self.entities = beside.columns, beside.matchers, beside.entities
+            self._slots, self._matcher_numbers = beside._slots, beside._matcher_numbers
+            self._entity_numbers = beside._entity_numbers
         self._shared_squares: set[tuple[str | None, m.Selector, str | None]] = set()
         self._retention_ms: dict[tuple[str | None, str, m.Selector, str | None], int] = {}
         names = set()
         for node in aggregates:
             self._note_retention(node)
-            if isinstance(node, m.Aggregate) and node.per:
+            if isinstance(node, m.Aggregate) and node.per and node.per not in self.entities:
                 names.add(node.per)
             if share_squares and isinstance(node, m.Aggregate) and node.op == "std" and node.window.kind == "ever":
                 self._shared_squares.add((node.per, node.selector, node.field))

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from rules import model as m
+from rules import opcodes
 from rules.context import Evaluation
 from rules.evaluate import Reader, compile_expr
+from rules.models import ModelSpec
 from rules.plan import RULE_OPENS_TICKETS, FeatureSet, Plan, RulePlan
 from rules.plan_features import AGGREGATES, FeaturePlanner
+from rules.plan_models import plan_models
 from rules.program import Compiler
 from rules.render import compile_payload
+from rules.score_keys import score_features, score_key
 from rules.walk import expressions, walk
 
 _UNSET = object()
@@ -30,31 +35,59 @@ def make_plan(rule_set: m.RuleSet, *, keeps_profiles: bool = False, share_square
     ``share_squares``: one series for all totals of a field, as the rows of format 1 have it.
     """
     active = [rule for rule in rule_set.rules if rule.status != "paused"]
+    modelled = [node for model in rule_set.models for _, expr in model.features for node in walk(expr)]
+    of_entities = [node for node in modelled if isinstance(node, m.Aggregate) and node.per]
     nodes = [node for rule in active for expr in expressions(rule) for node in walk(expr)]
     aggregates = [node for node in nodes if isinstance(node, AGGREGATES)]
-    features = FeaturePlanner(aggregates, share_squares=share_squares)
+    features = FeaturePlanner([*aggregates, *of_entities], share_squares=share_squares)
     for stream, names in _ALWAYS_READ.items():
         for name in names:
             features.column(stream, name)
-    in_order = sorted(active, key=lambda rule: (-rule.priority, rule.id))
-    for node in nodes:
+    in_order = sorted(_shadowed(active, rule_set.models), key=lambda rule: (-rule.priority, rule.id))
+    for node in [*nodes, *of_entities]:
         if isinstance(node, m.Aggregate) and node.per and node.window.kind != "ever":
             features.entity_feature(node)
-    entities = {key: number for number, key in enumerate(entity_features(features.entities))}
+    known = entity_features(features.entities) + score_features([model.name for model in rule_set.models])
+    entities = {key: number for number, key in enumerate(known)}
     compiler = Compiler(features, entities)
-    rules = [_RulePlanner(features, compiler, number).plan(rule) for number, rule in enumerate(in_order)]
+    rules = [
+        _RulePlanner(features, compiler, number, rule_set.models).plan(rule) for number, rule in enumerate(in_order)
+    ]
     for condition, parts in features.streaks:
         compiler.streak(condition, parts)
     compiler.programs.keeps_profiles = keeps_profiles or any(map(_looks_at_profile, in_order))
+    scored = plan_models(rule_set.models, features, entities)
+    readers = [(rule.trigger_mask, rule.entity_features) for rule in rules]
+    readers += [(model.scored_mask, model.entity_features) for model in scored.models]
     for name in features.entities:
-        for stream in _entity_streams(name, features, rules):
+        for stream in _entity_streams(name, features, readers):
             features.hash_slot(stream, name)
     fields = {stream: tuple(columns) for stream, columns in features.columns.items()}
     return Plan(
         fields, features.matchers, features.customer, features.entities, rules, compiler.programs, features.selectors,
         tuple(condition for condition, _ in features.streaks), features.layout(),
-        {rule.id: rule.cooldown_ms for rule in rule_set.rules},
+        {rule.id: rule.cooldown_ms for rule in rule_set.rules}, scored,
     )  # fmt: skip
+
+
+def _shadowed(rules: Sequence[m.Rule], models: Sequence[ModelSpec]) -> Iterator[m.Rule]:
+    """The rules; those that read a model in shadow mode are shadow rules."""
+    shadows = {model.name for model in models if model.mode == "shadow"}
+    for rule in rules:
+        nodes = (node for expr in expressions(rule) for node in walk(expr)) if shadows else ()
+        reads = any(isinstance(node, m.Score) and node.model in shadows for node in nodes)
+        yield replace(rule, status="shadow") if reads else rule
+
+
+def features_not_computed(plan: Plan) -> list[str]:
+    """The names of models' features that only Python could tell."""
+    programs = plan.scored.programs
+    return [
+        name
+        for model in plan.scored.models
+        for name, number in zip(model.spec.feature_names, model.programs, strict=True)
+        if programs.code[programs.starts[number]][0] == opcodes.PUSH_UNKNOWN
+    ]
 
 
 def _looks_at_profile(rule: m.Rule) -> bool:
@@ -68,20 +101,22 @@ def entity_features(entities: Mapping[str, FeatureSet]) -> list[tuple[str, int]]
     return [(name, index) for name, features in entities.items() for index in range(len(features.features))]
 
 
-def _entity_streams(name: str, features: FeaturePlanner, rules: Sequence[RulePlan]) -> list[str]:
+def _entity_streams(
+    name: str, features: FeaturePlanner, readers: Sequence[tuple[int, tuple[tuple[str, int], ...]]]
+) -> list[str]:
     """The streams whose events feed or read the aggregates over a ``per=`` field."""
     matchers = {matcher for series in features.entities[name].series for matcher in series.matchers}
-    for rule in rules:
-        if any(entity == name for entity, _ in rule.entity_features):
-            matchers |= {i for i in range(len(features.matchers)) if rule.trigger_mask >> i & 1}
+    for mask, read in readers:
+        if any(entity == name for entity, _ in read):
+            matchers |= {i for i in range(len(features.matchers)) if mask >> i & 1}
     return [m.STREAMS[code] for code in sorted({features.matchers[matcher].stream for matcher in matchers})]
 
 
 class _RulePlanner:
     """Compiles one rule and notes which features it reads."""
 
-    def __init__(self, features: FeaturePlanner, compiler: Compiler, number: int) -> None:
-        self._features = features
+    def __init__(self, features: FeaturePlanner, compiler: Compiler, number: int, models: Sequence[ModelSpec]) -> None:
+        self._features, self._models = features, models
         self._compiler = compiler
         self._number = number
         self._places: dict[int, int] = {}
@@ -121,6 +156,7 @@ class _RulePlanner:
             computes=tuple(self._computes.items()),
             when=when,
             payloads=payloads,
+            models=tuple(model for model in self._models if score_key(model.name) in self._entity_read),
         )
 
     def _armed_bit(self) -> int:
@@ -158,8 +194,12 @@ class _RulePlanner:
                 return lambda c: None if c.holding is None else c.holding.get(name)
             case m.EvalTime():
                 return lambda c: c.t_ms
-            case m.Score():
-                return lambda c: None  # no models are configured yet: as while one is warming up
+            case m.Score(model):
+                key = score_key(model)
+                if key not in self._compiler.entities:
+                    return lambda c: None  # no such model is configured: as while one is warming up
+                self._entity_read.add(key)
+                return lambda c: None if c.entity is None else c.entity(key)  # null at a tick
         raise AssertionError(node)
 
 

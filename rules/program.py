@@ -13,6 +13,7 @@ from rules import opcodes as o
 from rules.evaluate import compile_expr
 from rules.plan import Programs
 from rules.plan_features import AGGREGATES, FeaturePlanner
+from rules.score_keys import score_key
 from rules.text_tests import THE_CUSTOMERS_PROFILE, NotCompiledError, as_predicate, is_textual
 from rules.walk import walk
 
@@ -37,7 +38,7 @@ class Compiler:
     def __init__(self, features: FeaturePlanner, entities: Mapping[tuple[str, int], int]) -> None:
         self.programs = Programs()
         self._features = features
-        self._entities = entities
+        self.entities = entities
         self._lets: Mapping[str, m.Expr] = {}
         self._parts: Sequence[m.Expr] | None = None
         self._code: list[tuple[int, int]] = []
@@ -63,6 +64,20 @@ class Compiler:
             return self._store([(o.PUSH_UNKNOWN, 0)]), False
         self.programs.rises += len(rises)
         return self._store(self._code), True
+
+    def number(self, expr: m.Expr, lets: Mapping[str, m.Expr]) -> int | None:
+        """The number of a program that leaves an expression's value; none where only Python can tell it."""
+        self._lets, self._parts = lets, None
+        self._begin()
+        try:
+            self._compile(expr)
+        except NotCompiledError:
+            return None
+        return None if any(op == o.PUSH_UNKNOWN for op, _ in self._code) else self._store(self._code)
+
+    def nothing(self) -> int:
+        """The number of a program whose value is always unknown."""
+        return self._store([(o.PUSH_UNKNOWN, 0)])
 
     def streak(self, expr: m.Expr, parts: Sequence[m.Expr]) -> int:
         """The number of the program of a streak's condition over totals."""
@@ -236,7 +251,7 @@ class Compiler:
             return
         match expr:
             case m.Aggregate() if expr.per:
-                self._emit(o.ENTITY, self._entities[self._features.entity_feature(expr)], pushes=1)
+                self._emit(o.ENTITY, self.entities[self._features.entity_feature(expr)], pushes=1)
             case _ if isinstance(expr, AGGREGATES):
                 self._emit(o.FEATURE, self._features.feature(expr), pushes=1)
             case m.AnchorField(stream, name):
@@ -250,8 +265,9 @@ class Compiler:
                 self._emit(o.RISE, slot, pushes=1)
             case m.EvalTime():
                 self._emit(o.TIME, pushes=1)
-            case m.Score():
-                self._emit(o.PUSH_NULL, pushes=1)  # no models are configured yet
+            case m.Score(model):
+                number = self.entities.get(score_key(model))
+                self._emit(*((o.PUSH_NULL, 0) if number is None else (o.ENTITY, number)), pushes=1)
             case _:
                 self._emit(o.PUSH_UNKNOWN, pushes=1)
 

@@ -50,12 +50,14 @@ class Scope:
 
     ``all_lets`` are the names of every ``let`` of the rule, ``lets`` those that are known so far; both map the name
     as Python normalises identifiers (NFKC) to the name as written. ``rises_slots`` counts the rule's ``rises`` calls.
+    ``in_model``: the expressions are features of a model.
     """
 
     problems: Problems
     timezone: str
     daily: bool = False
     each_holding: bool = False
+    in_model: bool = False
     trigger_streams: tuple[str, ...] = ()
     all_lets: dict[str, str] = field(default_factory=dict)
     lets: dict[str, str] = field(default_factory=dict)

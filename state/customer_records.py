@@ -64,7 +64,7 @@ def _timer_record(rule_id: str, timer: Timer) -> list[Any]:
 def _firing_record(firing: Firing) -> list[Any]:
     return [
         firing.anchor_stream, firing.anchor_id, firing.anchor_ms, firing.late, firing.holding_id, firing.features,
-        list(firing.payloads), firing.warming,
+        list(firing.payloads), firing.warming, firing.scores,
     ]  # fmt: skip
 
 

@@ -7,6 +7,8 @@ texts, are ``UNKNOWN``, and logic with unknowns is Kleene's (1938).
 
 from __future__ import annotations
 
+import numpy as np
+
 from state import operations as o
 from state.cells import get, get_byte, get_double, put, put_double
 from state.civil import days_to_recurrence
@@ -159,6 +161,26 @@ def read(memory: Memory, tables: Tables, index: int, step: Step, i: int, stamp: 
 def holds(memory: Memory, tables: Tables, program: int, step: Step, i: int, stamp: int, row: int, t_ms: int,
           own_record: int) -> int:  # fmt: skip
     """Whether a condition holds: ``FALSE``, ``TRUE`` or ``MAYBE``. ``i`` is −1 at a tick."""
+    run(memory, tables, program, step, i, stamp, row, t_ms, own_record)
+    kinds = step.stack_kinds
+    if get(kinds, 0) == UNKNOWN or get(kinds, o.ASKED):
+        return o.MAYBE
+    return o.TRUE if get(kinds, 0) != NULL and get_double(step.stack_numbers, 0) != 0.0 else o.FALSE
+
+
+@compiled
+def number_of(memory: Memory, tables: Tables, program: int, step: Step, i: int, stamp: int, row: int, t_ms: int,
+              own_record: int) -> float:  # fmt: skip
+    """An expression's value as a number (1 and 0 for a test); NaN for null and what a double may not show exactly."""
+    run(memory, tables, program, step, i, stamp, row, t_ms, own_record)
+    kind = get(step.stack_kinds, 0)
+    return get_double(step.stack_numbers, 0) if kind == NUMBER or kind == BOOLEAN else np.nan
+
+
+@compiled
+def run(memory: Memory, tables: Tables, program: int, step: Step, i: int, stamp: int, row: int, t_ms: int,
+        own_record: int) -> None:  # fmt: skip
+    """Run a program: its value is left at the bottom of the stack."""
     kinds, numbers = step.stack_kinds, step.stack_numbers
     pc = get(tables.starts, program)
     top = -1
@@ -203,9 +225,6 @@ def holds(memory: Memory, tables: Tables, program: int, step: Step, i: int, stam
             pc += 1
         else:
             top, pc = operate(operation, argument, tables, kinds, numbers, top, pc, True)
-    if get(kinds, 0) == UNKNOWN or get(kinds, o.ASKED):
-        return o.MAYBE
-    return o.TRUE if get(kinds, 0) != NULL and get_double(numbers, 0) != 0.0 else o.FALSE
 
 
 @compiled

@@ -154,7 +154,7 @@ class RowStore:
         self._clock.words_left = used
         self._free.fill(0)
         self._refresh()
-        step, _kept = self._step(moment(now_ms))
+        step, _kept = self.prepared(moment(now_ms))
         found = np.empty(len(self) + 1, np.int64)
         count = find_idle(
             self.memory, self.tables, step, len(self), self._layout.updates, address(self._reach), now_ms,
@@ -184,7 +184,7 @@ class RowStore:
 
     # --- events ----------------------------------------------------------------------------------
 
-    def _step(self, events: Events) -> tuple[Step, tuple[NDArray[Any], ...]]:
+    def prepared(self, events: Events) -> tuple[Step, tuple[NDArray[Any], ...]]:
         """The events as addresses, and the arrays that must live as long."""
         numbers, starts = self._periods.of(events.effective_ms)
         self._undone.fill(-1)
@@ -211,7 +211,7 @@ class RowStore:
         """Add events (unless they only ask) and read the features that each wants, into ``events.entity_…``."""
         if changing:
             self.changes_in(events.rows)
-        step, _kept = self._step(events)
+        step, _kept = self.prepared(events)
         start = 0
         while (start := answer(self.memory, self.tables, table.dispatch, step, start, len(events))) < len(events):
             self.grow_pool()
@@ -222,7 +222,7 @@ class RowStore:
         if self.changes is not None and start == 0 and self._layout.rises(rule):
             self.changes.note(np.arange(len(self)))  # it remembers what the conditions were
         records.counters[:] = 0
-        step, _kept = self._step(moment(t_ms))
+        step, _kept = self.prepared(moment(t_ms))
         reached: int = tick(
             self.memory, self.tables, step, records.addresses, rule, each_holding, t_ms, start, len(self),
             self._layout.captures,
@@ -282,7 +282,7 @@ class Walk:
 
     def __init__(self, store: RowStore, table: SignatureTable, events: Events, records: RecordBuffer) -> None:
         self._store, self._table, self._records = store, table, records
-        self._step, self._kept = store._step(events)
+        self._step, self._kept = store.prepared(events)
 
     def take(self, start: int, stop: int) -> int:
         """Take events from ``start`` until ``stop`` or until the records are full; returns the first not taken."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import sys
 from collections.abc import Container
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any
 
@@ -20,7 +20,8 @@ class Firing:
     """A rule that fired or armed, with everything as it was then.
 
     ``anchor_stream`` is ``daily`` for a tick, with the local date as ``anchor_id`` and the tick as ``anchor_ms``.
-    ``warming``: a window that was read was not filled, as it is of rules that came later than its events.
+    ``warming``: a window that was read was not filled, as it is of rules that came later than its events. ``scores``:
+    what is to be said of the models that the rule reads.
     """
 
     anchor_stream: str
@@ -31,6 +32,7 @@ class Firing:
     features: dict[str, Any]
     payloads: tuple[dict[str, Any], ...]
     warming: bool = False
+    scores: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

@@ -113,23 +113,17 @@ def _check_count(processes: int) -> None:
 def load_live(config: Path) -> tuple[LiveSettings, RuleSet, Policy]:
     """Settings, rules and policy of a live run, or every problem on stderr and exit code 1."""
     from config.settings import SettingsError, load_settings
-    from rules.load import load_rules
-    from rules.policy import Policy, load_policy
+    from flows.loading import load
 
     try:
         settings = load_settings(config)
     except SettingsError as error:
         _fail(str(error), WRONG_INPUT)
     _check_files(config, settings)
-    rules, problems = load_rules(settings.rules)
-    policy = Policy.default()
-    if settings.policy is not None:
-        loaded, policy_problems = load_policy(settings.policy)
-        problems += policy_problems
-        policy = loaded or policy
-    if rules is None or any(problem.is_error for problem in problems):
-        _fail("\n".join(map(str, problems)), WRONG_INPUT)
-    return settings, rules, policy
+    loaded = load(settings.rules, settings.policy, settings.models or None)
+    if loaded.rules is None:
+        _fail("\n".join(map(str, loaded.problems)), WRONG_INPUT)
+    return settings, loaded.rules, loaded.policy
 
 
 def _check_files(config: Path, settings: LiveSettings) -> None:
@@ -138,6 +132,7 @@ def _check_files(config: Path, settings: LiveSettings) -> None:
     from config.yaml_document import KeyPath, read_document
 
     named: list[tuple[KeyPath, Path]] = [(("rules", number), path) for number, path in enumerate(settings.rules)]
+    named += [(("models", number), path) for number, path in enumerate(settings.models)]
     if settings.policy is not None:
         named.append((("policy",), settings.policy))
     missing = [(key, path) for key, path in named if not path.exists()]

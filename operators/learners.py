@@ -1,0 +1,67 @@
+"""The kinds of models: what each is made of, and which parameters it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from rules.diagnostics import Diagnostic, one_of, shown
+from rules.models import ModelSpec
+from state.learner import Learner
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """The numbers that a parameter takes."""
+
+    least: float
+    most: float
+    whole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of model."""
+
+    parameters: dict[str, Range]
+    make: Callable[[ModelSpec, dict[str, float]], Learner]
+
+
+def _half_space_trees(spec: ModelSpec, given: dict[str, float]) -> Learner:
+    from state.half_space_learner import HalfSpaceLearner
+
+    return HalfSpaceLearner(len(spec.features), skip_above=spec.skip_above, recent=spec.ranked_among, **_whole(given))
+
+
+def _whole(given: dict[str, float]) -> dict[str, int]:
+    return {name: int(value) for name, value in given.items()}
+
+
+KINDS: dict[str, Kind] = {
+    "half_space_trees": Kind(
+        {"trees": Range(1, 500, True), "height": Range(1, 15, True), "window": Range(16, 1_000_000, True),
+         "seed": Range(0, 2**31, True)},
+        _half_space_trees,
+    ),
+    "classifier": Kind({}, _half_space_trees),
+}  # fmt: skip
+"""By the names of ``rules.models.KINDS``."""
+
+
+def make_learner(spec: ModelSpec) -> Learner:
+    """A model that has learned nothing yet; its parameters were checked."""
+    return KINDS[spec.kind].make(spec, {parameter.name: parameter.value for parameter in spec.parameters})
+
+
+def check_parameters(spec: ModelSpec) -> Iterator[Diagnostic]:
+    """Problems of a model's parameters."""
+    known = KINDS[spec.kind].parameters
+    for parameter in spec.parameters:
+        allowed = known.get(parameter.name)
+        if allowed is None:
+            message = f"a model of the kind {spec.kind} has no parameter {shown(parameter.name)}"
+            yield Diagnostic("E604", "error", parameter.position, spec.name, message, one_of(known))
+        elif not allowed.least <= parameter.value <= allowed.most or (allowed.whole and parameter.value % 1):
+            what = "a whole number" if allowed.whole else "a number"
+            message = f"`{parameter.name}` must be {what} from {allowed.least:g} to {allowed.most:g}"
+            yield Diagnostic("E604", "error", parameter.position, spec.name, message, None)
