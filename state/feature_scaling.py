@@ -30,7 +30,7 @@ class Scales(NamedTuple):
 
     mean: Doubles
     variance: Doubles
-    count: Doubles
+    values: Doubles
 
 
 def scales(features: int) -> Scales:
@@ -47,28 +47,30 @@ def learn_first(known: Scales, rows: Doubles) -> None:
         low, high = np.quantile(values, (_LOW, _HIGH))
         far = _FAR * (high - low)
         values = np.clip(values, low - far, high + far)
-        known.mean[on], known.variance[on], known.count[on] = values.mean(), values.var(), len(values)
+        known.mean[on], known.variance[on], known.values[on] = values.mean(), values.var(), len(values)
         if known.variance[on] <= (1e-12 * known.mean[on]) ** 2:  # what rounding left
             known.variance[on] = 0.0
 
 
 @compiled
-def scale_and_learn(known: Scales, values: Doubles, scaled: Doubles) -> None:
-    """Set ``scaled`` to the deviations of one row's values from what was known, NaN for nulls, and learn from them."""
+def scale_and_learn(known: Scales, values: Doubles, scaled: Doubles, learns: bool) -> None:
+    """Set ``scaled`` to the deviations of one row's values from what was known, NaN for nulls; learn."""
     for on in range(len(values)):
         value = values[on]
         if math.isnan(value):
             scaled[on] = math.nan
             continue
         value = min(max(value, -_LARGEST), _LARGEST)
-        if known.count[on] == 0.0:
+        if known.values[on] == 0.0 and learns:
             known.mean[on] = value
         unit = math.sqrt(known.variance[on])
         if unit == 0.0:
             unit = 1e-3 * max(1.0, abs(known.mean[on]))
         scaled[on] = (value - known.mean[on]) / unit
-        known.count[on] += 1.0
-        weight = max(1.0 / known.count[on], 1.0 / MEMORY)
+        if not learns:
+            continue
+        known.values[on] += 1.0
+        weight = max(1.0 / known.values[on], 1.0 / MEMORY)
         step = min(max(scaled[on], -_CLIPPED_AT), _CLIPPED_AT) * unit
         known.mean[on] += weight * step
         known.variance[on] += weight * ((1.0 - weight) * step * step - known.variance[on])

@@ -1,10 +1,10 @@
 """Half-space trees (Tan, Ting, Liu 2011): random trees over the features' ranges that count how many rows fall where.
 
-A node has two masses: of the reference window, which scores are read from, and of the latest window, which is counted at
-present; every ``window`` rows the latest becomes the reference. A row's mass in one tree is the sum of ``mass * 2 ** depth``
-over the nodes on its way, down to the first with less than a tenth of a window: little where few rows came. As in
-river's ``anomaly.HalfSpaceTrees``, whose ``score_one`` is ``1 - mass / max_mass`` here; given the same seed and features in the
-order of their names, the trees are the same too.
+A node has two masses: of the reference window, which scores are read from, and of the latest window, which is counted
+at present; every ``window`` rows the latest becomes the reference. A row's mass in one tree is the sum of ``mass * 2 **
+depth`` over the nodes on its way, down to the first with less than a tenth of a window: little where few rows came. As
+in river's ``anomaly.HalfSpaceTrees``, whose ``score_one`` is ``1 - mass / max_mass`` here; given the same seed and
+features in the order of their names, the trees are the same too.
 
 A null (NaN) goes where more rows of the latest window went, as a missing feature does in river.
 """
@@ -85,7 +85,8 @@ def planted(feature: NDArray[np.int16], threshold: Doubles) -> Trees:
 
 def max_mass(trees: Trees, window: int) -> int:
     """The largest mass that a row may have in all trees together."""
-    return len(trees.feature) * window * (2 ** trees.path.shape[1] - 1)
+    count, levels = trees.path.shape
+    return int(count * window * (2**levels - 1))
 
 
 @compiled
@@ -114,7 +115,7 @@ def mass(trees: Trees, window: int, values: Doubles) -> float:
 
 @compiled
 def attribute(trees: Trees, window: int, parts: Doubles) -> None:
-    """Set ``parts``, float64[features], to how rare the sides were to which the last row went at splits on each feature.
+    """Set ``parts``, float64[features], to how rare the sides were that the last row took at splits on each.
 
     A split counts ``log((above + 1) / (here + 1))`` of the masses above it and on the row's side, down to small nodes;
     a part is the sum over a tree's splits, on average over the trees.

@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -6,6 +6,8 @@ import pytest
 from state.half_space_learner import HalfSpaceLearner
 from state.half_space_trees import WINDOWS, attribute, grow, mass, max_mass, score_and_learn, splits_of
 from state.model_rows import ModelRows, Scored
+from state.scaled_learner import ScaledLearner
+from state.surprise import SurpriseLearner
 
 
 def rows_of(features: np.ndarray, labels: Sequence[int] = ()) -> ModelRows:
@@ -22,6 +24,14 @@ def normal_rows(count: int, seed: int = 1) -> np.ndarray:
 
 def small(**options: float) -> HalfSpaceLearner:
     return HalfSpaceLearner(3, trees=25, height=8, window=300, recent=2_000, **options)  # type: ignore[arg-type]
+
+
+def small_sum(**options: float) -> SurpriseLearner:
+    return SurpriseLearner(3, first=300, recent=2_000, **options)  # type: ignore[arg-type]
+
+
+Make = Callable[..., ScaledLearner]
+each_kind = pytest.mark.parametrize("make", [small, small_sum])
 
 
 def test_scores_are_those_of_river_given_its_trees_or_its_seed() -> None:
@@ -83,26 +93,28 @@ def test_parts_are_how_rare_the_sides_were() -> None:
     assert parts == pytest.approx(expected)
 
 
-def test_odd_rows_score_above_usual_ones_and_say_why() -> None:
-    learner = small()
+@each_kind
+def test_odd_rows_score_above_usual_ones_and_say_why(make: Make) -> None:
+    learner = make()
     learner.take(rows_of(normal_rows(3_000)))
-    odd = np.array([[10, 800, -3], [10, 200, -3], [25, 200, -3.2], [10, 200, 5.0]])
+    odd = np.array([[10, 800, -3], [10, 200, -3], [25, 200, -2.8], [10, 200, 5.0]])
     scored = learner.take(rows_of(odd))
     assert scored.raw[1] < scored.raw[[0, 2, 3]].min()
     assert scored.top[0, 0] == 1
     assert set(scored.top[2, :2]) == {0, 2}
     assert scored.top[3, 0] == 2
     assert (scored.top[1] == -1).all()
-    assert scored.parts[0, 0] > scored.parts[0, 1] > scored.parts[0, 2] > 0
+    assert scored.parts[0, 0] > scored.parts[0, 1] >= scored.parts[0, 2] >= 0
 
 
-def test_batches_and_restored_learners_score_bit_for_bit_the_same() -> None:
+@each_kind
+def test_batches_and_restored_learners_score_bit_for_bit_the_same(make: Make) -> None:
     features = normal_rows(2_500)
     features[::11, 0] = np.nan
     labels = np.arange(5, 2_500, 13)
-    whole = small(skip_above=0.99)
+    whole = make(skip_above=0.99)
     expected = whole.take(rows_of(features, labels))
-    learner, frames, found = small(skip_above=0.99), list[dict[str, bytes]](), list[Scored]()
+    learner, frames, found = make(skip_above=0.99), list[dict[str, bytes]](), list[Scored]()
     cuts = [1, 130, 320, 335, 336, 900, 1_700]
     for first, last in zip([0, *cuts], [*cuts, 2_500], strict=True):
         inside = [int(i) - first for i in labels if first <= i < last]
@@ -110,7 +122,7 @@ def test_batches_and_restored_learners_score_bit_for_bit_the_same() -> None:
         changed = learner.sections(everything=first in (0, 900))
         frames = [] if first == 900 else frames
         frames.append({name: bytes(array.data) for name, array in changed.items()})
-        learner = small(skip_above=0.99)
+        learner = make(skip_above=0.99)
         learner.restore(frames)
     for name in ("raw", "top", "parts"):
         parts = np.concatenate([getattr(one, name) for one in found])
@@ -121,11 +133,12 @@ def test_batches_and_restored_learners_score_bit_for_bit_the_same() -> None:
     assert all(np.array_equal(array, final[name]) for name, array in learner.sections(everything=True).items())
 
 
-def test_labels_are_neither_scored_nor_learned() -> None:
+@each_kind
+def test_labels_are_neither_scored_nor_learned(make: Make) -> None:
     features = normal_rows(1_000)
-    alone = small().take(rows_of(features))
+    alone = make().take(rows_of(features))
     with_labels = np.insert(features, 500, np.full((50, 3), 1e9), axis=0)
-    scored = small().take(rows_of(with_labels, range(500, 550)))
+    scored = make().take(rows_of(with_labels, range(500, 550)))
     assert np.isnan(scored.raw[500:550]).all()
     assert (scored.top[500:550] == -1).all()
     assert np.array_equal(np.delete(scored.raw, slice(500, 550)), alone.raw, equal_nan=True)
@@ -144,12 +157,13 @@ def test_sure_anomalies_are_not_learned_from() -> None:
 
 @pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf, 1e308, -1e308, 5e-324])
 @pytest.mark.parametrize("always", [False, True])
-def test_any_feature_gives_a_defined_score(odd: float, *, always: bool) -> None:
+@each_kind
+def test_any_feature_gives_a_defined_score(make: Make, odd: float, *, always: bool) -> None:
     features = normal_rows(1_500)
     features[:: 1 if always else 9, 1] = odd
     features[:, 2] = 4.0
     features[1_400, 2] = 4.1
-    learner = small()
+    learner = make()
     scored = learner.take(rows_of(features))
     assert np.isnan(scored.raw[:300]).all()
     assert np.isfinite(scored.raw[300:]).all()
@@ -162,3 +176,31 @@ def test_nothing_is_known_before_the_first_window_is_full() -> None:
     assert np.isnan(learner.take(rows_of(normal_rows(1))).raw).all()
     assert np.isfinite(learner.take(rows_of(normal_rows(1))).raw).all()
     assert learner.take(rows_of(np.zeros((0, 3)))).learned == 0
+
+
+@each_kind
+def test_a_frozen_model_goes_on_scoring_by_what_it_knew(make: Make) -> None:
+    learner, odd = make(), np.array([[10, 800, -3]])
+    assert np.isnan(make().take(rows_of(normal_rows(400)), learns=False).raw).all()
+    learner.take(rows_of(normal_rows(1_000)))
+    before = learner.take(rows_of(odd), learns=False).raw
+    assert learner.take(rows_of(np.repeat(odd, 900, axis=0)), learns=False).learned == 0
+    assert learner.take(rows_of(odd), learns=False).raw == before
+    learner.take(rows_of(np.repeat(odd, 900, axis=0)))
+    assert learner.take(rows_of(odd), learns=False).raw < before
+
+
+def test_one_row_moves_a_scale_little_and_counts_of_what_was_rare_find_their_own() -> None:
+    learner = small_sum()
+    features = np.tile([0.0, 1.0, 2.0], (30_000, 1))
+    features[:, 1] = np.random.default_rng(8).normal(100, 10, 30_000)
+    learner.take(rows_of(features[:5_000]))
+    before = np.array(learner.sections(everything=True)["scales"]).reshape(3, 3)
+    learner.take(rows_of(np.array([[0.0, 1e300, 2.0]])))
+    after = np.array(learner.sections(everything=True)["scales"]).reshape(3, 3)
+    assert abs(after[0, 1] - before[0, 1]) < 0.1
+    assert before[1, 1] < after[1, 1] < 1.1 * before[1, 1]
+    features[5_000::20, 0] = 3.0
+    learner.take(rows_of(features[5_000:]))
+    scaled = np.array(learner.sections(everything=True)["scales"]).reshape(3, 3)
+    assert np.sqrt(scaled[1, 0]) == pytest.approx(0.65, rel=0.3)

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -32,7 +34,7 @@ def test_new_maxima_get_higher_shares_below_one() -> None:
     for score in (10.0, 11.0, 1e3, 1e6, 1e9, 1e100, 1e308, np.inf):
         ranks.restore([moment])
         shares.append(float(ranks.take(np.array([score]))[0]))
-    assert all(a < b for a, b in zip(shares[:-1], shares[1:-1], strict=False))
+    assert all(a < b for a, b in pairwise(shares[:-1]))
     assert shares[-2] <= shares[-1] < 1
 
 
