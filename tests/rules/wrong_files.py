@@ -1,6 +1,7 @@
 """Wrong rule, policy and models files with what must be said of them.
 
-A file in ``wrong/``, ``wrong_policies/`` or ``wrong_models/`` ends with one line ``# expect: LINE:COLUMN CODE rule-id`` per problem.
+A file in ``wrong/``, ``wrong_policies/`` or ``wrong_models/`` ends with one line for each problem,
+``# expect: LINE:COLUMN CODE rule-id``.
 The full messages stand in ``wrong_messages.txt``; ``python tests/rules/wrong_files.py`` writes that file anew.
 """
 
