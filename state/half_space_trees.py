@@ -1,10 +1,10 @@
 """Half-space trees (Tan, Ting, Liu 2011): random trees over the features' ranges that count how many rows fall where.
 
-A node has two masses: of the reference window, which scores are read from, and of the latest window, which is counted at
-present; every ``window`` rows the latest becomes the reference. A row's mass in one tree is the sum of ``mass * 2 ** depth``
-over the nodes on its way, down to the first with less than a tenth of a window: little where few rows came. As in
-river's ``anomaly.HalfSpaceTrees``, whose ``score_one`` is ``1 - mass / max_mass`` here; given the same seed and features in the
-order of their names, the trees are the same too.
+A node has two masses: of the reference window, which scores are read from, and of the latest window, which is counted
+at present; every ``window`` rows the latest becomes the reference. A row's mass in one tree is the sum of ``mass * 2 **
+depth`` over the nodes on its way, down to the first with less than a tenth of a window: little where few rows came. As
+in river's ``anomaly.HalfSpaceTrees``, whose ``score_one`` is ``1 - mass / max_mass`` here; given the same seed and
+features in the order of their names, the trees are the same too.
 
 A null (NaN) goes where more rows of the latest window went, as a missing feature does in river.
 """
@@ -85,7 +85,8 @@ def planted(feature: NDArray[np.int16], threshold: Doubles) -> Trees:
 
 def max_mass(trees: Trees, window: int) -> int:
     """The largest mass that a row may have in all trees together."""
-    return len(trees.feature) * window * (2 ** trees.path.shape[1] - 1)
+    count, levels = trees.path.shape
+    return int(count * window * (2**levels - 1))
 
 
 @compiled
@@ -114,25 +115,22 @@ def mass(trees: Trees, window: int, values: Doubles) -> float:
 
 @compiled
 def attribute(trees: Trees, window: int, parts: Doubles) -> None:
-    """Set ``parts``, float64[features], to what the splits on each feature made of the last mass that was asked for.
+    """Set ``parts``, float64[features], to how rare the sides were that the last row took at splits on each.
 
-    If rows were spread evenly, each level would add one ``window`` to the mass. A split on the way to a node with less
-    than half of the rows above takes from all levels below; its feature's part is that, as a share of the even mass
-    (negative where the split added). 1 less the sum of all parts is the mass as a share of the even mass.
+    A split counts ``log((above + 1) / (here + 1))`` of the masses above it and on the row's side, down to small nodes;
+    a part is the sum over a tree's splits, on average over the trees.
     """
-    height = trees.path.shape[1] - 1
     parts[:] = 0.0
     for tree in range(len(trees.feature)):
-        here, weight = float(trees.reference[tree, 0]), 1.0
-        for level in range(height):
+        for level in range(trees.path.shape[1] - 1):
             node = trees.path[tree, level]
-            weight *= 2.0 if trees.reference[tree, node] >= _SMALL * window else 0.0
-            below = trees.reference[tree, trees.path[tree, level + 1]] * weight
-            parts[trees.feature[tree, node]] += (here - below) * (height - level)
-            here = below
-    even = float(len(trees.feature)) * window * (height + 1)
+            above = trees.reference[tree, node]
+            if above < _SMALL * window:
+                break
+            here = trees.reference[tree, trees.path[tree, level + 1]]
+            parts[trees.feature[tree, node]] += math.log((above + 1.0) / (here + 1.0))
     for on in range(len(parts)):
-        parts[on] /= even
+        parts[on] /= len(trees.feature)
 
 
 @compiled

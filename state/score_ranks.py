@@ -6,8 +6,9 @@ middle, relative in the tails. A score's share is
 
     (scores in lower bins + f * scores in its bin + g) / (scores + 1)
 
-where ``f`` in (0, 1) is its place in its bin and ``g = (1 + t / (1 + |t|)) / 2`` its place on the real line. Both grow with
-the score, so of two scores at one moment the higher has the higher share, among new maxima too, strictly between 0 and 1.
+where ``f`` in (0, 1) is its place in its bin and ``g = (1 + t / (1 + |t|)) / 2`` its place on the real line. Both grow
+with the score, so of two scores at one moment the higher has the higher share, among new maxima too, strictly between 0
+and 1.
 """
 
 from __future__ import annotations
@@ -36,9 +37,9 @@ _LARGEST = 1.7976931348623157e308
 class RankArrays(NamedTuple):
     """What ranks are read from; a kernel may hold it.
 
-    ``ring``: int16[window], bins of the last scores, the oldest overwritten; ``tree``: int32[BINS + 1], a Fenwick tree of
-    ``counts``, int32[BINS]; ``first``: the first scores; ``scale``: middle and spread; ``meta``: how many scores there were,
-    and whether the scale is known.
+    ``ring``: int16[window], bins of the last scores, the oldest overwritten; ``tree``: int32[BINS + 1], a Fenwick tree
+    of ``counts``, int32[BINS]; ``first``: the first scores; ``scale``: middle and spread; ``meta``: how many scores
+    there were, and whether the scale is known.
     """
 
     ring: NDArray[np.int16]
@@ -53,7 +54,8 @@ class RankArrays(NamedTuple):
 def _warped(arrays: RankArrays, x: float) -> float:
     x = min(max(x, -_LARGEST), _LARGEST)
     # halves: the difference of two large numbers is finite too
-    return math.asinh(min(max((x * 0.5 - arrays.scale[0] * 0.5) / arrays.scale[1], -_LARGEST), _LARGEST) * 2.0)
+    warped: float = math.asinh(min(max((x * 0.5 - arrays.scale[0] * 0.5) / arrays.scale[1], -_LARGEST), _LARGEST) * 2.0)
+    return warped
 
 
 @compiled
@@ -72,7 +74,7 @@ def rank(arrays: RankArrays, x: float) -> float:
         return math.nan
     t = _warped(arrays, x)
     everywhere = 0.5 * (1.0 + t / (1.0 + abs(t)))
-    seen = arrays.meta[_SEEN]
+    seen = int(arrays.meta[_SEEN])
     below, inside = 0.0, 0.0
     if arrays.meta[_KNOWN] == 0:
         for i in range(seen):
@@ -93,7 +95,7 @@ def rank(arrays: RankArrays, x: float) -> float:
             place = 1.0 - 1.0 / (1.0 + t - _REACH)
         else:
             place = min(max((t + _REACH) / _WIDTH - (number - 1), 0.0), 1.0)
-        below, inside = float(total), place * arrays.counts[number]
+        below, inside = float(total), place * float(arrays.counts[number])
         seen = min(seen, len(arrays.ring))
     return (below + inside + everywhere) / (seen + 1.0)
 
