@@ -51,6 +51,13 @@ DECISIONS = Metric(
     "Jumps for a rule: look at its decisions, stop it with `cem rules pause`. Falls to 0: its events no longer match.",
     ("rule", "outcome"),
 )  # fmt: skip
+MODEL_ROWS = Metric(
+    "cem_model_rows_total", "counter",
+    "What a model did: events `scored`, `labels` that came, rows `learned` from and `positives` among them, `drifts`.",
+    "`drifts` rises: what it scores has changed; look at the decisions of the rules that read it. `learned` stands "
+    "still: its labels no longer come, or name events that it never scored.",
+    ("model", "what"),
+)  # fmt: skip
 LAG = Metric(
     "cem_source_lag_events", "gauge", "Messages in the partition that are not read yet.",
     "Grows: the engine is slower than the producers or waits for a sink (`cem_sink_waiting`); add workers.",
@@ -116,8 +123,8 @@ READY = Metric(
 )  # fmt: skip
 
 METRICS = (
-    EVENTS, DEAD_LETTERS, DUPLICATES, LATE, CLOCK_SKEW, TIMES_IN_SECONDS, DECISIONS, LAG, WATERMARK, BATCH, EPOCH,
-    STATE_BYTES, STATE_CUSTOMERS, SINK_FAILURES, SINK_WAITING, SINK_ROWS, DELIVERY, VIEWS_WRITTEN, VIEWS_DROPPED,
+    EVENTS, DEAD_LETTERS, DUPLICATES, LATE, CLOCK_SKEW, TIMES_IN_SECONDS, DECISIONS, MODEL_ROWS, LAG, WATERMARK,
+    BATCH, EPOCH, STATE_BYTES, STATE_CUSTOMERS, SINK_FAILURES, SINK_WAITING, SINK_ROWS, DELIVERY, VIEWS_WRITTEN, VIEWS_DROPPED,
     RESTARTS, PAUSED_RULES, READY,
 )  # fmt: skip
 """Every metric, in the order of the document."""

@@ -259,6 +259,7 @@ def _summary(counts: dict[str, Any], seconds: float, rss_bytes: int) -> dict[str
         "duplicates": counts.get("duplicates", 0),
         "late": counts.get("late", 0),
         "decisions": counts.get("decisions", {}),
+        **({"models": counts["models"]} if "models" in counts else {}),
         "pending": counts.get("pending", 0),
         "armed": counts.get("armed", 0),
         "events_per_second": round(sum(events.values()) / seconds) if seconds else 0,

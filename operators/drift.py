@@ -1,4 +1,4 @@
-"""Watches a model's scores for drift (ADWIN: Bifet and Gavaldà 2007, river's implementation): it is told, not adapted to."""
+"""Watches a model's scores for drift (ADWIN: Bifet and Gavaldà 2007, river's): it is told, not adapted to."""
 
 from __future__ import annotations
 

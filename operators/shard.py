@@ -1,8 +1,9 @@
 """The customer's keyed stages: order what the partitions deliver, then decide.
 
-Without ``per=`` aggregates one stage does both (``Shard``). With them the ordered events pass the entities between the
-two (``OrderingShard``, then ``operators.entities``, then ``operators.deciding``), because duplicates must be gone before an
-entity counts them, and whether an event is one is known by its customer only.
+Without ``per=`` aggregates and scores one stage does both (``Shard``). With them the ordered events pass the entities
+and the models between the two (``OrderingShard``, then ``operators.entities`` and ``operators.measuring``, then
+``operators.deciding``), because duplicates must be gone before an entity counts them, and whether an event is one is
+known by its customer only.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ def finish_or_go_on(
     end_ms: int,
     other_bytes: int,
 ) -> Outcome:
+    """Decide what lies below the frontier; at the end of a replay, everything, with the counts that are due then."""
     if frontier_ms < AFTER_ALL_MS:
         return decider.run(events, entities, frontier_ms)
     outcome = decider.run(events, entities, end_ms, inclusive=True)
@@ -192,6 +194,7 @@ def _hash_slots(plan: Plan) -> dict[str, np.ndarray]:
 
 
 def mask_words(mask: int, matchers: int) -> np.ndarray:
+    """A bit set over the plan's matchers as words of events' masks."""
     words = [mask >> 64 * word & (1 << 64) - 1 for word in range(max(1, -(-matchers // 64)))]
     return np.array(words, np.uint64)
 

@@ -165,7 +165,8 @@ class _ModelLoader:
             for node in walk(expr):
                 if isinstance(node, Rises | Score):
                     where = self._scope.places.of(node)
-                    self._problems.add("E603", where, f"{words(node)} cannot be part of a model's feature")
+                    what = "`rises(…)`" if isinstance(node, Rises) else words(node)
+                    self._problems.add("E603", where, f"{what} cannot be part of a model's feature")
             checker.check_let(name, expr)
         return features
 

@@ -33,9 +33,6 @@ class Position:
         return f"{self.file}:{self.line}:{self.column}"
 
 
-# --- expressions ---
-
-
 @dataclass(frozen=True, slots=True)
 class Expr:
     """Base of every expression node."""
@@ -226,9 +223,6 @@ class Score(Expr):
     model: str
 
 
-# --- payload templates ---
-
-
 @dataclass(frozen=True, slots=True)
 class Slot:
     """``{expression:format}`` in a template; ``format`` is empty where there is none."""
@@ -242,9 +236,6 @@ class Template:
     """A payload string with at least one slot: literal text and slots in order."""
 
     parts: tuple[str | Slot, ...]
-
-
-# --- rules ---
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,7 +287,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:
-    """All rules of all files, in the order of the text, and the models they read; with the files' names and contents."""
+    """All rules of all files in the order of the text, and the models they read; with the files' names and contents."""
 
     rules: tuple[Rule, ...]
     sources: tuple[tuple[str, bytes], ...] = field(default=(), repr=False, compare=False)

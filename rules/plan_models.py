@@ -1,4 +1,4 @@
-"""Plans the models: their features share matchers and entities with the rules, and have customers' rows of their own."""
+"""Plans the models: their features share matchers and entities with the rules; customers' rows are their own."""
 
 from __future__ import annotations
 

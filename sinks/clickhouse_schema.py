@@ -102,6 +102,17 @@ SELECT action_id, kind, rule_id, rule_version, class, priority, customer_id, ts 
 FROM {database}.decision_lines
 WHERE NOT throwIf(action_id = '' OR customer_id = '', 'no decision')"""
 
+_ADD_MODELS = [
+    "ALTER TABLE {database}.decisions ADD COLUMN IF NOT EXISTS models String",
+    "ALTER TABLE {database}.decision_lines ADD COLUMN IF NOT EXISTS models String",
+    """
+ALTER TABLE {database}.decision_lines_to_decisions MODIFY QUERY
+SELECT action_id, kind, rule_id, rule_version, class, priority, customer_id, ts AS ts_ms, anchor_event_id, holding_id,
+  decision, reason, would_be, open_ticket_id, late, features, payload, models
+FROM {database}.decision_lines
+WHERE NOT throwIf(action_id = '' OR customer_id = '', 'no decision')""",
+]
+
 
 def _table(name: str) -> str:
     return "CREATE TABLE IF NOT EXISTS {database}." + name + " (" + _TABLES[name]
@@ -112,6 +123,7 @@ def _table(name: str) -> str:
 _MIGRATIONS: list[list[str]] = [
     [_table(EVENTS), _table(DECISIONS), _table(DEAD_LETTERS)],
     [_table(RULE_CHANGES), _EVENT_LINES, _EVENT_VIEW, _DECISION_LINES, _DECISION_VIEW],
+    _ADD_MODELS,
 ]
 SCHEMA_VERSION = len(_MIGRATIONS)
 

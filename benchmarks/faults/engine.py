@@ -10,7 +10,7 @@ import sys
 import threading
 import urllib.request
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,7 +43,7 @@ class Watched:
 
 
 class Engine:
-    """One `cem run`, which may be started again and again with the same settings.
+    """One `cem run`, or one for each of several hosts, which may be started again and again with the same settings.
 
     Parameters
     ----------
@@ -51,11 +51,14 @@ class Engine:
         Its settings' file; metrics are on ``http_port`` and those above.
     log
         Where it writes to.
+    addresses
+        Of several hosts, each with one process; empty for one `cem run` with ``workers`` processes.
     """
 
-    def __init__(self, config: Path, workers: int, http_port: int, log: Path) -> None:
+    def __init__(self, config: Path, workers: int, http_port: int, log: Path, addresses: Sequence[str] = ()) -> None:
         self._config, self._workers, self._http_port, self._log = config, workers, http_port, log
-        self._process: subprocess.Popen[bytes] | None = None
+        self._addresses = addresses
+        self._processes: list[subprocess.Popen[bytes]] = []
         self._seen: dict[int, dict[str, float]] = defaultdict(dict)  # by process
         self.watched = Watched()
         self._ended = threading.Event()
@@ -67,11 +70,15 @@ class Engine:
     def start(self, environment: Mapping[str, str] | None = None, *, wait: bool = True) -> None:
         """Start it; with ``wait`` return when it is ready."""
         command = [sys.executable, "-m", "flows.cli", "run", "--config", str(self._config)]
+        hosts = [["--hosts", ",".join(self._addresses), "--index", str(i)] for i in range(len(self._addresses))]
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [*command, "--workers", str(self._workers)], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log,
-                stderr=log, env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}, start_new_session=True,
-            )  # fmt: skip
+            self._processes = [
+                subprocess.Popen(
+                    [*command, *options], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                    env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}, start_new_session=True,
+                )
+                for options in hosts or [["--workers", str(self._workers)]]
+            ]  # fmt: skip
         self.watched.starts += 1
         if wait:
             self.wait_ready()
@@ -92,18 +99,12 @@ class Engine:
 
     @property
     def runs(self) -> bool:
-        """Whether its supervisor runs."""
-        return self._process is not None and self._process.poll() is None
-
-    @property
-    def pid(self) -> int:
-        """The supervisor."""
-        assert self._process is not None
-        return self._process.pid
+        """Whether its supervisors run."""
+        return bool(self._processes) and all(process.poll() is None for process in self._processes)
 
     def workers(self) -> list[int]:
         """The processes of the cluster, in the order of their start."""
-        return children(self.pid, WORKER)
+        return [pid for process in self._processes for pid in children(process.pid, WORKER)]
 
     def kill_worker(self, number: int = 0) -> bool:
         """SIGKILL to one; whether there was one just now."""
@@ -120,10 +121,8 @@ class Engine:
         EngineError
             They live on.
         """
-        assert self._process is not None
         orphans = self.workers()
-        self._process.kill()
-        self._process.wait()
+        self._end_all()
         if not wait_until(lambda: not any(map(is_running, orphans)), DIE_S):
             raise EngineError("workers live on without their supervisor")
 
@@ -139,15 +138,14 @@ class Engine:
 
     def stop(self) -> int:
         """SIGTERM; its exit code."""
-        assert self._process is not None
-        self._process.terminate()
+        for process in self._processes:
+            process.terminate()
         return self.wait_end(STOP_S)
 
     def wait_end(self, timeout_s: float) -> int:
-        """Its exit code, as soon as it has ended."""
-        assert self._process is not None
+        """Its exit code (of several hosts the highest), as soon as it has ended."""
         try:
-            return self._process.wait(timeout_s)
+            return max(process.wait(timeout_s) for process in self._processes)
         except subprocess.TimeoutExpired:
             raise EngineError(f"the engine does not end within {timeout_s:.0f} s:\n{self.tail()}") from None
 
@@ -155,11 +153,13 @@ class Engine:
         """End it however it can be ended, and the watching."""
         self._ended.set()
         self._watching.join()
-        if self.runs:
-            assert self._process is not None
-            self._process.kill()
-            self._process.wait()
+        self._end_all()
         self._sum_up()
+
+    def _end_all(self) -> None:
+        for process in self._processes:
+            process.kill()
+            process.wait()
 
     def tail(self, lines: int = 15) -> str:
         """The end of its log."""

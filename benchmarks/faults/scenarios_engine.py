@@ -45,6 +45,15 @@ def one_of_two_killed(stage: Stage) -> None:
     stage.load(3)
 
 
+@scenario(
+    "one-of-three-hosts-killed", "SIGKILL of one process of three that have their own addresses",
+    Setup(workers=3, lateness="12s", hosts=("127.0.0.1", "127.0.0.2", "127.0.0.3")),
+)  # fmt: skip
+def one_of_three_hosts_killed(stage: Stage) -> None:
+    """Twice, or ten times."""
+    one_of_two_killed(stage)
+
+
 @scenario("supervisor-killed", "SIGKILL of `cem run` itself, started again at once", Setup(lateness="3s"))
 def supervisor_killed(stage: Stage) -> None:
     """Twice, or five times."""

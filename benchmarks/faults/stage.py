@@ -57,6 +57,8 @@ class Setup:
         What it decides by.
     restarts_brokers
         Brokers have to have their data when they come back.
+    hosts
+        Of each worker, an address of its own: `cem run --hosts`.
     """
 
     workers: int = 1
@@ -70,6 +72,7 @@ class Setup:
     small_disk: bool = False
     rules: tuple[Path, ...] = RULES
     restarts_brokers: bool = False
+    hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +126,8 @@ class Stage:
                 opened.callback(self.clickhouse.close)
             self.redis_url = self._start_redis(opened) if self.setup.redis else None
             self.http_port = free_port()
-            self.engine = Engine(self.config, self.setup.workers, self.http_port, self.folder / "engine.log")
+            addresses = [f"{host}:{free_port()}" for host in self.setup.hosts]
+            self.engine = Engine(self.config, self.setup.workers, self.http_port, self.folder / "engine.log", addresses)
             opened.callback(self.engine.close)
             opened.callback(self._close_traffic)
             self._opened = opened.pop_all()

@@ -68,6 +68,8 @@ def count_into(meters: Meters, path: tuple[str, ...], n: int) -> None:
             meters.times_in_seconds(n)
         case ("decisions", rule, outcome):
             meters.decisions(rule, outcome or EMITTED, n)
+        case ("models", model, what):
+            meters.model_rows(model, what, n)
         case _:
             pass
 

@@ -34,6 +34,7 @@ class Meters:
         self._clock_skew = self._make(Counter, metrics.CLOCK_SKEW)
         self._times_in_seconds = self._make(Counter, metrics.TIMES_IN_SECONDS)
         self._decisions = self._make(Counter, metrics.DECISIONS)
+        self._model_rows = self._make(Counter, metrics.MODEL_ROWS)
         self._lag = self._make(Gauge, metrics.LAG)
         self._watermark = self._make(Gauge, metrics.WATERMARK)
         self._batch = self._histogram(metrics.BATCH)
@@ -83,6 +84,10 @@ class Meters:
     def decisions(self, rule: str, reason_or_emitted: str, n: int) -> None:
         """So many more decisions of a rule were ``emitted``, or suppressed for a reason."""
         self._decisions.labels(rule, reason_or_emitted).inc(n)
+
+    def model_rows(self, model: str, what: str, n: int) -> None:
+        """A model did something with so many more rows."""
+        self._model_rows.labels(model, what).inc(n)
 
     def lag(self, topic: str, partition: int, n: int) -> None:
         """So many messages of a partition are not read yet."""

@@ -33,6 +33,7 @@ def used() -> Meters:
     meters.late(5)
     meters.rejected_clock_skew(6)
     meters.times_in_seconds(3)
+    meters.model_rows("card_fraud", "scored", 3)
     meters.decisions("prepay", "emitted", 7)
     meters.decisions("prepay", "cooldown", 8)
     meters.lag("bank.click", 2, 9)

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-from wrong_files import MESSAGES, POLICY_FILES, RULE_FILES, diagnose, expected, messages
+from wrong_files import ALL_FILES, MESSAGES, MODEL_FILES, POLICY_FILES, RULE_FILES, diagnose, expected, messages
 
 from rules.diagnostics import CODES
 
 
-@pytest.mark.parametrize("path", RULE_FILES + POLICY_FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+@pytest.mark.parametrize("path", ALL_FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_problems_and_places(path: Path) -> None:
     result, found = diagnose(path)
     said = [f"{p.position.line}:{p.position.column} {p.code} {p.rule_id or '-'}" for p in found]
@@ -20,6 +20,7 @@ def test_problems_and_places(path: Path) -> None:
 def test_there_are_enough_files() -> None:
     assert len(RULE_FILES) >= 45
     assert len(POLICY_FILES) >= 10
+    assert len(MODEL_FILES) >= 7
 
 
 def test_messages_are_as_agreed() -> None:
@@ -27,7 +28,7 @@ def test_messages_are_as_agreed() -> None:
 
 
 def test_every_code_is_shown_by_a_file() -> None:
-    shown = {line.split()[1] for path in RULE_FILES + POLICY_FILES for line in expected(path)}
+    shown = {line.split()[1] for path in ALL_FILES for line in expected(path)}
     # E001 and E002 are about files that no YAML can be: test_load.py has them.
     assert set(CODES) - shown == {"E001", "E002"}
 

@@ -1,6 +1,7 @@
-"""Wrong rule and policy files with what must be said of them.
+"""Wrong rule, policy and models files with what must be said of them.
 
-A file in ``wrong/`` or ``wrong_policies/`` ends with one line ``# expect: LINE:COLUMN CODE rule-id`` per problem.
+A file in ``wrong/``, ``wrong_policies/`` or ``wrong_models/`` ends with one line for each problem,
+``# expect: LINE:COLUMN CODE rule-id``.
 The full messages stand in ``wrong_messages.txt``; ``python tests/rules/wrong_files.py`` writes that file anew.
 """
 
@@ -11,20 +12,25 @@ HERE = Path(__file__).parent
 MESSAGES = HERE / "wrong_messages.txt"
 RULE_FILES = sorted((HERE / "wrong").glob("*.yaml"))
 POLICY_FILES = sorted((HERE / "wrong_policies").glob("*.yaml"))
+MODEL_FILES = sorted((HERE / "wrong_models").glob("*.yaml"))
+ALL_FILES = RULE_FILES + POLICY_FILES + MODEL_FILES
 
 sys.path.insert(0, str(HERE.parent.parent))
 
 
 def diagnose(path: Path):
+    from flows.loading import load_model_files
     from rules.load import load_rules
     from rules.policy import load_policy
 
+    if path in MODEL_FILES:
+        return load_model_files([path])
     return load_policy(path) if path in POLICY_FILES else load_rules([path])
 
 
 def messages() -> str:
     lines = []
-    for path in RULE_FILES + POLICY_FILES:
+    for path in ALL_FILES:
         folder = f"{path.parent}/"
         lines += [f"{path.parent.name}/{str(p).replace(folder, '')}" for p in diagnose(path)[1]]
     return "\n".join(lines) + "\n"
