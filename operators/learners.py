@@ -33,6 +33,12 @@ def _half_space_trees(spec: ModelSpec, given: dict[str, float]) -> Learner:
     return HalfSpaceLearner(len(spec.features), skip_above=spec.skip_above, recent=spec.ranked_among, **_whole(given))
 
 
+def _surprise(spec: ModelSpec, given: dict[str, float]) -> Learner:
+    from state.surprise import SurpriseLearner
+
+    return SurpriseLearner(len(spec.features), skip_above=spec.skip_above, recent=spec.ranked_among, **_whole(given))
+
+
 def _whole(given: dict[str, float]) -> dict[str, int]:
     return {name: int(value) for name, value in given.items()}
 
@@ -43,6 +49,7 @@ KINDS: dict[str, Kind] = {
          "seed": Range(0, 2**31, True)},
         _half_space_trees,
     ),
+    "surprise": Kind({"first": Range(16, 1_000_000, True)}, _surprise),
     "classifier": Kind({}, _half_space_trees),
 }  # fmt: skip
 """By the names of ``rules.models.KINDS``."""

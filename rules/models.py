@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from rules.model import Expr, Position, RuleSet, Score, Selector
 from rules.walk import expressions, walk
 
-KINDS = ("half_space_trees", "classifier")
-"""How a model learns: without labels, from what is usual; or from labels that arrive later."""
+KINDS = ("half_space_trees", "surprise", "classifier")
+"""How a model learns: the first two without labels, from what is usual; the last from labels that arrive later."""
 
 MODES = ("live", "shadow", "frozen")
 """``live``: scores and learns; ``shadow``: the same, and rules that read it are shadow rules; ``frozen``: it scores by
