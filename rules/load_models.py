@@ -142,8 +142,8 @@ class _ModelLoader:
     def _labels(self, kind: str) -> tuple[Selector, ...]:
         labels = self._selectors("labels")
         entry = self._reader.node.entries.get("labels")
-        if entry is not None and kind == "half_space_trees":
-            message = "a model of the kind half_space_trees learns without labels"
+        if entry is not None and kind not in ("classifier", ""):
+            message = f"a model of the kind {kind} learns without labels"
             self._problems.add("E605", entry[0].position, message, "remove `labels`, or use `kind: classifier`")
         if any(selector.stream != "label" for selector in labels) and entry is not None:
             message = "labels are events of the stream label"

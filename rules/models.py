@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from rules.model import Expr, Position, RuleSet, Score, Selector
 from rules.walk import expressions, walk
 
-KINDS = ("half_space_trees", "classifier")
-"""How a model learns: without labels, from what is usual; or from labels that arrive later."""
+KINDS = ("half_space_trees", "surprise", "classifier")
+"""How a model learns: the first two without labels, from what is usual; the last from labels that arrive later."""
 
 MODES = ("live", "shadow", "frozen")
 """``live``: scores and learns; ``shadow``: the same, and rules that read it are shadow rules; ``frozen``: it scores by
@@ -35,7 +35,7 @@ class ModelSpec:
     features
         Name and expression of each, over the customer's events as of the scored one; a later one may use earlier ones.
     warm_up
-        Until it has learned from so many events its score is null.
+        Until so many events have come (or labels, if it learns from them) its score is null.
     ranked_among
         A score is the share of so many latest ones below it.
     keep_ms
