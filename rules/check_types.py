@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from rules.diagnostics import Problems, nearest, shown
 from rules.fields import CLOSED_VALUES, FIELDS
+from rules.habits import Habit
 from rules.model import (
     Age,
     Aggregate,
@@ -124,7 +125,7 @@ class TypeChecker:
                 return NUMBER
             case Latest(selector=selector, field=name):
                 return FIELDS[selector.stream].get(name, ANY)
-            case EvalTime() | Age() | Score() | Streak():
+            case EvalTime() | Age() | Score() | Streak() | Habit():
                 return NUMBER
             case Logic() | Rises():
                 return BOOLEAN

@@ -17,6 +17,7 @@ from rules.functions import (
     WINDOWED,
     ZONED,
 )
+from rules.habits import HABITS, habit
 from rules.model import (
     Call,
     Expr,
@@ -41,6 +42,8 @@ def call(parser: Parser, node: ast.Call) -> Expr:
     if not isinstance(node.func, ast.Name):
         return parser.fail("E202", node, "only functions can be called", _method_hint(node.func))
     name = node.func.id
+    if name in HABITS:
+        return habit(parser, node, name)
     if name not in ALL:
         known = sorted(SELECTOR_FUNCTIONS if parser.stream is not None else ALL)
         meant = _FOREIGN.get(name) or nearest(name, known)

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from rules import model as m
+from rules.habits import Habit
 from rules.plan import ColumnLayout, Feature, FeatureSet, Matcher, Series
 from rules.plan_parts import split_parts
 from rules.walk import walk
 
-AGGREGATES = m.Aggregate | m.Latest | m.Age | m.Novel | m.Sequence | m.Streak
+AGGREGATES = m.Aggregate | m.Latest | m.Age | m.Novel | m.Sequence | m.Streak | Habit
+
+HASHED = ("values", "unusual_value")
+"""Kinds of series that read the hash of their field, not its scalar."""
 
 _PERIOD_MAX_MS = {"day": 2 * 86_400_000, "week": 8 * 86_400_000, "month": 32 * 86_400_000}
 _SERIES_KIND = {
@@ -161,6 +165,10 @@ class FeaturePlanner:
             case m.Sequence(selectors, within_ms):
                 series = self._series(into, "sequence", selectors, [None] * len(selectors))
                 return Feature(series, "seq", "last", within_ms)
+            case Habit(op, selector, name, timezone):
+                period = "hour" if timezone else ""
+                series = self._series(into, op, [selector], [name], period=period, timezone=timezone)
+                return Feature(series, "habit")
             case m.Streak():
                 return Feature(self._streak(node, into), "streak")
         raise AssertionError(node)
@@ -176,7 +184,7 @@ class FeaturePlanner:
         series = Series(kind, matchers, columns, retention_ms, period, timezone, ops, program)
         for selector, name in zip(selectors, names, strict=True):
             if name is not None:
-                self._slot(selector.stream, name, kind == "values")
+                self._slot(selector.stream, name, kind in HASHED)
         if series in into.series:
             return into.series.index(series)
         into.series.append(series)

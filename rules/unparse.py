@@ -10,6 +10,7 @@ import json
 from typing import Any
 
 from rules import model as m
+from rules.habits import Habit
 
 _UNITS_MS = (("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000))
 _PRECEDENCE = {"or": 1, "and": 2, "not": 3, "compare": 4, "+": 5, "-": 5, "*": 6, "/": 6, "%": 6, "negate": 7}
@@ -110,6 +111,8 @@ def aggregate_text(expr: m.Expr) -> str:
             return f"{op}({of}{_window(window)}{by})"
         case m.Latest(op, selector, name):
             return f"{op}({selector_text(selector)}.{name})"
+        case Habit(op, selector, name):
+            return f"{op}({selector_text(selector)}{'' if name is None else f'.{name}'})"
         case m.Age(selector):
             return f"age({selector_text(selector)})"
         case m.Novel(selector, name, within_ms):

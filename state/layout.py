@@ -187,6 +187,10 @@ class Layout:
                 part_slot = -1 if part_column is None else self._word_slots[self._streams[matcher], part_column]
                 self._arguments += [matcher, part_slot, tables.TOTAL_OPS[op]]
             length = 2 + tables.TOTALS_WORDS * len(one.matchers)
+        elif one.kind in tables.HABITS:
+            kind, length = tables.HABITS[one.kind]
+            slot = self._hash_slots[stream, column or 0] if kind == tables.LEARN_VALUE else slot
+            period = self.period(one.period, one.timezone) if one.period else -1
         else:
             return
         self.update_of[index] = len(self._updates)
@@ -231,6 +235,8 @@ class Layout:
             row[tables.F_OP] = tables.TOTAL_OPS[feature.op]
         elif one.kind == "latest":
             row[tables.F_OP] = {"last": tables.LAST, "prev": tables.PREV, "age": tables.AGE}[feature.op]
+        elif one.kind in tables.HABITS:
+            row[tables.F_OP] = tables.HABIT
         elif one.kind == "sequence":
             row[tables.F_OP], row[tables.F_PARTS] = tables.SEQUENCE, len(one.matchers)
             row[tables.F_MATCH_WORD], row[tables.F_MATCH_BIT] = divmod(one.matchers[-1], 64)
@@ -246,7 +252,6 @@ class Layout:
     def tables(self) -> Tables:
         """The tables; their arrays live as long as this layout."""
         programs = self._programs
-
         slots = max([1, *map(len, self.values), *map(len, self.hashed)])
         values = []
         for index, latest in self._latest.items():

@@ -14,7 +14,6 @@ from state.cells import get, get_byte, get_double, put, put_double
 from state.civil import days_to_recurrence
 from state.compiled import compiled
 from state.log import Memory
-from state.operations import operate, push, to_operand
 from state.reads import (
     BOOLEAN,
     NULL,
@@ -24,6 +23,7 @@ from state.reads import (
     Step,
     Value,
     feature_address,
+    habit_value,
     matches,
     read_totals,
     read_windowed,
@@ -40,6 +40,7 @@ from state.tables import (
     F_PERIOD,
     F_SIZE_MS,
     F_UPDATE,
+    HABIT,
     HAS_PROFILE,
     LAST,
     PREV,
@@ -82,6 +83,8 @@ def read_kept(memory: Memory, tables: Tables, feature: int, step: Step, i: int, 
             start = before_word(memory, step, i, row, get(feature, F_UPDATE), at + get(feature, F_PARTS) - 2)
             holds = start != 0 and min(start - 1, get(step.ts_ms, i)) > t_ms - get(feature, F_SIZE_MS)
         return BOOLEAN, 1 if holds else 0, 1.0 if holds else 0.0
+    if op == HABIT:
+        return habit_value(step, i, get(feature, F_UPDATE), at)
     if op == RUN:
         period = get(step.numbers, max(i, 0) * step.period_width + get(feature, F_PERIOD))
         n = get(row, at + 1) if get(row, at + 1) > 0 and get(row, at) == period else 0
@@ -112,10 +115,10 @@ def condition_holds(memory: Memory, tables: Tables, update: int, step: Step, row
             op = get(tables.arguments, get(update, U_ARGUMENTS) + 3 * argument + 2)
             kind, _, number = read_totals(memory, row, at, op)
             top += 1
-            push(kinds, numbers, top, (NUMBER if kind != NULL else NULL), number)
+            o.push(kinds, numbers, top, (NUMBER if kind != NULL else NULL), number)
             pc += 1
         else:
-            top, pc = operate(operation, argument, tables, kinds, numbers, top, pc, False)
+            top, pc = o.operate(operation, argument, tables, kinds, numbers, top, pc, False)
     return get(kinds, 0) != NULL and get_double(numbers, 0) != 0.0
 
 
@@ -190,8 +193,8 @@ def run(memory: Memory, tables: Tables, program: int, step: Step, i: int, stamp:
         operation, argument = get(tables.programs, 2 * pc), get(tables.programs, 2 * pc + 1)
         if operation == o.FEATURE:
             top += 1
-            kind, number = to_operand(read(memory, tables, argument, step, i, stamp, row, t_ms, own_record))
-            push(kinds, numbers, top, kind, number)
+            kind, number = o.to_operand(read(memory, tables, argument, step, i, stamp, row, t_ms, own_record))
+            o.push(kinds, numbers, top, kind, number)
             pc += 1
         elif operation == o.MATCH:
             top += 1
@@ -211,20 +214,20 @@ def run(memory: Memory, tables: Tables, program: int, step: Step, i: int, stamp:
             pc += 1
         elif operation == o.RISE:
             top += 1
-            push(kinds, numbers, top, get(kinds, o.RISEN + argument), get_double(numbers, o.RISEN + argument))
+            o.push(kinds, numbers, top, get(kinds, o.RISEN + argument), get_double(numbers, o.RISEN + argument))
             pc += 1
         elif o.PROFILE_DAYS <= operation <= o.HOLDING_DAYS:
             top += 1
             kind, number = dated(memory, tables, operation, argument, step, i, row)
-            push(kinds, numbers, top, kind, number)
+            o.push(kinds, numbers, top, kind, number)
             pc += 1
         elif operation >= o.ENTITY and operation <= o.CLOCK:
             top += 1
-            kind, number = to_operand(look_up(memory, tables, operation, argument, step, i, row, t_ms))
-            push(kinds, numbers, top, kind, number)
+            kind, number = o.to_operand(look_up(memory, tables, operation, argument, step, i, row, t_ms))
+            o.push(kinds, numbers, top, kind, number)
             pc += 1
         else:
-            top, pc = operate(operation, argument, tables, kinds, numbers, top, pc, True)
+            top, pc = o.operate(operation, argument, tables, kinds, numbers, top, pc, True)
 
 
 @compiled
@@ -270,10 +273,10 @@ def remember_rise(tables: Tables, argument: int, kinds: int, numbers: int, top: 
     put(kinds, o.RISE_BEFORE, get(kinds, o.RISE_BEFORE) | before << 2 * own)
     settled = now == o._WAS_FALSE or before == o._NONE or before == o._WAS_TRUE
     if settled:
-        push(kinds, numbers, o.RISEN + own, BOOLEAN, 0.0)
+        o.push(kinds, numbers, o.RISEN + own, BOOLEAN, 0.0)
     else:
         known = now == o._WAS_TRUE and before == o._WAS_FALSE
-        push(kinds, numbers, o.RISEN + own, BOOLEAN if known else UNKNOWN, 1.0)
+        o.push(kinds, numbers, o.RISEN + own, BOOLEAN if known else UNKNOWN, 1.0)
 
 
 @compiled
@@ -282,7 +285,7 @@ def dated(
 ) -> tuple[int, float]:
     """A holding's field, or the days until a date of the profile or of a holding."""
     if operation == o.HOLDING:
-        return to_operand(word_value(memory, get(get(step.stack_kinds, o.HOLDING_AT), argument)))
+        return o.to_operand(word_value(memory, get(get(step.stack_kinds, o.HOLDING_AT), argument)))
     column = (argument & 0xFFFFFFFF) >> 1
     if operation == o.HOLDING_DAYS:
         date = get(get(step.stack_kinds, o.HOLDING_AT), column)

@@ -77,7 +77,7 @@ from state.values import (
 
 __all__ = [
     "BIG_WHOLE", "BOOLEAN", "NULL", "NUMBER", "OBJECT", "UNKNOWN", "WHOLE", "Step", "Value", "feature_address",
-    "matches",
+    "habit_value", "matches",
     "read_totals", "read_windowed", "row_address", "word_value",
 ]  # fmt: skip
 
@@ -190,6 +190,15 @@ def is_only_one(memory: Memory, feature: int, log: Log, after_ms: int, own: int)
     return bool(has_bit(log, own, get(feature, F_WORD), get(feature, F_BIT))) and not seen(
         memory, feature, log, after_ms, own, hashed
     )
+
+
+@compiled
+def habit_value(step: Step, i: int, update: int, at: int) -> Value:
+    """How unusual the event at hand was when it was learned from; null if it was not."""
+    if i < 0 or get(step.undone, update) != i:
+        return NULL, 0, 0.0
+    value = get_double(step.undo, at)
+    return (NUMBER, 0, value) if np.isfinite(value) else (NULL, 0, 0.0)
 
 
 @compiled

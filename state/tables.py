@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from state.habits import AMOUNT_WORDS, HOUR_WORDS, PACE_WORDS, VALUE_WORDS
+
 STREAMS = 6
 
 # --- features: one row each ---
@@ -16,7 +18,7 @@ STREAMS = 6
 FEATURE_COLUMNS = 19
 
 (COUNT, SUM, MEAN, STD, MIN, MAX, DISTINCT, NOVEL, LAST, PREV, AGE, SEQUENCE, RUN, CONDITION_RUN,
- TOTAL_COUNT, TOTAL_SUM, TOTAL_MEAN, TOTAL_STD, TOTAL_MIN, TOTAL_MAX) = range(20)  # fmt: skip
+ TOTAL_COUNT, TOTAL_SUM, TOTAL_MEAN, TOTAL_STD, TOTAL_MIN, TOTAL_MAX, HABIT) = range(21)  # fmt: skip
 WINDOWED_OPS = {"count": COUNT, "sum": SUM, "mean": MEAN, "std": STD, "min": MIN, "max": MAX, "distinct": DISTINCT}
 TOTAL_OPS = {"count": TOTAL_COUNT, "sum": TOTAL_SUM, "mean": TOTAL_MEAN, "std": TOTAL_STD, "min": TOTAL_MIN,
              "max": TOTAL_MAX}  # fmt: skip
@@ -28,6 +30,10 @@ WINDOWS = {"": LAST_WINDOW, "last": LAST_WINDOW, "prior": PRIOR_WINDOW, "this": 
 U_KIND, U_OFFSET, U_LENGTH, U_SLOT, U_PERIOD, U_ARGUMENTS, U_COUNT, U_PROGRAM = range(8)
 UPDATE_COLUMNS = 8
 SET_LATEST, STEP_SEQUENCE, COUNT_RUN, ADD_TOTALS, ADD_CONDITION = range(5)
+LEARN_AMOUNT, LEARN_HOUR, LEARN_VALUE, LEARN_PACE = range(5, 9)
+HABITS = {"unusual_amount": (LEARN_AMOUNT, AMOUNT_WORDS), "unusual_hour": (LEARN_HOUR, HOUR_WORDS),
+          "unusual_value": (LEARN_VALUE, VALUE_WORDS), "unusual_pace": (LEARN_PACE, PACE_WORDS)}  # fmt: skip
+"""By kind of series, what an event does and how many words it needs."""
 
 # --- totals: words from the series' offset ---
 T_MATCHES, T_NUMBERS, T_FLOATS, T_HI, T_LO, T_REST, T_REST_LOW, T_LOWEST, T_HIGHEST = range(9)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from state.cells import get, get_byte, get_double, put, put_double
 from state.compiled import compiled
+from state.habits import unusual_amount, unusual_hour, unusual_pace, unusual_value
 from state.log import (
     Memory,
 )  # fmt: skip
@@ -14,6 +17,9 @@ from state.tables import (
     ADD_CONDITION,
     ADD_TOTALS,
     COUNT_RUN,
+    LEARN_AMOUNT,
+    LEARN_HOUR,
+    LEARN_VALUE,
     SET_LATEST,
     STEP_SEQUENCE,
     T_DOUBLE_SQUARES,
@@ -73,6 +79,10 @@ def apply_update(memory: Memory, tables: Tables, index: int, step: Step, i: int,
     elif kind == ADD_TOTALS:
         word = get(step.words, i * step.word_width + slot) if slot >= 0 else 0
         add_to_totals(memory, row, at, word, get(update, U_LENGTH))
+    elif kind >= LEARN_AMOUNT:
+        # nothing reads what was before: instead of the replaced words it is the answer that is kept
+        put(step.undone, index, i)
+        put_double(step.undo, at, learn_habit(memory, update, step, i, row))
     elif kind == ADD_CONDITION:
         advance_run(memory, tables, update, step, row, get(step.numbers, i * step.period_width + get(update, U_PERIOD)))
         for part in range(get(update, U_COUNT)):
@@ -81,6 +91,20 @@ def apply_update(memory: Memory, tables: Tables, index: int, step: Step, i: int,
             if matches(step, i, matcher >> 6, matcher & 63):
                 word = get(step.words, i * step.word_width + slot) if slot >= 0 else 0
                 add_to_totals(memory, row, at + 2 + part * TOTALS_WORDS, word, TOTALS_WORDS)
+
+
+@compiled
+def learn_habit(memory: Memory, update: int, step: Step, i: int, row: int) -> float:
+    """How unusual an event is for the customer; afterwards the habit knows it. NaN where nothing can be said."""
+    at, kind, slot = get(update, U_OFFSET), get(update, U_KIND), get(update, U_SLOT)
+    if kind == LEARN_AMOUNT:
+        word = get(step.words, i * step.word_width + slot)
+        return unusual_amount(row, at, number_of(memory, word) if is_number(memory, word) else np.nan)
+    if kind == LEARN_HOUR:
+        return unusual_hour(row, at, get(step.numbers, i * step.period_width + get(update, U_PERIOD)))
+    if kind == LEARN_VALUE:
+        return unusual_value(row, at, get(step.hashes, i * step.hash_width + slot))
+    return unusual_pace(row, at, get(step.effective_ms, i))
 
 
 @compiled

@@ -74,7 +74,7 @@ class Rows:
         )  # fmt: skip
         self._records = RecordBuffer()
         self._width = len(features)
-        self._hashed = any(one.kind == "values" for one in series)
+        self._hashed = any(one.kind in ("values", "unusual_value") for one in series)
 
     def add(self, happenings: Iterable[Happening]) -> list[list[Any]]:
         """Take events, in processing order, in one step; of those that are read, all features' values."""
