@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from rules.diagnostics import Diagnostic, one_of, shown
 from rules.models import ModelSpec
+from state.half_space_learner import HalfSpaceLearner
 from state.learner import Learner
+from state.surprise import SurpriseLearner
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +30,10 @@ class Kind:
 
 
 def _half_space_trees(spec: ModelSpec, given: dict[str, float]) -> Learner:
-    from state.half_space_learner import HalfSpaceLearner
-
     return HalfSpaceLearner(len(spec.features), skip_above=spec.skip_above, recent=spec.ranked_among, **_whole(given))
 
 
 def _surprise(spec: ModelSpec, given: dict[str, float]) -> Learner:
-    from state.surprise import SurpriseLearner
-
     return SurpriseLearner(len(spec.features), skip_above=spec.skip_above, recent=spec.ranked_among, **_whole(given))
 
 
@@ -50,7 +48,7 @@ KINDS: dict[str, Kind] = {
         _half_space_trees,
     ),
     "surprise": Kind({"first": Range(16, 1_000_000, True)}, _surprise),
-    "classifier": Kind({}, _half_space_trees),
+    "classifier": Kind({}, _surprise),
 }  # fmt: skip
 """By the names of ``rules.models.KINDS``."""
 

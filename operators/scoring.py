@@ -46,7 +46,7 @@ class ScoringShard:
         self._learner = make_learner(spec)
         self._ranks = ScoreRanks(spec.ranked_among)
         self._drift = DriftWatch()
-        self._learned = 0
+        self._seen = 0
         self._frontier = Frontier(SHARDS)
         self._end_ms = BEFORE_ALL_MS
         self._runs: list[ModelInput] = []
@@ -91,18 +91,18 @@ class ScoringShard:
 
     def _score(self, rows: ModelInput, out: ScoringOutcome) -> None:
         spec = self._spec
-        # what it has learned from before each row, so that warming up does not depend on how rows are cut into batches
         scored = self._learner.take(rows.rows, learns=spec.mode != "frozen")
-        warm = self._learned + 0 >= spec.warm_up
-        self._learned += scored.learned
         shares = self._ranks.take(scored.raw)
-        shares[~warm] = np.nan
+        counted = rows.is_label if spec.labels else ~rows.is_label
+        seen = self._seen + np.cumsum(counted) - counted  # before each row
+        shares[seen < spec.warm_up] = np.nan
+        self._seen += int(counted.sum())
         for drift in self._drift.take(scored.raw):
             out.lines.append(self._told(drift, rows))
             out.counts["models", spec.name, "drifts"] += 1
-        counted = {"scored": int(np.count_nonzero(~rows.is_label)), "labels": int(np.count_nonzero(rows.is_label)),
+        numbers = {"scored": int(np.count_nonzero(~rows.is_label)), "labels": int(np.count_nonzero(rows.is_label)),
                    "learned": scored.learned, "positives": scored.positives}  # fmt: skip
-        out.counts.update({("models", spec.name, name): n for name, n in counted.items() if n})
+        out.counts.update({("models", spec.name, name): n for name, n in numbers.items() if n})
         answer(rows, shares, scored, spec.name, out.answers)
 
     def _told(self, drift: Drift, rows: ModelInput) -> bytes:
@@ -130,7 +130,7 @@ class ScoringShard:
     def sections(self, *, everything: bool) -> dict[str, Any]:
         """See ``operators.shard.StatefulShard``. At the end of an epoch nothing waits here."""
         assert not self._runs
-        head = {"watermark_ms": self._frontier.ms, "end_ms": self._end_ms, "learned": self._learned,
+        head = {"watermark_ms": self._frontier.ms, "end_ms": self._end_ms, "seen": self._seen,
                 "model": definition(self._spec)}  # fmt: skip
         learner = self._learner.sections(everything=everything)
         ranks = self._ranks.sections(everything=everything)
@@ -147,7 +147,7 @@ class ScoringShard:
         self._end_ms = head["end_ms"]
         if head["model"] != definition(self._spec):
             return True
-        self._learned = head["learned"]
+        self._seen = head["seen"]
         self._learner.restore([_named("learner.", sections) for sections in frames])
         self._ranks.restore([_named("ranks.", sections) for sections in frames])
         self._drift.restore(frames[-1]["drift"])

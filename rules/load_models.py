@@ -142,7 +142,7 @@ class _ModelLoader:
     def _labels(self, kind: str) -> tuple[Selector, ...]:
         labels = self._selectors("labels")
         entry = self._reader.node.entries.get("labels")
-        if entry is not None and kind in ("half_space_trees", "surprise"):
+        if entry is not None and kind not in ("classifier", ""):
             message = f"a model of the kind {kind} learns without labels"
             self._problems.add("E605", entry[0].position, message, "remove `labels`, or use `kind: classifier`")
         if any(selector.stream != "label" for selector in labels) and entry is not None:

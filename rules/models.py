@@ -35,7 +35,7 @@ class ModelSpec:
     features
         Name and expression of each, over the customer's events as of the scored one; a later one may use earlier ones.
     warm_up
-        Until it has learned from so many events its score is null.
+        Until so many events have come (or labels, if it learns from them) its score is null.
     ranked_among
         A score is the share of so many latest ones below it.
     keep_ms
