@@ -14,7 +14,9 @@ from state.crossed_bins import CUTS
 POSITIVES = 2_048
 NEGATIVES = 4_096
 THINNED = 8
-"""Once the sample is full, one negative in so many is taken, so that it covers some time."""
+"""Once the sample is full, one negative in so many (a power of two) is taken, so that it covers some time."""
+_MIXER = np.uint64(0x9E3779B97F4A7C15)
+"""Multiplied by this, consecutive numbers have bits that look like chance (Knuth's golden ratio)."""
 
 _QUANTILES = CUTS // 2
 _FINE, _COARSE = np.arange(_QUANTILES), np.arange(7, _QUANTILES, 8)
@@ -26,7 +28,8 @@ Floats = NDArray[np.float32]
 class Sample(NamedTuple):
     """The latest rows of both classes, each in a ring.
 
-    ``positives``: float32[2048, f]; ``negatives``: float32[4096, f]; ``counts``: int64[2], how many were put into each.
+    ``positives``: float32[2048, f]; ``negatives``: float32[4096, f]; ``counts``: int64[3], how many were put into each
+    (negatives first), and how many negatives there were.
     """
 
     positives: Floats
@@ -35,15 +38,17 @@ class Sample(NamedTuple):
 
 
 @compiled
-def add_row(sample: Sample, row: Floats, positive: bool, key: np.uint64) -> None:
-    """Take a row into the sample; which negatives are left out is by their keys."""
+def add_row(sample: Sample, row: Floats, positive: bool) -> None:
+    """Take a row into the sample; which negatives are left out is by their number: keys differ from run to run."""
     if positive:
         at = sample.counts[1] % POSITIVES
         sample.counts[1] += 1
         for on in range(len(row)):
             sample.positives[at, on] = row[on]
         return
-    if sample.counts[0] >= NEGATIVES and key % np.uint64(THINNED) != np.uint64(0):
+    seen = sample.counts[2]
+    sample.counts[2] = seen + 1
+    if sample.counts[0] >= NEGATIVES and np.uint64(seen) * _MIXER >> np.uint64(32) & np.uint64(THINNED - 1):
         return
     at = sample.counts[0] % NEGATIVES
     sample.counts[0] += 1
@@ -104,9 +109,9 @@ class LabelSample:
 
     def __init__(self, width: int) -> None:
         self.rows = Sample(
-            np.zeros((POSITIVES, width), np.float32), np.zeros((NEGATIVES, width), np.float32), np.zeros(2, np.int64)
+            np.zeros((POSITIVES, width), np.float32), np.zeros((NEGATIVES, width), np.float32), np.zeros(3, np.int64)
         )
-        self._told = np.zeros(2, np.int64)
+        self._told = np.zeros(3, np.int64)
 
     @property
     def used_bytes(self) -> int:
@@ -116,7 +121,7 @@ class LabelSample:
     def sections(self, *, everything: bool) -> dict[str, NDArray[Any]]:
         """What has changed since the last call, or all."""
         counts = self.rows.counts
-        told = np.zeros(2, np.int64) if everything else self._told
+        told = np.zeros(3, np.int64) if everything else self._told
         self._told = counts.copy()
         return {
             "sample.negatives": self.rows.negatives[_latest(told[0], counts[0], NEGATIVES)],
@@ -129,7 +134,7 @@ class LabelSample:
         for frame in frames:
             counts = np.frombuffer(frame["sample.counts"], np.int64)
             rings = (self.rows.negatives, self.rows.positives)
-            for ring, name, count in zip(rings, ("negatives", "positives"), counts, strict=True):
+            for ring, name, count in zip(rings, ("negatives", "positives"), counts[:2], strict=True):
                 rows = np.frombuffer(frame[f"sample.{name}"], np.float32).reshape(-1, ring.shape[1])
                 ring[_latest(count - len(rows), count, len(ring))] = rows
             self.rows.counts[:] = self._told = counts

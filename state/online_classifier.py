@@ -112,7 +112,7 @@ class _Given(NamedTuple):
 @compiled
 def _learn_place(
     weights: Weights, sample: Sample, pending: Pending, rates: _Rates, space: _Space, counts: NDArray[np.int64],
-    place: np.int64, positive: bool, key: np.uint64, known: bool,
+    place: np.int64, positive: bool, known: bool,
 ) -> None:  # fmt: skip
     """Learn from the features at a place, which is given back."""
     row = pending.pool[place]
@@ -120,7 +120,7 @@ def _learn_place(
         find_cells(weights, row, space.bins, space.cells)
         weight = rates.positive_weight if positive else 1.0
         learn(weights, space.bins, space.cells, positive, weight, rates.step, rates.pair_step)
-    add_row(sample, row, positive, key)
+    add_row(sample, row, positive)
     give_back(pending, place)
     counts[_LEARNED] += 1
     counts[_POSITIVES] += positive
@@ -142,7 +142,7 @@ def _note_top(parts: NDArray[np.float64], top: NDArray[np.int8], top_parts: NDAr
 @compiled
 def _take(
     weights: Weights, sample: Sample, pending: Pending, rates: _Rates, space: _Space, counts: NDArray[np.int64],
-    given: _Given, start: int, known: bool,
+    given: _Given, start: int, known: bool, learns: bool,
 ) -> int:  # fmt: skip
     """Go through the rows from ``start`` on, until the features are to be cut anew; returns the next row."""
     marks = pending.marks
@@ -152,20 +152,22 @@ def _take(
         before_ms = given.ts_ms[i] - rates.wait_ms
         while leaves(pending, before_ms, rates.max_waiting):
             old = marks[0] & (len(pending.times) - 1)
-            key, in_time = pending.keys[old, 0], pending.times[old] <= before_ms
+            in_time = pending.times[old] <= before_ms
             place = drop_first(pending)
             if place < 0:
                 continue
             marks[EXPIRED if in_time else EVICTED] += 1
-            if in_time and rates.expired_is_negative:
-                _learn_place(weights, sample, pending, rates, space, counts, place, False, key, known)
+            if in_time and rates.expired_is_negative and learns:
+                _learn_place(weights, sample, pending, rates, space, counts, place, False, known)
             else:
                 give_back(pending, place)
         first, second = given.keys[i, 0], given.keys[i, 1]
         if given.is_label[i]:
+            if not learns:
+                continue
             place = label(pending, first, second)
             if place >= 0:
-                _learn_place(weights, sample, pending, rates, space, counts, place, given.labels[i], first, known)
+                _learn_place(weights, sample, pending, rates, space, counts, place, given.labels[i], known)
             continue
         row = given.features[i]
         if known:
@@ -173,7 +175,8 @@ def _take(
             given.raw[i] = logit(weights, space.bins, space.cells)
             contributions(weights, space.bins, space.cells, space.parts)
             _note_top(space.parts, given.top[i], given.parts[i])
-        push(pending, first, second, given.ts_ms[i], row, False)
+        if learns:
+            push(pending, first, second, given.ts_ms[i], row, False)
     return len(given.ts_ms)
 
 
@@ -229,8 +232,11 @@ class OnlineClassifier:
         """
         return {name: int(self._pending.arrays.marks[mark]) for name, mark in _COUNTERS.items()}
 
-    def take(self, rows: ModelRows) -> Scored:
-        """Score the events and learn from the labels, row after row; ``learned`` and ``positives`` are this call's."""
+    def take(self, rows: ModelRows, *, learns: bool = True) -> Scored:
+        """Score the events and learn from the labels, row after row; ``learned`` and ``positives`` are this call's.
+
+        ``learns``: false for a model that is frozen: labels do nothing, and events that it scores wait for none.
+        """
         count = len(rows.ts_ms)
         scored = Scored(
             np.full(count, np.nan), np.full((count, TOP), -1, np.int8), np.zeros((count, TOP), np.float32), 0, 0
@@ -248,7 +254,7 @@ class OnlineClassifier:
         while True:
             at = _take(
                 self._weights, self._sample.rows, self._pending.arrays, self._rates, self._space, self._counts, given,
-                at, self._known,
+                at, self._known, learns,
             )  # fmt: skip
             if at == count:
                 break

@@ -221,7 +221,7 @@ def test_cuts_stay_where_nothing_moves_and_follow_what_does() -> None:
         old = find_cuts(sample.rows, np.full((1, 126), np.inf, np.float32), np.zeros((1, 126), np.bool_))
         for number in range(8 * (NEGATIVES + POSITIVES)):
             row = draws.normal(size=1).astype(np.float32) + np.float32(shift)
-            add_row(sample.rows, row, number % 3 == 0, np.uint64(number))
+            add_row(sample.rows, row, number % 3 == 0)
         cuts, is_coarse = find_cuts(sample.rows, *old)
         assert np.isfinite(cuts).sum() > 90
         assert 7 <= is_coarse.sum() <= 14
