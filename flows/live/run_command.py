@@ -113,8 +113,10 @@ def _check_count(processes: int) -> None:
 def load_live(config: Path) -> tuple[LiveSettings, RuleSet, Policy]:
     """Settings, rules and policy of a live run, or every problem on stderr and exit code 1."""
     from config.settings import SettingsError, load_settings
+    from operators.annotate import default_annotator
     from rules.load import load_rules
     from rules.policy import Policy, load_policy
+    from state.text_model import TextModelError
 
     try:
         settings = load_settings(config)
@@ -127,6 +129,11 @@ def load_live(config: Path) -> tuple[LiveSettings, RuleSet, Policy]:
         loaded, policy_problems = load_policy(settings.policy)
         problems += policy_problems
         policy = loaded or policy
+    if settings.text_model is not None:
+        try:
+            default_annotator(settings.text_model)
+        except TextModelError as error:
+            _fail(str(error), WRONG_INPUT)
     if rules is None or any(problem.is_error for problem in problems):
         _fail("\n".join(map(str, problems)), WRONG_INPUT)
     return settings, rules, policy
@@ -140,6 +147,8 @@ def _check_files(config: Path, settings: LiveSettings) -> None:
     named: list[tuple[KeyPath, Path]] = [(("rules", number), path) for number, path in enumerate(settings.rules)]
     if settings.policy is not None:
         named.append((("policy",), settings.policy))
+    if settings.text_model is not None:
+        named.append((("text_model",), settings.text_model))
     missing = [(key, path) for key, path in named if not path.exists()]
     if missing:
         document = read_document(config, os.environ)
