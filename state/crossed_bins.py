@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from state.compiled import compiled
 
-CUTS = 126
-BINS = CUTS + 2
+CUTS = 127
+"""Places for cuts of a feature, one less than a power of two; the last one is never used."""
+BINS = CUTS + 1
 """Bins of a feature: for null, below the first cut or at it, …, above the last."""
 COARSE = 16
 """Coarse bins of a feature, null's included."""
@@ -32,14 +33,16 @@ Numbers = NDArray[np.int64]
 class Weights(NamedTuple):
     """The model's arrays; of the last axis the first is the weight, the second the sum of squared gradients.
 
-    ``cuts``: float32[f, 126], ascending, infinite where there are fewer: bin ``b`` holds values up to ``cuts[b - 1]``.
-    ``coarse``: uint8[f, 128], each bin's coarse bin. ``bias``: float64[1, 2]. ``single``: float64[f, 128, 2].
-    ``cross``: float64[f (f − 1) / 2, 256, 2], pairs in the order (1, 0), (2, 0), (2, 1), …. ``usual``: float64[f + 1],
-    what each feature contributed on average, and the number of rows.
+    ``cuts``: float32[f, 127], ascending, infinite where there are fewer: bin ``b`` holds values up to ``cuts[b - 1]``.
+    ``coarse``: uint8[f, 128], each bin's coarse bin. ``varied``: float64[f], 0 for a feature with one coarse bin only
+    besides null's, else 1. ``bias``: float64[1, 2]. ``single``: float64[f, 128, 2]. ``cross``: float64[f (f − 1) / 2,
+    256, 2], pairs in the order (1, 0), (2, 0), (2, 1), …. ``usual``: float64[f + 1], what each feature contributed on
+    average, and the number of rows.
     """
 
     cuts: Floats
     coarse: NDArray[np.uint8]
+    varied: Doubles
     bias: Doubles
     single: Doubles
     cross: Doubles
@@ -51,6 +54,7 @@ def no_weights(features: int) -> Weights:
     weights = Weights(
         cuts=np.full((features, CUTS), np.inf, np.float32),
         coarse=np.zeros((features, BINS), np.uint8),
+        varied=np.zeros(features),
         bias=np.zeros((1, 2)),
         single=np.zeros((features, BINS, 2)),
         cross=np.zeros((features * (features - 1) // 2, _CELLS, 2)),
@@ -66,14 +70,11 @@ def bin_of(weights: Weights, feature: int, value: np.float32) -> int:
     """The bin of a value."""
     if math.isnan(value):
         return 0
-    low, high = 0, CUTS
-    while low < high:
-        middle = (low + high) >> 1
-        if weights.cuts[feature, middle] < value:
-            low = middle + 1
-        else:
-            high = middle
-    return low + 1
+    at, step = 0, (CUTS + 1) // 2
+    while step:  # without a branch that depends on the value: it could not be foreseen
+        at += step * (weights.cuts[feature, at + step - 1] < value)
+        step >>= 1
+    return at + 1
 
 
 @compiled
@@ -102,18 +103,17 @@ def logit(weights: Weights, bins: Numbers, cells: Numbers) -> float:
 
 @compiled
 def contributions(weights: Weights, bins: Numbers, cells: Numbers, parts: Doubles) -> None:
-    """What each feature adds to a row's score beyond what it usually adds; a pair's weight is its features' by half."""
+    """What each feature adds to a row's score beyond what it usually adds; a pair's weight is its features' by half.
+
+    But with a feature that has the same value always, it is the other one's.
+    """
     width = len(weights.single)
     pair = 0
     for a in range(width):
         parts[a] = weights.single[a, bins[a], 0]
         for b in range(a):
             weight = weights.cross[pair, cells[pair], 0]
-            share = 0.5
-            if weights.coarse[b, BINS - 1] <= 1:  # a constant's pairs say what the other feature says
-                share = 1.0
-            elif weights.coarse[a, BINS - 1] <= 1:
-                share = 0.0
+            share = 0.5 * (1.0 + weights.varied[a] - weights.varied[b])
             parts[a] += share * weight
             parts[b] += (1.0 - share) * weight
             pair += 1
@@ -146,28 +146,29 @@ def learn(
 
 
 def coarse_cuts(weights: Weights) -> NDArray[np.bool_]:
-    """Which cuts are ends of coarse bins too, bool[f, 126]."""
-    return np.diff(weights.coarse[:, 1:].astype(np.int64), axis=1) > 0
+    """Which cuts are ends of coarse bins too, bool[f, 127]."""
+    bins = weights.coarse[:, 1:].astype(np.int64)
+    return np.diff(bins, axis=1, append=bins[:, -1:]) > 0
 
 
 def recut(old: Weights, cuts: Floats, is_coarse: NDArray[np.bool_], keep: float) -> Weights:
     """The same model with other cuts: a bin takes over from the one in which its upper end lay.
 
-    ``cuts`` as in ``Weights``; ``is_coarse``: bool[f, 126], those at which coarse bins end too, at most 14 of a
+    ``cuts`` as in ``Weights``; ``is_coarse``: bool[f, 127], those at which coarse bins end too, at most 14 of a
     feature; ``keep``: the share of the sums of squares that is kept: less makes the steps longer again.
     """
     width = len(cuts)
     new = no_weights(width)._replace(cuts=cuts, usual=old.usual)
     counts = 1 + np.cumsum(is_coarse, axis=1)
     new.coarse[:, 1] = 1
-    new.coarse[:, 2:] = counts
+    new.coarse[:, 2:] = counts[:, :-1]
+    new.varied[:] = counts[:, -1] > 1
     from_bins = np.zeros((width, BINS), np.int64)
     from_coarse = np.zeros((width, COARSE), np.int64)
     for on in range(width):
-        ends = np.append(cuts[on], np.float32(np.inf))
-        from_bins[on, 1:] = 1 + np.searchsorted(old.cuts[on], ends, side="left").clip(max=CUTS)
+        from_bins[on, 1:] = 1 + np.searchsorted(old.cuts[on], cuts[on], side="left")
         coarse_ends = np.append(cuts[on][is_coarse[on]], np.float32(np.inf))
-        bins = 1 + np.searchsorted(old.cuts[on], coarse_ends, side="left").clip(max=CUTS)
+        bins = 1 + np.searchsorted(old.cuts[on], coarse_ends, side="left")
         from_coarse[on, 1 : 1 + len(bins)] = old.coarse[on, bins]
         new.single[on] = old.single[on, from_bins[on]]
     pair = 0

@@ -57,7 +57,7 @@ def add_row(sample: Sample, row: Floats, positive: bool) -> None:
 
 
 def find_cuts(sample: Sample, old: Floats, old_coarse: NDArray[np.bool_]) -> tuple[Floats, NDArray[np.bool_]]:
-    """The cuts of every feature, float32[f, 126], and which of them are coarse ones: quantiles of both classes.
+    """The cuts of every feature, float32[f, 127], and which of them are coarse ones: quantiles of both classes.
 
     Cuts are values of the sample; where a feature has few values there are fewer cuts, followed by infinities. An old
     cut that is still near enough to a quantile stays in its place: what was learned is kept best where nothing moves.

@@ -218,7 +218,7 @@ def test_cuts_stay_where_nothing_moves_and_follow_what_does() -> None:
     draws = np.random.default_rng(4)
     sample = LabelSample(1)
     for shift, kept in ((0.0, None), (0.0, 0.7), (50.0, 0.0)):
-        old = find_cuts(sample.rows, np.full((1, 126), np.inf, np.float32), np.zeros((1, 126), np.bool_))
+        old = find_cuts(sample.rows, np.full((1, 127), np.inf, np.float32), np.zeros((1, 127), np.bool_))
         for number in range(8 * (NEGATIVES + POSITIVES)):
             row = draws.normal(size=1).astype(np.float32) + np.float32(shift)
             add_row(sample.rows, row, number % 3 == 0)
