@@ -173,6 +173,9 @@ class LiveSettings(Section):
     rules: types.Paths = described("Rule files; together they are one set.")
     policy: RelativePath | None = described("Contact policy: control group, caps, quiet hours.", None)
     models: list[RelativePath] = described("Models files, for `score(…)`; none: the one that is shipped.", [])
+    text_model: RelativePath | None = described(
+        "Model of the sentiment of feedback, made by `cem text train`; `null`: the one that is shipped.", None
+    )
     state: RelativePath = described("Folder that the state and the offsets are kept in.")
     lateness_ms: Annotated[int, types.duration(0, DAY_MS)] = described(
         "How far out of order a partition may be: decisions wait for it, events beyond it are late.",

@@ -14,6 +14,7 @@ from flows.live.query_command import query
 from flows.live.run_command import run
 from flows.simulate_command import simulate
 from flows.state_command import state_app
+from flows.text_command import text_app
 from rules.fields import TS_MAX_MS
 
 app = typer.Typer(
@@ -29,6 +30,7 @@ app.add_typer(rules_app)
 add_pause_commands(rules_app)
 add_customer_command(app)
 app.add_typer(state_app)
+app.add_typer(text_app)
 app.command()(simulate)
 app.command()(run)
 app.command()(query)
@@ -122,6 +124,10 @@ def replay(
         ),
     ] = None,
     epoch: Annotated[int, _duration("How often the state is written.")] = "1s",  # type: ignore[assignment]
+    text_model: Annotated[
+        Path | None,
+        typer.Option(readable=False, help="The model of feedback's sentiment, from `cem text train`; else our own."),
+    ] = None,
     compact_after: Annotated[
         int,
         _duration("Clear out what no rule can see any more whenever event time has gone on by this; saves memory."),
@@ -138,7 +144,7 @@ def replay(
     rule_set, contact_policy = _load(rules, policy, models)
     job = ReplayJob(
         rule_set, tuple(events), out, contact_policy, lateness, dedup, until, max_jump, workers, compact_after,
-        state, max(1, epoch),
+        state, max(1, epoch), _text_model(text_model),
     )  # fmt: skip
     try:
         with stopped_by_signals(f"cem replay: stopped; what is in {out} is not complete"):
@@ -160,6 +166,19 @@ def _load(rules: list[Path], policy: Path | None, models: list[Path] | None):  #
     if loaded.rules is None:
         _fail("\n".join(map(str, loaded.problems)), WRONG_INPUT)
     return loaded.rules, loaded.policy
+
+
+def _text_model(path: Path | None) -> Path | None:
+    """The path, if the model there can be used; else its problem on stderr and exit code 1."""
+    from operators.annotate import default_annotator
+    from state.text_model import TextModelError
+
+    if path is not None:
+        try:
+            default_annotator(path)
+        except TextModelError as error:
+            _fail(f"cem replay: {error}", WRONG_INPUT)
+    return path
 
 
 def _plural(n: int, what: str) -> str:

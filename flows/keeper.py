@@ -143,13 +143,13 @@ class KeptShard:
         return self._last
 
 
-def message_reader(plan: Plan, key: Key) -> ReadMessages:
+def message_reader(plan: Plan, key: Key, text_model: Path | None = None) -> ReadMessages:
     """Reads messages that were accepted before: whatever their times, all are events."""
     reader: list[ColumnReader] = []
 
     def read(lines: Sequence[bytes], effective_ms: Words) -> EventBatch:
         if not reader:  # made when it is wanted
-            decoder = Decoder(plan.fields, lateness_ms=0, max_jump_ms=0, annotate=default_annotator())
+            decoder = Decoder(plan.fields, lateness_ms=0, max_jump_ms=0, annotate=default_annotator(text_model))
             columniser = Columniser(plan.layout, ColumnMasks(plan.matchers), key)
             reader.append(ColumnReader(plan.fields, decoder, columniser))
         events = in_order_of_lines(reader[0], lines)

@@ -64,8 +64,9 @@ class ReplayJob:
 
     ``until_ms``: go on to this time if the events end earlier; ``compact_after_ms``: give back memory whenever event
     time has gone on by this, if not before; ``key``: of the hashes of ids. ``state``: the folder to keep the state in,
-    so that a run that was killed goes on; written every ``epoch_ms``. ``by_entity``: the stages of rules with ``per=``
-    are there even if these rules have none; ``ordered_in``: see ``Keeper``.
+    so that a run that was killed goes on; written every ``epoch_ms``. ``text_model``: of the sentiment of feedback, if
+    not the one that is shipped. ``by_entity``: the stages of rules with ``per=`` are there even if these rules have
+    none; ``ordered_in``: see ``Keeper``.
     """
 
     rules: RuleSet
@@ -80,6 +81,7 @@ class ReplayJob:
     compact_after_ms: int = DAY_MS
     state: Path | None = None
     epoch_ms: int = 1_000
+    text_model: Path | None = None
     by_entity: bool = False
     ordered_in: Mapping[str, int] = field(default_factory=dict)
     key: Key = field(default_factory=lambda: (secrets.randbits(64), secrets.randbits(64)))
@@ -178,7 +180,10 @@ def run_worker(
     plan = make_plan(job.rules, keeps_profiles=job.state is not None)
     board = Board(scratch / "board", len(job.events), job.workers)
     decoder = Decoder(
-        plan.fields, lateness_ms=job.lateness_ms, max_jump_ms=job.max_jump_ms, annotate=default_annotator()
+        plan.fields,
+        lateness_ms=job.lateness_ms,
+        max_jump_ms=job.max_jump_ms,
+        annotate=default_annotator(job.text_model),
     )
     reader = ColumnReader(plan.fields, decoder, Columniser(plan.layout, ColumnMasks(plan.matchers), job.key))
     source = FilesSource(job.events, reader, job.lateness_ms, board)
@@ -186,7 +191,7 @@ def run_worker(
     def sink(sink: Sink[Any]) -> Sink[Any]:
         return watched(sink, report, "build_part", "write_batch", "snapshot", "close")
 
-    keeper = Keeper(job.state, message_reader(plan, job.key), job.ordered_in)
+    keeper = Keeper(job.state, message_reader(plan, job.key, job.text_model), job.ordered_in)
     flow = build_dataflow(
         watched(source, report, "build_part", "next_batch"),
         _tables(job, plan),

@@ -1,24 +1,32 @@
-"""What a customer's words are about and how they sound: a first, deterministic annotator for Chinese feedback.
+"""What a customer's words are about and how they sound: topics, keywords and sentiment of Chinese feedback.
 
-It looks for the words of a lexicon; longer words win over shorter ones inside them. A later version will learn.
+Words come from the segmenter, topics and keywords from the banking dictionary, the sentiment from a classifier that
+was trained before and does not change while it annotates: an annotation is a function of the text.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
 from functools import lru_cache
+from importlib.resources import as_file, files
+from pathlib import Path
 from typing import NamedTuple
 
-from config.lexicon import Lexicon, load_lexicon
+import numpy as np
 
-_NEAR_CODE_POINTS = 4
-"""How far before a word its negation or degree may stand, within the same clause."""
+from config.lexicon import Lexicon, load_lexicon
+from operators.text_opinions import DENSE_VALUES, dense_values
+from operators.text_reading import ReadText, TextReader
+from operators.text_topics import TopicScan
+from state.text_kernels import CLASSES, FEATURES_PER_CODE_POINT, classify
+from state.text_model import TextModel, TextModelError, load_text_model
+
+NEGATIVE, POSITIVE, NEUTRAL = 0, 1, 2
+"""The classes, as labelled files number them."""
+
+SHIPPED_MODEL = "text.model"
 
 _REMEMBERED, _REMEMBERED_CODE_POINTS = 4_096, 500
 """So many texts are remembered with their annotations, and up to what length each."""
-
-_CLAUSE_END = re.compile(r"[，。！？；、,.!?;…\s]")
 
 
 class Annotation(NamedTuple):
@@ -29,69 +37,94 @@ class Annotation(NamedTuple):
     keywords: tuple[str, ...]
 
 
+class SentimentModel:
+    """A trained classifier at work."""
+
+    def __init__(self, model: TextModel) -> None:
+        if model.dense_weights.shape[0] != DENSE_VALUES:
+            raise TextModelError("the text model was made for another version of the annotator; train it again")
+        self._model, self._table = model, model.table()
+        self._places = np.empty(0, np.int64)
+        self._scores = np.empty(CLASSES)
+
+    def probabilities(self, text: ReadText) -> tuple[float, float, float]:
+        """Of negative, positive and neutral, as adjusted for the decision between them.
+
+        A text of which nothing is known is neutral.
+        """
+        model = self._model
+        room = FEATURES_PER_CODE_POINT * len(text.points)
+        if room > len(self._places):
+            self._places = np.empty(2 * room, np.int64)
+        known = classify(
+            text.points, text.ends, model.bits, self._places, self._table, dense_values(text.opinions),
+            model.dense_weights, model.bias, self._scores,
+        )  # fmt: skip
+        if not known and not text.opinions.words:
+            return 0.0, 0.0, 1.0
+        scores = self._scores + model.offsets
+        odds = np.exp(scores - scores.max())
+        negative, positive, neutral = (odds / odds.sum()).tolist()
+        return negative, positive, neutral
+
+
 class TextAnnotator:
-    """Annotates one text at a time; call it.
+    """Annotates one text at a time; call it. Without a model the sentiment is what the opinion words say.
 
     >>> annotate = TextAnnotator(load_lexicon())
     >>> annotate("提前还款太麻烦了").topics
-    ('贷款',)
+    ('贷款', '提前还款')
     >>> annotate("不满意").sentiment < 0 < annotate("非常满意").sentiment
     True
+    >>> annotate("不想提前还款").keywords
+    ('不想提前还款',)
     >>> annotate(None)
     Annotation(sentiment=None, topics=(), keywords=())
     """
 
-    def __init__(self, lexicon: Lexicon) -> None:
-        self._topic_of = {word.lower(): topic for topic, words in lexicon.topics.items() for word in words}
-        self._weight_of = {word.lower(): 1.0 for word in lexicon.positive}
-        self._weight_of |= {word.lower(): -1.0 for word in lexicon.negative}
-        self._degree_of = {word.lower(): factor for word, factor in lexicon.degrees.items()}
-        self._negations = {word.lower() for word in lexicon.negations}
-        # Opinions are a pass of their own: "转账失败" is a word of a topic and holds an opinion too.
-        self._topic_words = _any_of(self._topic_of)
-        self._opinion_words = _any_of([*self._weight_of, *(word.lower() for word in lexicon.neutral)])
-        self._modifiers = _any_of([*self._degree_of, *self._negations])
+    def __init__(self, lexicon: Lexicon, model: TextModel | None = None) -> None:
+        self._read = TextReader(lexicon)
+        self._topics = TopicScan(lexicon)
+        self._model = None if model is None else SentimentModel(model)
         # What the source has annotated is annotated again where a rule fires, not much later.
         self._remembered = lru_cache(_REMEMBERED)(self._annotate)
 
     def __call__(self, text: str | None) -> Annotation:
-        """Annotate ``text``; without a word of the lexicon the sentiment is 0."""
+        """Annotate ``text``; of a blank one the sentiment is 0."""
         if text is None:
             return Annotation(None, (), ())
         return self._remembered(text) if len(text) <= _REMEMBERED_CODE_POINTS else self._annotate(text)
 
     def _annotate(self, text: str) -> Annotation:
-        lowered = text.lower()
-        keywords = dict.fromkeys(match[0] for match in self._topic_words.finditer(lowered))
-        topics = dict.fromkeys(self._topic_of[word] for word in keywords)
-        return Annotation(self._sentiment(lowered), tuple(topics), tuple(keywords))
+        read = self._read(text)
+        topics, keywords = self._topics(read.words)
+        return Annotation(self._sentiment(read), topics, keywords)
 
-    def _sentiment(self, text: str) -> float:
-        """The mean weight of the opinion words, each turned and scaled by the words just before it."""
-        weights = []
-        previous_end = 0
-        for match in self._opinion_words.finditer(text):
-            if match[0] not in self._weight_of:
-                continue
-            start = max(previous_end, match.start() - _NEAR_CODE_POINTS)
-            clause = _CLAUSE_END.split(text[start : match.start()])[-1]
-            weight = self._weight_of[match[0]]
-            for modifier in self._modifiers.findall(clause):
-                # "Not good" is bad, but less so than "bad".
-                weight *= -0.8 if modifier in self._negations else self._degree_of[modifier]
-            weights.append(weight)
-            previous_end = match.end()
-        if not weights:
+    def _sentiment(self, read: ReadText) -> float:
+        if not any(map(str.strip, read.words)):
             return 0.0
-        # 0.6 for a plain word leaves room for "very"; rounding hides the last bits of the sum.
-        return round(max(-1.0, min(1.0, 0.6 * sum(weights) / len(weights))), 6)
+        if self._model is None:
+            # 0.6 for a plain word leaves room for "very"
+            value = 0.6 * read.opinions.mean
+        else:
+            negative, positive, _ = self._model.probabilities(read)
+            value = positive - negative
+        # rounding hides the last bits, which are the processor's own
+        return round(max(-1.0, min(1.0, value)), 6) + 0.0
 
 
-def default_annotator() -> TextAnnotator:
-    """The annotator with the lexicon that is shipped."""
-    return TextAnnotator(load_lexicon())
+def shipped_model() -> TextModel:
+    """The model that is shipped, trained by ``cem text train`` on the project's own sentences."""
+    with as_file(files("config") / SHIPPED_MODEL) as path:
+        return load_text_model(path)
 
 
-def _any_of(words: Iterable[str]) -> re.Pattern[str]:
-    ordered = sorted(words, key=lambda word: (-len(word), word))
-    return re.compile("|".join(map(re.escape, ordered)) or r"(?!)")
+def default_annotator(model: Path | None = None) -> TextAnnotator:
+    """The annotator with the lexicon that is shipped, and the model of a file or the one that is shipped.
+
+    Raises
+    ------
+    TextModelError
+        The file is no model that can be used.
+    """
+    return TextAnnotator(load_lexicon(), shipped_model() if model is None else load_text_model(model))

@@ -9,9 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-BLOCK = 64
-"""Scores are watched as means of so many: the detector takes a microsecond for each value."""
-
 _DELTA = 0.002
 """How likely a drift may be told of scores that do not drift; river's default."""
 
@@ -32,28 +29,24 @@ class DriftWatch:
         from river.drift import ADWIN  # takes a second to import, and few need it
 
         self._detector: Any = ADWIN(delta=_DELTA)  # type: ignore[no-untyped-call]
-        self._sum, self._count = 0.0, 0
 
     def take(self, raw: NDArray[np.float64]) -> list[Drift]:
         """Note scores in order, NaN excepted; returns the drifts that were found."""
         found = []
         rows = np.flatnonzero(~np.isnan(raw))
         values = 1.0 / (1.0 + np.exp(-np.clip(raw[rows], -50.0, 50.0)))
+        detector = self._detector
         for row, value in zip(rows.tolist(), values.tolist(), strict=True):
-            self._sum += value
-            self._count += 1
-            if self._count == BLOCK:
-                before = self._detector.estimation
-                self._detector.update(self._sum / BLOCK)
-                self._sum, self._count = 0.0, 0
-                if self._detector.drift_detected:
-                    found.append(Drift(row, before, self._detector.estimation))
+            before = detector.estimation
+            detector.update(value)
+            if detector.drift_detected:
+                found.append(Drift(row, before, detector.estimation))
         return found
 
     def section(self) -> bytes:
         """All that is remembered."""
-        return pickle.dumps((self._detector, self._sum, self._count))
+        return pickle.dumps(self._detector)
 
     def restore(self, section: Any) -> None:
         """Take what an earlier run remembered; the caller vouches for it by its checksum."""
-        self._detector, self._sum, self._count = pickle.loads(bytes(section))
+        self._detector = pickle.loads(bytes(section))

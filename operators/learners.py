@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from rules.diagnostics import Diagnostic, one_of, shown
 from rules.models import ModelSpec
 from state.half_space_learner import HalfSpaceLearner
 from state.learner import Learner
+from state.online_classifier import ClassifierSettings, OnlineClassifier
 from state.surprise import SurpriseLearner
 
 
@@ -37,9 +39,23 @@ def _surprise(spec: ModelSpec, given: dict[str, float]) -> Learner:
     return SurpriseLearner(len(spec.features), skip_above=spec.skip_above, recent=spec.ranked_among, **_whole(given))
 
 
+def _classifier(spec: ModelSpec, given: dict[str, float]) -> Learner:
+    settings: dict[str, Any] = {name: int(value) if _CLASSIFIER[name].whole else value for name, value in given.items()}
+    if "expired_is_negative" in settings:
+        settings["expired_is_negative"] = bool(settings["expired_is_negative"])
+    return OnlineClassifier(len(spec.features), ClassifierSettings(wait_ms=spec.keep_ms, **settings))
+
+
 def _whole(given: dict[str, float]) -> dict[str, int]:
     return {name: int(value) for name, value in given.items()}
 
+
+_CLASSIFIER = {
+    "max_waiting": Range(1_000, 1 << 28, True), "expired_is_negative": Range(0, 1, True),
+    "positive_weight": Range(0.01, 1_000), "step": Range(1e-4, 10), "pair_step": Range(1e-4, 10),
+    "first_rows": Range(16, 1_000_000, True), "first_positives": Range(1, 1_000_000, True),
+    "recut_growth": Range(1.01, 100), "recut_rows": Range(1_000, 1 << 40, True), "keep": Range(0, 1),
+}  # fmt: skip
 
 KINDS: dict[str, Kind] = {
     "half_space_trees": Kind(
@@ -48,7 +64,7 @@ KINDS: dict[str, Kind] = {
         _half_space_trees,
     ),
     "surprise": Kind({"first": Range(16, 1_000_000, True)}, _surprise),
-    "classifier": Kind({}, _surprise),
+    "classifier": Kind(_CLASSIFIER, _classifier),
 }  # fmt: skip
 """By the names of ``rules.models.KINDS``."""
 

@@ -58,7 +58,10 @@ def run_process(
     plan = make_plan(job.rules, keeps_profiles=True)
     settings = job.settings
     decoder = Decoder(
-        plan.fields, lateness_ms=settings.lateness_ms, max_jump_ms=settings.max_jump_ms, annotate=default_annotator()
+        plan.fields,
+        lateness_ms=settings.lateness_ms,
+        max_jump_ms=settings.max_jump_ms,
+        annotate=default_annotator(settings.text_model),
     )
     columns = ColumnReader(plan.fields, decoder, Columniser(plan.layout, ColumnMasks(plan.matchers), job.key))
     tables = PlanTables(plan, settings.compact_after_ms, rules_id(job.rules), earlier_plans(job.state))
@@ -74,7 +77,7 @@ def run_process(
     def make_reader() -> KafkaReader:
         return KafkaReader(index, job.readers(), columns, positions, engine, observing, stop, now_ms)
 
-    keeper = Keeper(job.state, message_reader(plan, job.key), job.ordered_in)
+    keeper = Keeper(job.state, message_reader(plan, job.key, settings.text_model), job.ordered_in)
     flow = build_dataflow(
         watched(KafkaSource(index, make_reader, left.get("read", ())), report, "build_part", "next_batch", "snapshot"),
         tables,

@@ -114,12 +114,19 @@ def load_live(config: Path) -> tuple[LiveSettings, RuleSet, Policy]:
     """Settings, rules and policy of a live run, or every problem on stderr and exit code 1."""
     from config.settings import SettingsError, load_settings
     from flows.loading import load
+    from operators.annotate import default_annotator
+    from state.text_model import TextModelError
 
     try:
         settings = load_settings(config)
     except SettingsError as error:
         _fail(str(error), WRONG_INPUT)
     _check_files(config, settings)
+    if settings.text_model is not None:
+        try:
+            default_annotator(settings.text_model)
+        except TextModelError as error:
+            _fail(str(error), WRONG_INPUT)
     loaded = load(settings.rules, settings.policy, settings.models or None)
     if loaded.rules is None:
         _fail("\n".join(map(str, loaded.problems)), WRONG_INPUT)
@@ -135,6 +142,8 @@ def _check_files(config: Path, settings: LiveSettings) -> None:
     named += [(("models", number), path) for number, path in enumerate(settings.models)]
     if settings.policy is not None:
         named.append((("policy",), settings.policy))
+    if settings.text_model is not None:
+        named.append((("text_model",), settings.text_model))
     missing = [(key, path) for key, path in named if not path.exists()]
     if missing:
         document = read_document(config, os.environ)
