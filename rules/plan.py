@@ -141,6 +141,7 @@ class Programs:
     rises: int = 0
     rise_counts: list[int] = field(default_factory=list)
     keeps_profiles: bool = False
+    approximate: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ def plan_models(
     planned = tuple(_plan(model, features, compiler) for model in models)
     for condition, parts in features.streaks:
         compiler.streak(condition, parts)
+    compiler.programs.approximate = True  # a model need not know a number to its last digit
     compiler.programs.keeps_profiles = any(isinstance(node, m.ProfileField) for node in nodes)
     return ModelRows(
         planned, features.customer, compiler.programs, tuple(condition for condition, _ in features.streaks)

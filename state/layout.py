@@ -297,4 +297,4 @@ class Layout:
         return Tables(**addresses, log_slot_width=slots, value_count=len(values), long_log=tables.LONG_LOG,
                       rise_offset=self.rise_offset,
                       holdings_header=self._holdings_header, holding_width=len(programs.holding_columns),
-                      keeps_profiles=int(programs.keeps_profiles))  # fmt: skip
+                      keeps_profiles=int(programs.keeps_profiles), approximate=int(programs.approximate))  # fmt: skip

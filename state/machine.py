@@ -193,7 +193,7 @@ def run(memory: Memory, tables: Tables, program: int, step: Step, i: int, stamp:
         operation, argument = get(tables.programs, 2 * pc), get(tables.programs, 2 * pc + 1)
         if operation == o.FEATURE:
             top += 1
-            kind, number = o.to_operand(read(memory, tables, argument, step, i, stamp, row, t_ms, own_record))
+            kind, number = o.to_operand(read(memory, tables, argument, step, i, stamp, row, t_ms, own_record), tables)
             o.push(kinds, numbers, top, kind, number)
             pc += 1
         elif operation == o.MATCH:
@@ -223,7 +223,7 @@ def run(memory: Memory, tables: Tables, program: int, step: Step, i: int, stamp:
             pc += 1
         elif operation >= o.ENTITY and operation <= o.CLOCK:
             top += 1
-            kind, number = o.to_operand(look_up(memory, tables, operation, argument, step, i, row, t_ms))
+            kind, number = o.to_operand(look_up(memory, tables, operation, argument, step, i, row, t_ms), tables)
             o.push(kinds, numbers, top, kind, number)
             pc += 1
         else:
@@ -285,7 +285,7 @@ def dated(
 ) -> tuple[int, float]:
     """A holding's field, or the days until a date of the profile or of a holding."""
     if operation == o.HOLDING:
-        return o.to_operand(word_value(memory, get(get(step.stack_kinds, o.HOLDING_AT), argument)))
+        return o.to_operand(word_value(memory, get(get(step.stack_kinds, o.HOLDING_AT), argument)), tables)
     column = (argument & 0xFFFFFFFF) >> 1
     if operation == o.HOLDING_DAYS:
         date = get(get(step.stack_kinds, o.HOLDING_AT), column)

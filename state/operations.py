@@ -7,9 +7,11 @@ import numpy as np
 from state.cells import get, get_double, put, put_double
 from state.compiled import compiled
 from state.reads import (
+    BIG_WHOLE,
     BOOLEAN,
     NULL,
     NUMBER,
+    OBJECT,
     UNKNOWN,
     WHOLE,
     Value,
@@ -139,11 +141,13 @@ def combine(operation: int, a_kind: int, a: float, b_kind: int, b: float, strict
 
 
 @compiled
-def to_operand(value: Value) -> tuple[int, float]:
+def to_operand(value: Value, tables: Tables) -> tuple[int, float]:
     """A value as the machine holds it."""
     kind, _, number = value
     if kind == WHOLE or kind == NUMBER:
-        return (NUMBER, number) if abs(number) <= _EXACT else (UNKNOWN, 0.0)
+        return (NUMBER, number) if abs(number) <= _EXACT or tables.approximate else (UNKNOWN, 0.0)
     if kind == NULL or kind == BOOLEAN:
         return kind, number
+    if tables.approximate and (kind == OBJECT or kind == BIG_WHOLE) and np.isfinite(number):
+        return NUMBER, number
     return UNKNOWN, 0.0

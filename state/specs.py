@@ -62,6 +62,7 @@ class ProgramSpec(Protocol):
     among them) with timezones that programs name by their place. ``holding_columns``: fields of holdings and whether
     they are wanted as a ``number`` or a ``date``. ``rises``: the number of ``rises`` calls of all rules;
     ``rise_counts``: by rule. ``keeps_profiles``: whether anything outside the programs looks at profiles.
+    ``approximate``: whether the nearest double will do where a double does not show a number exactly.
     """
 
     @property
@@ -92,3 +93,5 @@ class ProgramSpec(Protocol):
     def rise_counts(self) -> Sequence[int]: ...
     @property
     def keeps_profiles(self) -> bool: ...
+    @property
+    def approximate(self) -> bool: ...

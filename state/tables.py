@@ -69,7 +69,8 @@ class Tables(NamedTuple):
     ``profile``: the place in a row of what is kept of the profile event, the numbers of matchers and of scalars, then
     these. ``captures``: by rule, from ``capture_starts``, the features whose values go to Python. ``rise_counts``: by
     rule, how many ``rises`` a row remembers, two bits each from ``rise_offset``. ``holdings_header``: the header of a
-    row's holdings, each ``holding_width`` words. ``keeps_profiles``: whether Python keeps profiles.
+    row's holdings, each ``holding_width`` words. ``keeps_profiles``: whether Python keeps profiles. ``approximate``:
+    whether programs take the nearest double of every number, not only of those that it shows exactly.
     """
 
     log_words: int
@@ -101,4 +102,5 @@ class Tables(NamedTuple):
     holdings_header: int
     holding_width: int
     keeps_profiles: int
+    approximate: int
     profile: int
