@@ -69,7 +69,7 @@ def plot_learning(curves: Sequence[tuple[str, Any, Any, float]], folder: Path) -
     for axes, (name, texts, accuracy, most_common) in zip(figure.axes, curves, strict=True):
         axes.plot(texts, accuracy, color=_BLUE)
         axes.axhline(most_common, color=_GREY, linestyle="--", linewidth=1)
-        axes.annotate("always the commonest class", (texts[-1], most_common), ha="right", va="bottom", color=_GREY)
+        axes.annotate("always the commonest class", (texts[-1], most_common - 0.02), ha="right", va="top", color=_GREY)
         axes.set_title(name, fontsize=10)
         axes.set_xlabel("texts")
         axes.set_ylim(0, 1.02)

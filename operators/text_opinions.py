@@ -116,6 +116,9 @@ class OpinionScan:
                     return weight, factor
         if word[-1] in _UTTERLY and word[:-1] in self.weight_of:
             return self.weight_of[word[:-1]], _UTTER
+        first, second = self.weight_of.get(word[:2], 0.0), self.weight_of.get(word[2:], 0.0)
+        if first * second > 0.0:  # 方便快捷
+            return first + second, 1.0
         weight = self.weight_of.get(word.rstrip(_PARTICLES))
         return _NO_OPINION if weight is None else (weight, 1.0)
 
