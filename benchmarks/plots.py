@@ -58,6 +58,30 @@ def plot_soak(figures: Figures, folder: Path) -> Path:
     return path
 
 
+def plot_learning(curves: Sequence[tuple[str, Any, Any, float]], folder: Path) -> Path:
+    """Plot curves of (name, texts, accuracy, that of the commonest class); the file's path."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, _ = pyplot.subplots(1, len(curves), figsize=(3.6 * len(curves), 3.4), dpi=150, layout="constrained")
+    for axes, (name, texts, accuracy, most_common) in zip(figure.axes, curves, strict=True):
+        axes.plot(texts, accuracy, color=_BLUE)
+        axes.axhline(most_common, color=_GREY, linestyle="--", linewidth=1)
+        axes.annotate("always the commonest class", (texts[-1], most_common - 0.02), ha="right", va="top", color=_GREY)
+        axes.set_title(name, fontsize=10)
+        axes.set_xlabel("texts")
+        axes.set_ylim(0, 1.02)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.axes[0].set_ylabel("accuracy before learning, last 500")
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "bench-text-learning.png"
+    figure.savefig(path, metadata={"Software": None})
+    pyplot.close(figure)
+    return path
+
+
 def _rates(result: ScenarioResult) -> list[tuple[str, Spread]]:
     found = [(name, result.spread(name, "rate")) for name in result.runs]
     return [(name, spread) for name, spread in found if spread is not None]

@@ -148,8 +148,8 @@ def _run_all() -> None:
 def _run_rare(rules: RuleSet) -> None:
     """What a short replay does not come to: tables that grow late, rows and objects that are forgotten, sending."""
     from operators.annotate import default_annotator
-    from operators.text_learner import train_tiny
     from operators.tables import PlanTables
+    from operators.text_learner import train_tiny
     from rules.planner import make_plan
     from state.hashing import text_hashes
     from state.row_snapshots import RowFrame, put_rows

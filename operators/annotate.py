@@ -14,10 +14,9 @@ from typing import NamedTuple
 import numpy as np
 
 from config.lexicon import Lexicon, load_lexicon
-from operators.text_opinions import DENSE_VALUES, dense_values
 from operators.text_reading import ReadText, TextReader
 from operators.text_topics import TopicScan
-from state.text_kernels import CLASSES, FEATURES_PER_CODE_POINT, classify
+from state.text_kernels import DENSE_VALUES, FEATURES_PER_CODE_POINT, classify
 from state.text_model import TextModel, TextModelError, load_text_model
 
 NEGATIVE, POSITIVE, NEUTRAL = 0, 1, 2
@@ -43,29 +42,21 @@ class SentimentModel:
     def __init__(self, model: TextModel) -> None:
         if model.dense_weights.shape[0] != DENSE_VALUES:
             raise TextModelError("the text model was made for another version of the annotator; train it again")
-        self._model, self._table = model, model.table()
-        self._places = np.empty(0, np.int64)
-        self._scores = np.empty(CLASSES)
+        self._bits, self._table = model.bits, model.table()
+        self._head = np.vstack([model.dense_weights, model.bias, model.offsets])
+        self._work = np.empty(1_000, np.int64)
 
     def probabilities(self, text: ReadText) -> tuple[float, float, float]:
         """Of negative, positive and neutral, as adjusted for the decision between them.
 
         A text of which nothing is known is neutral.
         """
-        model = self._model
         room = FEATURES_PER_CODE_POINT * len(text.points)
-        if room > len(self._places):
-            self._places = np.empty(2 * room, np.int64)
-        known = classify(
-            text.points, text.ends, model.bits, self._places, self._table, dense_values(text.opinions),
-            model.dense_weights, model.bias, self._scores,
+        if room > len(self._work):
+            self._work = np.empty(2 * room, np.int64)
+        return classify(
+            text.points, text.lengths, self._bits, self._work, self._table, self._head, *text.opinions
         )  # fmt: skip
-        if not known and not text.opinions.words:
-            return 0.0, 0.0, 1.0
-        scores = self._scores + model.offsets
-        odds = np.exp(scores - scores.max())
-        negative, positive, neutral = (odds / odds.sum()).tolist()
-        return negative, positive, neutral
 
 
 class TextAnnotator:

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from config.lexicon import Lexicon, load_lexicon
 from operators.annotate import SentimentModel
-from operators.text_opinions import DENSE_VALUES, dense_values
 from operators.text_reading import TextReader
 from operators.text_scores import TextScores, predicted
 from state.text_kernels import (
     CLASSES,
+    DENSE_VALUES,
     FEATURES_PER_CODE_POINT,
     balance,
     count_texts,
@@ -23,6 +23,7 @@ from state.text_kernels import (
     follow,
     gather,
     scores_of,
+    set_dense,
     to_probabilities,
     weigh_all,
 )
@@ -38,18 +39,18 @@ class Training:
 
     ``bits``: of the feature table; ``passes`` over the set, with a ``rate`` that falls; ``decay``: L2 per step and
     unit of rate; ``power``: of the ratios; ``balance``: of the classes' rarity; ``least``: texts that a feature must be
-    in; ``stream_rate``, ``stream_decay``: of the single pass; ``seed``: of the order of texts and of inner folds.
+    in; ``stream_rate``, ``stream_balance``: of the single pass; ``seed``: of the order of texts and of inner folds.
     """
 
     bits: int = 20
     passes: int = 10
-    rate: float = 5.0
+    rate: float = 3.0
     decay: float = 3e-5
-    power: float = 0.5
+    power: float = 0.7
     balance: float = 0.5
     least: float = 1.0
-    stream_rate: float = 2.0
-    stream_decay: float = 1e-4
+    stream_rate: float = 1.0
+    stream_balance: float = 0.15
     inner_folds: int = 4
     seed: int = 1
 
@@ -63,8 +64,8 @@ class TextSet:
         for row, text in enumerate(texts):
             read = reader(text)
             places = np.empty(FEATURES_PER_CODE_POINT * len(read.points), np.int64)
-            found.append(places[: gather(read.points, read.ends, bits, places)])
-            self.dense[row] = dense_values(read.opinions)
+            found.append(places[: gather(read.points, read.lengths, bits, places)])
+            set_dense(*read.opinions, self.dense[row])
         self.begins = np.zeros(len(texts) + 1, np.int64)
         np.cumsum([len(places) for places in found], out=self.begins[1:])
         self.places = np.concatenate([*found, np.empty(0, np.int64)])
@@ -132,9 +133,11 @@ def stream(texts: TextSet, how: Training) -> Reals:
     """The classifier's probabilities for each text, as it was after the texts before it (prequential)."""
     learned = Weights(how.bits)
     found = np.empty((len(texts), CLASSES))
-    follow(texts.begins, texts.places, texts.dense, texts.classes, learned.counts, learned.class_counts, how.power,
-           learned.idf, learned.ratio, how.stream_rate, how.stream_decay, learned.weights, learned.dense, learned.bias,
-           found)  # fmt: skip
+    follow(
+        texts.begins, texts.places, texts.dense, texts.classes, learned.counts, learned.class_counts, how.power,
+        learned.idf, learned.ratio, how.stream_rate, how.stream_balance, learned.weights, learned.dense, learned.bias,
+        found,
+    )  # fmt: skip
     return found
 
 

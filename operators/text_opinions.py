@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
 
 from config.lexicon import Lexicon
 
@@ -14,6 +12,9 @@ _WEAK, _NEGATION, _WISHED, _ASKED, _SUPPOSED_BAD = 0.4, -0.8, -0.3, 0.1, 0.5
 _NEAR_WORDS = 4
 """How far before a word its negation or degree may stand, within the same clause."""
 _CLAUSE_END = frozenset("，。！？；、,.!?;…~\n\r\t ：:")
+_NO_OPINION = 0.0, 1.0
+_PARTICLES = "了的啊"
+_REMEMBERED = 8_192
 _UTTERLY, _UTTER = frozenset("死极透"), 1.7
 _ASKING = frozenset(("吗", "嘛", "么"))
 
@@ -54,6 +55,7 @@ class OpinionScan:
         for word in self.negations:
             self._factor_of[word] = _NEGATION * self._degree_of.get(word, 1.0)
         self._longest = max(map(len, self._factor_of), default=0)
+        self._taken_apart = lru_cache(_REMEMBERED)(self._take_apart)
 
     def __call__(self, words: Sequence[str]) -> Opinions:
         """The opinions of a whole text."""
@@ -73,6 +75,8 @@ class OpinionScan:
         found: list[float] = []
         begin, before = 0, 1.0  # after the opinion before; its factor
         for place, word in enumerate(clause):
+            if len(word) == 1 and word not in self.weight_of:
+                continue
             weight, factor = self._weight(clause, place)
             if weight == 0.0:
                 continue
@@ -94,20 +98,29 @@ class OpinionScan:
         """The weight of the opinion in a word, 0 for none, and the factor of the modifier that it begins with."""
         word = clause[place]
         weight = self.weight_of.get(word)
-        if weight is not None:
-            # 好慢, 异常麻烦: a degree if an opinion follows
-            if word in self._degree_of and place + 1 < len(clause) and clause[place + 1] in self.weight_of:
-                return 0.0, 1.0
-            return weight, 1.0
-        if len(word) < 2 or word in self.neutral or word in self._factor_of:
-            return 0.0, 1.0
+        if weight is None:
+            return self._taken_apart(word)
+        # 好慢, 异常麻烦: a degree if an opinion follows
+        if word in self._degree_of and place + 1 < len(clause) and clause[place + 1] in self.weight_of:
+            return _NO_OPINION
+        return weight, 1.0
+
+    def _take_apart(self, word: str) -> tuple[float, float]:
+        if word in self.neutral or word in self._factor_of:
+            return _NO_OPINION
         for length in range(min(self._longest, len(word) - 1), 0, -1):
             factor = self._factor_of.get(word[:length])
-            if factor is not None and word[length:] in self.weight_of:
-                return self.weight_of[word[length:]], factor
+            if factor is not None:
+                weight = self.weight_of.get(word[length:]) or self.weight_of.get(word[length:].rstrip(_PARTICLES))
+                if weight is not None:
+                    return weight, factor
         if word[-1] in _UTTERLY and word[:-1] in self.weight_of:
             return self.weight_of[word[:-1]], _UTTER
-        return 0.0, 1.0
+        first, second = self.weight_of.get(word[:2], 0.0), self.weight_of.get(word[2:], 0.0)
+        if first * second > 0.0:  # 方便快捷
+            return first + second, 1.0
+        weight = self.weight_of.get(word.rstrip(_PARTICLES))
+        return _NO_OPINION if weight is None else (weight, 1.0)
 
     def _after_factor(self, clause: Sequence[str], place: int) -> float:
         if place + 1 < len(clause):
@@ -117,20 +130,6 @@ class OpinionScan:
             if factor is not None:
                 return factor
         return 1.0
-
-
-DENSE_VALUES = 8
-_DENSE_SCALE = 0.2
-
-
-def dense_values(opinions: Opinions) -> NDArray[np.float64]:
-    """What the opinions say, for the classifier: small numbers, beside n-grams of norm 1."""
-    mean, last = opinions.mean, opinions.last
-    values = (
-        min(opinions.praise, 3.0) / 2, min(opinions.blame, 3.0) / 2, max(mean, 0.0), max(-mean, 0.0), max(last, 0.0),
-        max(-last, 0.0), float(opinions.words == 0), min(opinions.wishes, 2) / 2,
-    )  # fmt: skip
-    return np.array(values) * _DENSE_SCALE
 
 
 def _clauses(words: Sequence[str]) -> list[list[str]]:

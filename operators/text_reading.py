@@ -13,11 +13,11 @@ from operators.text_words import Segmenter, cleaned
 
 
 class ReadText(NamedTuple):
-    """``words``: all of the cleaned text, cut; ``points``: its code points; ``ends``: where the words end in them."""
+    """``words``: all of the cleaned text, cut; ``points``: its code points; ``lengths``: of the words in them."""
 
     words: list[str]
     points: NDArray[np.uint32]
-    ends: NDArray[np.int64]
+    lengths: NDArray[np.int64]
     opinions: Opinions
 
 
@@ -32,5 +32,5 @@ class TextReader:
         """Clean the text, cut it and look for opinions."""
         words = self._cut(cleaned(text))
         points = np.frombuffer("".join(words).encode("utf-32-le"), np.uint32)
-        ends = np.fromiter(map(len, words), np.int64, len(words)).cumsum()
-        return ReadText(words, points, ends, self.scan(words))
+        lengths = np.fromiter(map(len, words), np.int64, len(words))
+        return ReadText(words, points, lengths, self.scan(words))

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable
 
 import rjieba
+
+_PUNCTUATION = tuple(zip("，！？：；（）～", ",!?:;()~", strict=True))
+_COMPATIBILITY = re.compile(
+    "[\u00a0-\u00be\u0300-\u036f\u2000-\u200a\u2026\u2070-\u24ff\u3000\u3200-\u33ff\uf900-\ufdff\ufe30-\uffef]"
+)
 
 MAX_CODE_POINTS = 2_000
 """So much of a text is read; what follows changes nothing."""
@@ -19,7 +25,11 @@ def cleaned(text: str) -> str:
     """
     text = text[:MAX_CODE_POINTS]
     if not text.isascii():
-        text = unicodedata.normalize("NFKC", text)[:MAX_CODE_POINTS]
+        for full_width, plain in _PUNCTUATION:
+            text = text.replace(full_width, plain)
+        # normalising takes longer than all of this, and few texts need it
+        if _COMPATIBILITY.search(text):
+            text = unicodedata.normalize("NFKC", text)[:MAX_CODE_POINTS]
     return text.lower()[:MAX_CODE_POINTS]
 
 

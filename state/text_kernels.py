@@ -25,6 +25,7 @@ Reals = NDArray[np.float64]
 CLASSES = 3
 CHARACTERS = 3
 """n-grams of so many characters at most."""
+DENSE_VALUES, DENSE_SCALE = 8, 0.2
 FEATURES_PER_CODE_POINT = CHARACTERS + 2
 """At most: a word is a code point at least and has a unigram and a bigram."""
 
@@ -41,10 +42,10 @@ def mixed(state: Any, value: Any) -> Any:
 
 
 @compiled
-def gather(points: Any, ends: Any, bits: int, places: Any) -> int:
+def gather(points: Any, lengths: Any, bits: int, places: Any) -> int:
     """Write the places of a text's features to the front of ``places``; how many there are.
 
-    ``points``: code points (uint32); ``ends``: of its words; ``places`` must have room for
+    ``points``: code points (uint32); ``lengths``: of its words; ``places`` must have room for
     ``FEATURES_PER_CODE_POINT`` for each code point.
     """
     count, size = 0, len(points)
@@ -57,16 +58,16 @@ def gather(points: Any, ends: Any, bits: int, places: Any) -> int:
             count += 1
     before = np.uint64(0)
     begin = 0
-    for word in range(len(ends)):
+    for word in range(len(lengths)):
         state = _WORD_SEED
-        for at in range(begin, ends[word]):
+        for at in range(begin, begin + lengths[word]):
             state = mixed(state, points[at])
         pair = mixed(state, before * _PAIR_SEED)
         places[count] = np.int64(state >> shift)
         places[count + 1] = np.int64(pair >> shift)
         count += 2
         before = state
-        begin = ends[word]
+        begin += lengths[word]
     return _unique(places, count)
 
 
@@ -83,29 +84,58 @@ def _unique(places: Any, count: int) -> int:
 
 
 @compiled
-def classify(points: Any, ends: Any, bits: int, places: Any, table: Any, dense: Any, dense_weights: Any,
-             bias: Any, out: Any) -> bool:  # fmt: skip
-    """Write the scores of a text's classes, and tell whether its n-grams are known.
+def to_probabilities(scores: Any) -> None:
+    """Softmax in place."""
+    most = max(scores[0], scores[1], scores[2])
+    for of in range(CLASSES):
+        scores[of] = math.exp(scores[of] - most)
+    total = scores[0] + scores[1] + scores[2]
+    for of in range(CLASSES):
+        scores[of] /= total
+
+
+@compiled
+def set_dense(praise: float, blame: float, last: float, words: int, wishes: int, dense: Any) -> None:
+    """Set the dense values from what the opinion words sum up to: small numbers, beside n-grams of norm 1."""
+    mean = (praise - blame) / words if words else 0.0
+    dense[0], dense[1] = min(praise, 3.0) / 2.0, min(blame, 3.0) / 2.0
+    dense[2], dense[3] = max(mean, 0.0), max(-mean, 0.0)
+    dense[4], dense[5] = max(last, 0.0), max(-last, 0.0)
+    dense[6], dense[7] = 1.0 if words == 0 else 0.0, min(wishes, 2) / 2.0
+    for at in range(DENSE_VALUES):
+        dense[at] *= DENSE_SCALE
+
+
+@compiled
+def classify(points: Any, lengths: Any, bits: int, work: Any, table: Any, head: Any, praise: float, blame: float,
+             last: float, words: int, wishes: int) -> tuple[float, float, float]:  # fmt: skip
+    """The probabilities of a text's classes; neutral for certain if neither an opinion nor its n-grams are known.
 
     ``table``: by place idf and the three weights times idf and ratio. Places that two n-grams share make a few unknown
-    ones look known, so a quarter of them has to be.
+    ones look known, so a quarter of them has to be. ``head``: by class the weights of the dense values, bias and
+    offset; ``work``: room for the places.
     """
-    count = gather(points, ends, bits, places)
+    count = gather(points, lengths, bits, work)
     norm, known = 0.0, 0
     sums = (0.0, 0.0, 0.0)
     for at in range(count):
-        place = places[at]
+        place = work[at]
         idf = np.float64(table[place, 0])
         if idf != 0.0:
             norm += idf * idf
             known += 1
             sums = (sums[0] + table[place, 1], sums[1] + table[place, 2], sums[2] + table[place, 3])
+    if words == 0 and 4 * known < max(count, 1):
+        return 0.0, 0.0, 1.0
     inverse = 1.0 / math.sqrt(norm) if norm > 0.0 else 0.0
-    out[0], out[1], out[2] = bias[0] + sums[0] * inverse, bias[1] + sums[1] * inverse, bias[2] + sums[2] * inverse
-    for at in range(len(dense)):
-        for of in range(CLASSES):
-            out[of] += dense[at] * dense_weights[at, of]
-    return 4 * known >= max(count, 1)
+    dense, scores = np.empty(DENSE_VALUES), np.empty(CLASSES)
+    set_dense(praise, blame, last, words, wishes, dense)
+    for of in range(CLASSES):
+        scores[of] = sums[of] * inverse + head[DENSE_VALUES, of] + head[DENSE_VALUES + 1, of]
+        for at in range(DENSE_VALUES):
+            scores[of] += dense[at] * head[at, of]
+    to_probabilities(scores)
+    return scores[0], scores[1], scores[2]
 
 
 @compiled
@@ -164,17 +194,6 @@ def scores_of(places: Any, begin: int, end: int, dense: Any, idf: Any, ratio: An
 
 
 @compiled
-def to_probabilities(scores: Any) -> None:
-    """Softmax in place."""
-    most = max(scores[0], scores[1], scores[2])
-    for of in range(CLASSES):
-        scores[of] = math.exp(scores[of] - most)
-    total = scores[0] + scores[1] + scores[2]
-    for of in range(CLASSES):
-        scores[of] /= total
-
-
-@compiled
 def step(places: Any, begin: int, end: int, dense: Any, idf: Any, ratio: Any, weights: Any, dense_weights: Any,
          bias: Any, inverse: float, scale: float, errors: Any) -> None:  # fmt: skip
     """Go down the gradient: ``errors`` are probability minus truth by class, times the rate."""
@@ -218,7 +237,7 @@ def descend(begins: Any, places: Any, dense: Any, classes: Any, rows: Any, idf: 
 
 @compiled
 def follow(begins: Any, places: Any, dense: Any, classes: Any, counts: Any, class_counts: Any, power: float, idf: Any,
-           ratio: Any, rate: float, decay: float, weights: Any, dense_weights: Any, bias: Any, out: Any,
+           ratio: Any, rate: float, rarity: float, weights: Any, dense_weights: Any, bias: Any, out: Any,
            ) -> None:  # fmt: skip
     """One pass in the order of the texts: each is classified (``out``, probabilities), then learned from."""
     errors = np.empty(CLASSES)
@@ -237,12 +256,9 @@ def follow(begins: Any, places: Any, dense: Any, classes: Any, counts: Any, clas
         inverse = scores_of(places, begin, end, dense[row], idf, ratio, weights, dense_weights, bias, 1.0, errors)
         to_probabilities(errors)
         errors[of] -= 1.0
-        balance(class_counts, 0.5, weight)
+        balance(class_counts, rarity, weight)
         for each in range(CLASSES):
             errors[each] *= rate * weight[of]
-        for cell in range(begin, end):
-            for each in range(CLASSES):
-                weights[places[cell], each] *= 1.0 - rate * decay
         step(places, begin, end, dense[row], idf, ratio, weights, dense_weights, bias, inverse, 1.0, errors)
 
 
