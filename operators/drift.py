@@ -15,7 +15,7 @@ _DELTA = 0.002
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """The mean of the scores changed: it is now ``after`` and was ``before``; ``row``: at which of the rows given."""
+    """The mean of scores is ``after`` now, and was ``before`` since the last drift; ``row``: at which of those given."""
 
     row: int
     before: float
@@ -29,6 +29,7 @@ class DriftWatch:
         from river.drift import ADWIN  # takes a second to import, and few need it
 
         self._detector: Any = ADWIN(delta=_DELTA)  # type: ignore[no-untyped-call]
+        self._sum, self._count = 0.0, 0  # since the last drift
 
     def take(self, raw: NDArray[np.float64]) -> list[Drift]:
         """Note scores in order, NaN excepted; returns the drifts that were found."""
@@ -37,16 +38,18 @@ class DriftWatch:
         values = 1.0 / (1.0 + np.exp(-np.clip(raw[rows], -50.0, 50.0)))
         detector = self._detector
         for row, value in zip(rows.tolist(), values.tolist(), strict=True):
-            before = detector.estimation
+            self._sum += value
+            self._count += 1
             detector.update(value)
             if detector.drift_detected:
-                found.append(Drift(row, before, detector.estimation))
+                found.append(Drift(row, self._sum / self._count, detector.estimation))
+                self._sum, self._count = 0.0, 0
         return found
 
     def section(self) -> bytes:
         """All that is remembered."""
-        return pickle.dumps(self._detector)
+        return pickle.dumps((self._detector, self._sum, self._count))
 
     def restore(self, section: Any) -> None:
         """Take what an earlier run remembered; the caller vouches for it by its checksum."""
-        self._detector = pickle.loads(bytes(section))
+        self._detector, self._sum, self._count = pickle.loads(bytes(section))

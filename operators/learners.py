@@ -43,7 +43,9 @@ def _classifier(spec: ModelSpec, given: dict[str, float]) -> Learner:
     settings: dict[str, Any] = {name: int(value) if _CLASSIFIER[name].whole else value for name, value in given.items()}
     if "expired_is_negative" in settings:
         settings["expired_is_negative"] = bool(settings["expired_is_negative"])
-    return OnlineClassifier(len(spec.features), ClassifierSettings(wait_ms=spec.keep_ms, **settings))
+    return OnlineClassifier(
+        len(spec.features), ClassifierSettings(wait_ms=spec.keep_ms, **settings), recent=spec.ranked_among
+    )
 
 
 def _whole(given: dict[str, float]) -> dict[str, int]:

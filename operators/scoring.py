@@ -24,8 +24,10 @@ from rules.score_keys import SCORE_VALUES, TOP, score_key
 from state.json_values import from_json, to_json
 from state.model_rows import Scored
 from state.reads import NULL, NUMBER, WHOLE
-from state.score_ranks import ScoreRanks
 from state.sequencer import AFTER_ALL_MS, BEFORE_ALL_MS, Frontier
+
+_LEARNER = "learner."
+"""Before the names of the learner's sections."""
 
 
 @dataclass(slots=True)
@@ -44,7 +46,6 @@ class ScoringShard:
         self._spec = spec
         self._source = 1 + ENTITY_SHARDS + place
         self._learner = make_learner(spec)
-        self._ranks = ScoreRanks(spec.ranked_among)
         self._drift = DriftWatch()
         self._seen = 0
         self._frontier = Frontier(SHARDS)
@@ -72,7 +73,7 @@ class ScoringShard:
     @property
     def used_bytes(self) -> int:
         """Bytes of what is remembered."""
-        return self._learner.used_bytes + self._ranks.used_bytes
+        return self._learner.used_bytes
 
     def size(self) -> tuple[int, int]:
         """Bytes of what is remembered; no customers."""
@@ -92,7 +93,7 @@ class ScoringShard:
     def _score(self, rows: ModelInput, out: ScoringOutcome) -> None:
         spec = self._spec
         scored = self._learner.take(rows.rows, learns=spec.mode != "frozen")
-        shares = self._ranks.take(scored.raw)
+        shares = scored.shares
         counted = rows.is_label if spec.labels else ~rows.is_label
         seen = self._seen + np.cumsum(counted) - counted  # before each row
         shares[seen < spec.warm_up] = np.nan
@@ -133,12 +134,9 @@ class ScoringShard:
         head = {"watermark_ms": self._frontier.ms, "end_ms": self._end_ms, "seen": self._seen,
                 "model": definition(self._spec)}  # fmt: skip
         learner = self._learner.sections(everything=everything)
-        ranks = self._ranks.sections(everything=everything)
-        return (
-            {f"learner.{name}": section for name, section in learner.items()}
-            | {f"ranks.{name}": section for name, section in ranks.items()}
-            | {"scoring": to_json(head), "drift": self._drift.section()}
-        )
+        return {f"{_LEARNER}{name}": section for name, section in learner.items()} | {
+            "scoring": to_json(head), "drift": self._drift.section(),
+        }  # fmt: skip
 
     def restore(self, frames: Sequence[Mapping[str, Any]], read: ReadMessages) -> bool:
         """See ``operators.shard.StatefulShard``. A model that is another one now begins anew."""
@@ -148,8 +146,10 @@ class ScoringShard:
         if head["model"] != definition(self._spec):
             return True
         self._seen = head["seen"]
-        self._learner.restore([_named("learner.", sections) for sections in frames])
-        self._ranks.restore([_named("ranks.", sections) for sections in frames])
+        self._learner.restore(
+            [{n.removeprefix(_LEARNER): part for n, part in sections.items() if n.startswith(_LEARNER)}
+             for sections in frames]
+        )  # fmt: skip
         self._drift.restore(frames[-1]["drift"])
         return False
 
@@ -188,7 +188,3 @@ def definition(spec: ModelSpec) -> str:
     return repr(
         (spec.version, spec.kind, spec.scored, spec.labels, spec.features, spec.timezone, spec.ranked_among, parameters)
     )
-
-
-def _named(prefix: str, sections: Mapping[str, Any]) -> dict[str, Any]:
-    return {name.removeprefix(prefix): section for name, section in sections.items() if name.startswith(prefix)}

@@ -61,8 +61,7 @@ class HalfSpaceLearner(ScaledLearner):
 
     def _begin(self, first: Doubles) -> None:
         count = len(first)
-        nothing = Scored(np.empty(count), np.empty((count, TOP), np.int8), np.empty((count, TOP), np.float32), 0, 0)
-        self._walk(first, np.zeros(count, np.bool_), nothing, math.inf, learns=False)
+        self._walk(first, np.zeros(count, np.bool_), Scored.nothing(count, TOP), math.inf, learns=False)
 
     def _run(self, rows: ModelRows, scored: Scored, *, learns: bool) -> int:
         skip_above = self._skip_above if learns else -1.0
@@ -73,7 +72,7 @@ class HalfSpaceLearner(ScaledLearner):
     ) -> int:
         return _take(
             self._trees, self._ranks.arrays, self._scales, self._window, self._even, skip_above, learns, features,
-            is_label, scored.raw, scored.top, scored.parts,
+            is_label, scored.raw, scored.shares, scored.top, scored.parts,
         )  # fmt: skip
 
     def sections(self, *, everything: bool) -> dict[str, Any]:
@@ -103,10 +102,11 @@ class HalfSpaceLearner(ScaledLearner):
 @compiled
 def _take(
     trees: Trees, ranks: RankArrays, known: Scales, window: int, even: float, skip_above: float, learns: bool,
-    features: Doubles, is_label: NDArray[np.bool_], raw: Doubles, top: NDArray[np.int8], parts: NDArray[np.float32],
+    features: Doubles, is_label: NDArray[np.bool_], raw: Doubles, shares: Doubles, top: NDArray[np.int8],
+    parts: NDArray[np.float32],
 ) -> int:  # fmt: skip
     width = features.shape[1]
-    scaled, shares = np.empty(width), np.empty(width)
+    scaled, part_of = np.empty(width), np.empty(width)
     learned = 0
     for i in range(len(features)):
         if is_label[i]:
@@ -117,11 +117,11 @@ def _take(
         found = mass(trees, window, scaled)
         if trees.meta[WINDOWS]:
             raw[i] = -math.log((found + 1.0) / even)
-            share = rank(ranks, raw[i])
+            share = shares[i] = rank(ranks, raw[i])
             add(ranks, raw[i])
             if share >= EXPLAINED:
-                attribute(trees, window, shares)
-                note_top(shares, top[i], parts[i])
+                attribute(trees, window, part_of)
+                note_top(part_of, top[i], parts[i])
             if share > skip_above:
                 continue
         learn_path(trees, window)

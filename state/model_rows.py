@@ -28,13 +28,23 @@ class ModelRows:
 class Scored:
     """What a learner says of rows.
 
-    ``raw``: float64[n], higher is more anomalous, on the real line; NaN for labels and while nothing is known. ``top``:
-    int8[n, 3], the features that contributed most to a high score, most first; −1 for none. ``parts``: float32[n, 3],
-    their contributions. ``learned``: rows learned from; ``positives``: those of them with a positive label.
+    ``raw``: float64[n], higher is more anomalous, on the real line; NaN for labels and while nothing is known.
+    ``shares``: float64[n], of the latest such scores the share below it. ``top``: int8[n, 3], the features that
+    contributed most to a high score, most first; −1 for none. ``parts``: float32[n, 3], their contributions.
+    ``learned``: rows learned from; ``positives``: those of them with a positive label.
     """
 
     raw: NDArray[np.float64]
+    shares: NDArray[np.float64]
     top: NDArray[np.int8]
     parts: NDArray[np.float32]
-    learned: int
-    positives: int
+    learned: int = 0
+    positives: int = 0
+
+    @classmethod
+    def nothing(cls, count: int, top: int) -> Scored:
+        """Nothing said of ``count`` rows yet, with room for so many features that contributed most."""
+        return cls(
+            np.full(count, np.nan), np.full(count, np.nan), np.full((count, top), -1, np.int8),
+            np.zeros((count, top), np.float32),
+        )  # fmt: skip

@@ -27,6 +27,7 @@ from state.pending_rows import (
     leaves,
     push,
 )
+from state.score_ranks import ScoreRanks
 
 TOP = 3
 _MAX_FEATURES = 64
@@ -193,9 +194,11 @@ class OnlineClassifier:
         How many there are, 1 to 64.
     settings
         How it learns.
+    recent
+        How many scores are recent.
     """
 
-    def __init__(self, features: int, settings: ClassifierSettings | None = None) -> None:
+    def __init__(self, features: int, settings: ClassifierSettings | None = None, *, recent: int = 50_000) -> None:
         if not 1 <= features <= _MAX_FEATURES:
             raise ValueError(f"between 1 and {_MAX_FEATURES} features")
         self._settings = settings = settings or ClassifierSettings()
@@ -206,6 +209,7 @@ class OnlineClassifier:
         self._weights = no_weights(features)
         self._known = False
         self._sample, self._pending = LabelSample(features), PendingRows(features)
+        self._ranks = ScoreRanks(recent)
         self._counts = np.array([0, 0, settings.first_rows], np.int64)
         self._space = _Space(
             np.zeros(features, np.float32), np.zeros(2 * features, np.int64),
@@ -215,7 +219,8 @@ class OnlineClassifier:
     @property
     def used_bytes(self) -> int:
         """Bytes of the arrays."""
-        return self._pending.used_bytes + self._sample.used_bytes + sum(array.nbytes for array in self._weights)
+        weights = sum(array.nbytes for array in self._weights)
+        return self._pending.used_bytes + self._sample.used_bytes + self._ranks.used_bytes + weights
 
     @property
     def waiting(self) -> int:
@@ -238,9 +243,7 @@ class OnlineClassifier:
         ``learns``: false for a model that is frozen: labels do nothing, and events that it scores wait for none.
         """
         count = len(rows.ts_ms)
-        scored = Scored(
-            np.full(count, np.nan), np.full((count, TOP), -1, np.int8), np.zeros((count, TOP), np.float32), 0, 0
-        )
+        scored = Scored.nothing(count, TOP)
         with np.errstate(over="ignore"):  # too large is infinite
             features = np.require(rows.features, np.float32, ["C", "W"])
         given = _Given(
@@ -261,6 +264,7 @@ class OnlineClassifier:
             self._cut_anew()
         scored.learned = int(self._counts[_LEARNED] - learned)
         scored.positives = int(self._counts[_POSITIVES] - positives)
+        scored.shares = self._ranks.take(scored.raw)
         return scored
 
     def _cut_anew(self) -> None:
@@ -273,6 +277,7 @@ class OnlineClassifier:
     def sections(self, *, everything: bool) -> dict[str, NDArray[Any]]:
         """What has changed since the last call, or all, as arrays by name."""
         found = self._pending.sections(everything=everything) | self._sample.sections(everything=everything)
+        found |= {f"ranks.{name}": part for name, part in self._ranks.sections(everything=everything).items()}
         for name, array in self._weights._asdict().items():
             found[f"weights.{name}"] = array.copy()
         found["counts"], found["known"] = self._counts.copy(), np.array([self._known])
@@ -282,6 +287,9 @@ class OnlineClassifier:
         """Take what ``sections`` gave, oldest first: one that held everything, then those after it."""
         self._pending.restore(frames)
         self._sample.restore(frames)
+        self._ranks.restore(
+            [{name[6:]: part for name, part in frame.items() if name.startswith("ranks.")} for frame in frames]
+        )
         latest = frames[-1]
         for name, array in self._weights._asdict().items():
             array[:] = np.frombuffer(latest[f"weights.{name}"], array.dtype).reshape(array.shape)

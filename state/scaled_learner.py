@@ -69,9 +69,7 @@ class ScaledLearner(ABC):
     def take(self, rows: ModelRows, *, learns: bool = True) -> Scored:
         """Score each event and then learn from it, if ``learns``; ``learned`` counts those of this call."""
         count = len(rows.features)
-        scored = Scored(
-            np.full(count, np.nan), np.full((count, TOP), -1, np.int8), np.zeros((count, TOP), np.float32), 0, 0
-        )
+        scored = Scored.nothing(count, TOP)
         start = 0
         if self._first is not None:
             if not learns:
@@ -91,9 +89,8 @@ class ScaledLearner(ABC):
             rows.ts_ms[rest], rows.is_label[rest], rows.keys[rest], rows.labels[rest],
             np.ascontiguousarray(rows.features[rest], np.float64),
         )  # fmt: skip
-        scored.learned += self._run(
-            later, Scored(scored.raw[rest], scored.top[rest], scored.parts[rest], 0, 0), learns=learns
-        )
+        said = Scored(scored.raw[rest], scored.shares[rest], scored.top[rest], scored.parts[rest])
+        scored.learned += self._run(later, said, learns=learns)
         return scored
 
     def sections(self, *, everything: bool) -> dict[str, Any]:

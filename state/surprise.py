@@ -41,14 +41,14 @@ class SurpriseLearner(ScaledLearner):
     def _run(self, rows: ModelRows, scored: Scored, *, learns: bool) -> int:
         return _take(
             self._ranks.arrays, self._scales, self._skip_above if learns else -1.0, learns, rows.features,
-            rows.is_label, scored.raw, scored.top, scored.parts,
+            rows.is_label, scored.raw, scored.shares, scored.top, scored.parts,
         )  # fmt: skip
 
 
 @compiled
 def _take(
     ranks: RankArrays, known: Scales, skip_above: float, learns: bool, features: Doubles, is_label: NDArray[np.bool_],
-    raw: Doubles, top: NDArray[np.int8], parts: NDArray[np.float32],
+    raw: Doubles, shares: Doubles, top: NDArray[np.int8], parts: NDArray[np.float32],
 ) -> int:  # fmt: skip
     squares = np.empty(features.shape[1])
     learned = 0
@@ -62,7 +62,7 @@ def _take(
             squares[on] = above * above
             total += squares[on]
         raw[i] = math.log1p(total)
-        share = rank(ranks, raw[i])
+        share = shares[i] = rank(ranks, raw[i])
         add(ranks, raw[i])
         if share >= EXPLAINED:
             for on in range(len(squares)):
