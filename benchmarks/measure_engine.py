@@ -12,13 +12,13 @@ from time import perf_counter
 from benchmarks.process import Figures, memory_bytes
 from flows.files_source import BATCH_BYTES
 from flows.lines import LineReader, RawBatch
+from flows.loading import load
 from flows.replay import ACTIONS, ReplayJob, replay
 from operators.annotate import default_annotator
 from operators.column_masks import ColumnMasks
 from operators.columnise import Columniser
 from operators.decode import Decoder, PartitionClock
 from operators.read_columns import ColumnReader
-from rules.load import load_rules
 from rules.model import RuleSet
 from rules.plan import Plan
 from rules.planner import make_plan
@@ -114,12 +114,11 @@ def _timed_small_replay(task: Figures, rules: RuleSet, policy: Policy, folder: P
 
 
 def rules_of(task: Figures) -> RuleSet:
-    """The rules of the task's files together."""
-    paths = [Path(path) for path in task["rules"]]
-    rules, problems = load_rules(paths)
-    if rules is None:
-        raise ValueError("\n".join(map(str, problems)))
-    return rules
+    """The rules of the task's files together, with the shipped models that they read."""
+    loaded = load([Path(path) for path in task["rules"]])
+    if loaded.rules is None:
+        raise ValueError("\n".join(map(str, loaded.problems)))
+    return loaded.rules
 
 
 def policy_of(task: Figures) -> Policy:

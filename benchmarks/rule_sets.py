@@ -17,6 +17,8 @@ from benchmarks.rule_families import FAMILIES
 RULES_FOLDER = Path(__file__).parent / "rules"
 BANK = RULES_FOLDER / "bank30.yaml"
 POLICY = RULES_FOLDER / "policy.yaml"
+SCORES = RULES_FOLDER / "scores.yaml"
+"""Rules that read two models."""
 SEED = 20_260_302
 _HEADER = "version: 1\ntimezone: Asia/Shanghai\nrules:\n"
 _ENTRY = "\n  - id: "

@@ -13,7 +13,7 @@ from benchmarks.measure_other import AGAIN, MARGINAL
 from benchmarks.population import EventFiles, write_population
 from benchmarks.process import Figures
 from benchmarks.results import Figure, Goal
-from benchmarks.rule_sets import POLICY, SEED, write_rules
+from benchmarks.rule_sets import POLICY, SCORES, SEED, write_rules
 
 Progress = Callable[[str, int, int], object]
 
@@ -105,6 +105,20 @@ def by_rules(shop: Workshop) -> Scenario:
             Goal("300 rules: times the cost of 10", Figure("300 rules", "seconds"), ten, at_most=3.0),
         ),
         same=tuple((name,) for name in tasks),
+    )  # fmt: skip
+
+
+def models(shop: Workshop) -> Scenario:
+    """30 rules, and the same with two models that score every outgoing payment."""
+    events = shop.events(shop.size.customers, 2, events_each=EACH)
+    plain = shop.engine(30, events, steady=True)
+    task = plain | {"rules": [*plain["rules"], str(SCORES)]}
+    with_models = "30 rules and two models"
+    return Scenario(
+        "models", "30 rules, without models and with two that score outgoing payments", _about(events),
+        {"30 rules": plain, with_models: task},
+        goals=(Goal("rate with two models", Figure(with_models, "steady_rate"), Figure("30 rules", "steady_rate"), 0.7),),
+        same=(("30 rules",), (with_models,)),
     )  # fmt: skip
 
 
@@ -224,8 +238,8 @@ def alternatives(shop: Workshop) -> Scenario:
 
 
 SCENARIOS: dict[str, Callable[[Workshop], Scenario]] = {
-    "rules": by_rules, "alternatives": alternatives, "customers": by_customers, "processes": by_processes,
-    "latency": latency, "startup": startup,
+    "rules": by_rules, "models": models, "alternatives": alternatives, "customers": by_customers,
+    "processes": by_processes, "latency": latency, "startup": startup,
 }  # fmt: skip
 
 
