@@ -14,6 +14,7 @@ from flows.replay import ReplayJob, replay
 from operators.dead_letters import FUTURE_TS, REASONS, TOO_LONG
 from operators.event_schema import OPTIONAL, REQUIRED
 from operators.policy_gate import CAP, COOLDOWN, HOLDOUT, OPEN_TICKET, OPT_OUT, QUIET_HOURS, SHADOW
+from flows.loading import load_model_files
 from rules.diagnostics import CODES
 from rules.functions import ALL
 from rules.load import load_rules
@@ -63,7 +64,11 @@ FILES = [
 def test_yaml_files_have_no_problems(body: str, tmp_path: Path) -> None:
     path = tmp_path / "file.yaml"
     path.write_text(body, encoding="utf-8")
-    loaded, problems = load_rules([path]) if "\nrules:" in body else load_policy(path)
+    loaded: object
+    if "\nmodels:" in body:
+        loaded, problems = load_model_files([path])
+    else:
+        loaded, problems = load_rules([path]) if "\nrules:" in body else load_policy(path)
     assert [str(problem) for problem in problems] == []
     assert loaded is not None
 
