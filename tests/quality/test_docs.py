@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
+from flows.loading import load_model_files
 from flows.replay import ReplayJob, replay
 from operators.dead_letters import FUTURE_TS, REASONS, TOO_LONG
 from operators.event_schema import OPTIONAL, REQUIRED
 from operators.policy_gate import CAP, COOLDOWN, HOLDOUT, OPEN_TICKET, OPT_OUT, QUIET_HOURS, SHADOW
-from flows.loading import load_model_files
 from rules.diagnostics import CODES
 from rules.functions import ALL
 from rules.load import load_rules
