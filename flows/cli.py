@@ -8,6 +8,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from flows.backtest_command import backtest
 from flows.explain_command import explain
 from flows.live.customer_command import add_customer_command
 from flows.live.pause_command import add_pause_commands
@@ -36,6 +37,7 @@ app.command()(simulate)
 app.command()(run)
 app.command()(query)
 app.command()(explain)
+app.command()(backtest)
 
 WRONG_INPUT, WRONG_USAGE, FAILED = 1, 2, 3
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Any
-from unicodedata import east_asian_width
 
 from flows.explain.answer import Answer
 from flows.explain.verdicts import TIME
+from flows.table import table
 from flows.words import local_time, value_text
 
 _OUTCOMES = {
@@ -104,22 +104,3 @@ def _near(answer: Answer) -> Iterator[str]:
         for one in answer["near"]
     ]  # fmt: skip
     yield from table(("time", "event", "parts that hold", "first that does not", "as"), rows)
-
-
-def _width(text: str) -> int:
-    return sum(2 if east_asian_width(char) in "WF" else 1 for char in text)
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """A table in plain text, aligned where a Chinese character takes two places.
-
-    >>> print("\\n".join(table(("a", "b"), [("提前", "1"), ("xyz", "2")])))
-      a     b
-      提前  1
-      xyz   2
-    """
-    columns = [[head[place], *(row[place] for row in rows)] for place in range(len(head))]
-    widths = [max(map(_width, column)) for column in columns]
-    for line in (head, *rows):
-        cells = (cell + " " * (width - _width(cell)) for cell, width in zip(line, widths, strict=True))
-        yield ("  " + "  ".join(cells)).rstrip()
