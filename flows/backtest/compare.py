@@ -28,6 +28,7 @@ class RuleChange:
 
     ``added`` and ``removed`` by `emitted` and `suppressed`; ``changed``: decisions that both sides have and that
     differ, ``by_field`` in what; ``now_emitted`` and ``no_longer_emitted`` are among them.
+    ``old_customers`` and ``new_customers`` are those for whom something was emitted.
     """
 
     old: Counter[str] = field(default_factory=Counter)
@@ -38,6 +39,8 @@ class RuleChange:
     by_field: Counter[str] = field(default_factory=Counter)
     now_emitted: int = 0
     no_longer_emitted: int = 0
+    old_customers: set[str] = field(default_factory=set)
+    new_customers: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -79,11 +82,12 @@ def compare(old: Path, new: Path, zones: Mapping[str, str], changes: Path | None
         out = None if changes is None else stack.enter_context(changes.open("w", encoding="utf-8"))
         for key, record, place in _decisions(old_file):
             known[key] = _digest(record), place
-            _note(record, result.old, result.rules[record["rule_id"]].old, zones)
+            rule = result.rules[record["rule_id"]]
+            _note(record, result.old, rule.old, rule.old_customers, zones)
         new_file = stack.enter_context(new.open("rb"))
         for key, record, _ in _decisions(new_file):
             change = result.rules[record["rule_id"]]
-            _note(record, result.new, change.new, zones)
+            _note(record, result.new, change.new, change.new_customers, zones)
             before = known.pop(key, None)
             if before is None:
                 change.added[record["decision"]] += 1
@@ -130,13 +134,14 @@ def _digest(record: Record) -> bytes:
     return blake2b(text.encode(), digest_size=12).digest()
 
 
-def _note(record: Record, load: Load, outcomes: Counter[str], zones: Mapping[str, str]) -> None:
+def _note(record: Record, load: Load, outcomes: Counter[str], customers: set[str], zones: Mapping[str, str]) -> None:
     outcomes[record["reason"] or "emitted"] += 1
     zone = ZoneInfo(zones[record["rule_id"]])
     day = datetime.fromtimestamp(record["ts"] / 1000, UTC).astimezone(zone).date().isoformat()
     load.days.add(day)
     if record["decision"] != "emitted":
         return
+    customers.add(record["customer_id"])
     if record["kind"] == "ticket":
         queue = record["payload"].get("queue")
         load.tickets[queue if isinstance(queue, str) else "(none)"][day] += 1

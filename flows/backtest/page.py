@@ -19,7 +19,7 @@ from flows.backtest.report import (
 )
 
 MAX_QUEUES = 12
-"""So many queues have a chart, those with the most tickets; the table has all."""
+"""So many queues have a chart, of those that differ those with the most tickets; the table has all."""
 
 _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;color:#333a42;max-width:60rem;margin:2rem auto;padding:0 1rem}"
@@ -36,7 +36,8 @@ def page(report: Report, old: str, new: str) -> str:
     span = f"{days[0]} to {days[-1]}" if days else "no day with a decision"
     events = report["runtime"]["new"]["events"]
     rules = {name: rule for name, rule in report["rules"].items() if rule["old"] or rule["new"]}
-    busiest = sorted(queues, key=lambda name: (-sum(queues[name]["old"]) - sum(queues[name]["new"]), name))
+    differ = [name for name in queues if queues[name]["old"] != queues[name]["new"]] or list(queues)
+    busiest = sorted(differ, key=lambda name: (-sum(queues[name]["old"]) - sum(queues[name]["new"]), name))
     numbers = [number for number in report["contacts"]["old"] if number != "0"]
     reasons = reason_rows(report)
     parts = [
@@ -56,6 +57,8 @@ def page(report: Report, old: str, new: str) -> str:
     if queues:
         parts.append("<h2>Tickets by queue and day</h2>")
         parts += [charts.lines(name, days, queues[name]["old"], queues[name]["new"]) for name in busiest[:MAX_QUEUES]]
+        if len(busiest) < len(queues):
+            parts.append("<p>Queues whose days are the same on both sides have no chart.</p>")
         parts.append(_table(QUEUE_HEAD, queue_rows(report)))
     parts += [
         "<h2>Contacts per customer (tickets, surveys, messages)</h2>",

@@ -33,6 +33,11 @@ def _rule(found: Backtest, rule_id: str) -> dict[str, Any]:
     change = found.comparison.rules[rule_id]
     return {
         "title": found.rules[rule_id].title,
+        "customers": {
+            "old": len(change.old_customers), "new": len(change.new_customers),
+            "gained": len(change.new_customers - change.old_customers),
+            "lost": len(change.old_customers - change.new_customers),
+        },
         "old": dict(change.old), "new": dict(change.new),
         "added": {name: change.added[name] for name in ("emitted", "suppressed")},
         "removed": {name: change.removed[name] for name in ("emitted", "suppressed")},
@@ -75,14 +80,14 @@ def rule_rows(report: Report) -> list[tuple[str, ...]]:
         numbers = [
             rule["old"].get("emitted", 0), rule["new"].get("emitted", 0),
             sum(rule["added"].values()), sum(rule["removed"].values()), rule["changed"],
-            rule["added"]["emitted"] + rule["now_emitted"], rule["removed"]["emitted"] + rule["no_longer_emitted"],
+            rule["customers"]["gained"], rule["customers"]["lost"],
         ]  # fmt: skip
         total = [a + b for a, b in zip(total, numbers, strict=True)]
         rows.append((rule_id, *(f"{number:,}" for number in numbers)))
     return [*rows, ("all", *(f"{number:,}" for number in total))]
 
 
-RULE_HEAD = ("rule", "emitted old", "new", "decisions added", "removed", "changed", "actions more", "fewer")
+RULE_HEAD = ("rule", "emitted old", "new", "decisions added", "removed", "changed", "customers gained", "lost")
 
 
 def reason_rows(report: Report) -> list[tuple[str, ...]]:
@@ -113,7 +118,11 @@ QUEUE_HEAD = ("queue", "old tickets", "a day", "at most", "new tickets", "a day"
 def contact_rows(report: Report) -> list[tuple[str, ...]]:
     """How many customers had how many contacts."""
     old, new = report["contacts"]["old"], report["contacts"]["new"]
-    return [(number, f"{old[number]:,}", f"{new[number]:,}", f"{new[number] - old[number]:+,}") for number in old]
+    return [(number, f"{old[number]:,}", f"{new[number]:,}", _difference(new[number] - old[number])) for number in old]
+
+
+def _difference(number: int) -> str:
+    return f"{number:+,}" if number else "0"
 
 
 CONTACT_HEAD = ("contacts", "customers old", "new", "difference")

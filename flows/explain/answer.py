@@ -75,7 +75,8 @@ def _answer(probes: Probes, policy: Policy, told: Told, found: Sequence[Outcome]
 
 def _brief(decision: Record) -> Record:
     names = ("action_id", "kind", "ts", "decision", "reason", "would_be", "open_ticket_id", "payload")
-    return {name: decision[name] for name in names}
+    models = {"models": decision["models"]} if "models" in decision else {}
+    return {name: decision[name] for name in names} | models
 
 
 def _event(place: Place | None) -> Answer | None:

@@ -33,6 +33,10 @@ def lines_of(answer: Answer) -> Iterator[str]:
         yield ""
         yield f"{decision['kind']} {decision['action_id']}, {local_time(decision['ts'], zone, TIME)}"
         yield from (f"  {sentence}" for sentence in decision["why"])
+        for name, model in decision.get("models", {}).items():
+            parts = ", ".join(f"{feature} {part:+.4f}" for feature, part in model.get("because", {}).items())
+            because = f", most of it from {parts}" if parts else ""
+            yield f"  Model {name} version {model['version']}: score {value_text(model['score'])}{because}."
     if answer["condition"]:
         yield from ["", "Condition"]
         rows = [
