@@ -214,6 +214,24 @@ def run_until_cut_off(bench: Bench, parts: Sequence[Sequence[dict[str, Any]]]) -
     return False
 
 
+def run_interrupted(bench: Bench, parts: Sequence[Sequence[dict[str, Any]]], batches: int) -> bool:
+    """Go on with a run that keeps its state until so many small batches were read, 0 for all; whether it was ended."""
+    warm_up()
+    left = [batches]
+    read = files_source._FilePartition.next_batch
+
+    def next_batch(self: Any) -> Any:
+        left[0] -= 1
+        if not left[0]:
+            raise InterruptedRunError
+        return read(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files_source, "BATCH_BYTES", 8_000)
+        patch.setattr(files_source._FilePartition, "next_batch", next_batch)
+        return run_until_cut_off(bench, parts)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_interrupted_runs_go_on_as_if_nothing_was(
     bench: Bench, interrupted_after: Callable[[int], None], seed: int
