@@ -33,7 +33,7 @@ from flows.kernels import warm_up
 from flows.lines import LineReader
 from flows.rule_history import earlier_plans, rules_id
 from flows.rule_report import change_report
-from flows.state_folder import digest, open_state, recovery_config
+from flows.state_folder import digest, open_state, recovery_config, text_model_id
 from operators.annotate import default_annotator
 from operators.column_masks import ColumnMasks
 from operators.columnise import Columniser
@@ -147,7 +147,7 @@ def _about(job: ReplayJob) -> dict[str, str]:
     return {
         "--events": json.dumps([os.path.abspath(path) for path in job.events]), "--out": os.path.abspath(job.out),
         "--lateness": f"{job.lateness_ms}ms", "--dedup": f"{job.dedup_ms}ms", "--until": str(job.until_ms),
-        "--max-jump": f"{job.max_jump_ms}ms",
+        "--max-jump": f"{job.max_jump_ms}ms", "--text-model": text_model_id(job.text_model),
     }  # fmt: skip
 
 

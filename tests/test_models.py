@@ -98,6 +98,7 @@ class Bench:
 
     def __init__(self, folder: Path, models: str = MODELS, rules: str = RULES) -> None:
         self.folder = folder
+        self.told: list[str] = []
         (folder / "models.yaml").write_text(models, encoding="utf-8")
         (folder / "rules.yaml").write_text(rules, encoding="utf-8")
         self.rules = self.load()
@@ -114,7 +115,7 @@ class Bench:
         for number, events in enumerate(parts):
             paths.append(self.folder / f"part-{number}.ndjson")
             paths[-1].write_text("".join(json.dumps(event) + "\n" for event in events), encoding="utf-8")
-        return replay(ReplayJob(self.rules, tuple(paths), self.folder / out, **more))
+        return replay(ReplayJob(self.rules, tuple(paths), self.folder / out, **more), tell=self.told.append)
 
     def decisions(self, out: str = "out") -> list[dict[str, Any]]:
         """The decisions of a run, by id."""
@@ -278,6 +279,7 @@ def test_another_model_begins_anew(bench: Bench, interrupted_after: Callable[[in
         for out in ("cut", "whole")
     )
     assert {name: of["fraud"] for name, of in cut.items()} == {name: of["fraud"] for name, of in whole.items()}
+    assert any("model odd: another one now; it begins anew" in line for line in bench.told)
     begun_anew = [name for name, of in cut.items() if of["odd"]["version"] == 5]
     assert len(begun_anew) > 50
     assert {cut[name]["odd"]["score"] for name in begun_anew} == {None}  # it is warming up again

@@ -167,6 +167,10 @@ def test_models_come_back_and_go_on_from_what_they_had_learned(tmp_path: Path) -
         assert cem("verify", tmp_path / "state")[1].endswith("files\n")
         of = {model.name: model for model in inspect(StateFolder.inspect(tmp_path / "state"))}
         seen.append((of["odd"].seen, of["fraud"].watermark_ms))
+    assert [line.split(";")[0].strip() for line in bench.told if " model " in line] == [
+        "- model fraud: no longer runs, as no rule reads it", "- model odd: no longer runs, as no rule reads it",
+        "+ model odd: now runs", "+ model fraud: now runs",
+    ]  # fmt: skip
     assert seen[0][0] < seen[1][0] == seen[2][0] <= seen[3][0]
     assert seen[0][1] == seen[1][1] == seen[2][1] < seen[3][1]
     assert cem("forget", tmp_path / "state", "--customer", "c3")[0] == 0
