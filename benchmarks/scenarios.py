@@ -117,7 +117,9 @@ def models(shop: Workshop) -> Scenario:
     return Scenario(
         "models", "30 rules, without models and with two that score outgoing payments", _about(events),
         {"30 rules": plain, with_models: task},
-        goals=(Goal("rate with two models", Figure(with_models, "steady_rate"), Figure("30 rules", "steady_rate"), 0.7),),
+        goals=(
+            Goal("rate with two models", Figure(with_models, "steady_rate"), Figure("30 rules", "steady_rate"), 0.7),
+        ),
         same=(("30 rules",), (with_models,)),
     )  # fmt: skip
 

@@ -67,7 +67,7 @@ _ENTITY_RULE = """\
 _SCORE_RULE = """\
   - id: odd
     trigger: txn
-    when: score("trees") > 0.99 or score("labelled") > 0.99
+    when: score("trees") > 0.99 or score("odd") > 0.99 or score("labelled") > 0.99
     then: [{tag: {name: odd}}]
 """
 _MODELS = """\
@@ -79,11 +79,18 @@ models:
     warm_up: 1
     features: {amount: txn.amount, often: 'count(txn, last="1h")', hour: hour(ts)}
     parameters: {window: 64}
+  - name: odd
+    kind: surprise
+    scores: txn
+    warm_up: 1
+    features: {a: unusual_amount(txn.amount), h: unusual_hour(txn), v: unusual_value(txn.city), p: unusual_pace(txn)}
+    parameters: {first: 64}
   - name: labelled
     kind: classifier
     scores: txn
     warm_up: 1
     features: {amount: txn.amount, often: 'count(txn, last="1h")', hour: hour(ts)}
+    parameters: {first_rows: 16, first_positives: 1}
 """
 
 
@@ -189,7 +196,14 @@ def _lines(partition: int) -> Iterator[str]:
                 base | {"stream": "txn", "event_id": f"t{name}"} | payment,
                 base | {"stream": "txn", "event_id": f"t{name}"} | payment,
                 base | payment | {"stream": "txn", "event_id": f"u{name}", "ts": ts - 20_000, "amount": i / 7},
-                base | {"stream": "label", "event_id": f"l{name}", "subject_event_id": f"t{name}", "label": i % 2 == 0},
+                base
+                | {
+                    "stream": "label",
+                    "event_id": f"l{name}",
+                    "ts": ts + 1,
+                    "subject_event_id": f"t{name}",
+                    "label": i % 2 == 0,
+                },
             ]
             for message in messages:
                 yield json.dumps(message, ensure_ascii=i % 2 == 0) + "\n"

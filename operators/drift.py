@@ -15,7 +15,7 @@ _DELTA = 0.002
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """The mean of scores is ``after`` now, and was ``before`` since the last drift; ``row``: which of those given."""
+    """The mean of scores is ``after`` now, and was ``before`` since the last drift; ``row``: at which row given."""
 
     row: int
     before: float

@@ -300,6 +300,24 @@ def test_a_frozen_model_learns_nothing(tmp_path: Path) -> None:
     assert {d["features"]["odd"] for d in bench.decisions() if d["rule_id"] == "every"} == {None}
 
 
+def test_a_model_that_is_frozen_later_scores_by_what_it_has_learned(
+    bench: Bench, interrupted_after: Callable[[int], None]
+) -> None:
+    parts = [events_of(6, 900)]
+    learned = bench.run(parts, "whole")["models"]["odd"]["learned"]
+    interrupted_after(40)
+    assert run_until_cut_off(bench, parts)
+    before = {decision["action_id"] for decision in bench.decisions("cut")}
+    frozen = MODELS.replace("    version: 4\n", "    version: 4\n    mode: frozen\n")
+    (bench.folder / "models.yaml").write_text(frozen, encoding="utf-8")
+    bench.rules = bench.load()
+    interrupted_after(0)
+    summary = bench.run(parts, "cut", state=bench.folder / "state", epoch_ms=0)
+    assert 100 < summary["models"]["odd"]["learned"] < learned - 50
+    later = [d for d in bench.decisions("cut") if d["rule_id"] == "every" and d["action_id"] not in before]
+    assert any(decision["features"]["odd"] is not None for decision in later)
+
+
 def test_models_that_no_rule_reads_do_not_run(tmp_path: Path) -> None:
     rules = "version: 1\nrules:\n  - {id: a, trigger: txn, then: [{tag: {name: a}}]}\n"
     bench = Bench(tmp_path, rules=rules)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from flows.loading import load_model_files
 from flows.replay import ReplayJob, replay
 from operators.dead_letters import FUTURE_TS, REASONS, TOO_LONG
 from operators.event_schema import OPTIONAL, REQUIRED
@@ -63,7 +64,11 @@ FILES = [
 def test_yaml_files_have_no_problems(body: str, tmp_path: Path) -> None:
     path = tmp_path / "file.yaml"
     path.write_text(body, encoding="utf-8")
-    loaded, problems = load_rules([path]) if "\nrules:" in body else load_policy(path)
+    loaded: object
+    if "\nmodels:" in body:
+        loaded, problems = load_model_files([path])
+    else:
+        loaded, problems = load_rules([path]) if "\nrules:" in body else load_policy(path)
     assert [str(problem) for problem in problems] == []
     assert loaded is not None
 
