@@ -165,6 +165,11 @@ def _load(rules: list[Path], policy: Path | None, models: list[Path] | None):  #
     loaded = load(rules, policy, models)
     if loaded.rules is None:
         _fail("\n".join(map(str, loaded.problems)), WRONG_INPUT)
+    for problem in loaded.problems:
+        if (
+            problem.code == "W307"
+        ):  # more than a habit: such a rule never fires, and it may only be a --models forgotten
+            print(problem, file=sys.stderr)
     return loaded.rules, loaded.policy
 
 
@@ -219,7 +224,7 @@ def check(
     if not files and policy is None and not models:
         raise typer.BadParameter("give a rule file, a policy with --policy or models with --models", param_hint="FILES")
     model_set, problems = load_model_files(models)
-    rule_set, rule_problems = load_rules(files or [], () if model_set is None else model_set.names)
+    rule_set, rule_problems = load_rules(files or [], None if model_set is None else model_set.names)
     problems += rule_problems
     if policy is not None:
         problems += load_policy(policy)[1]

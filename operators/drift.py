@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+LEAST = 0.02
+"""Of many scores the smallest change is sure: a change of their mean by less is not told."""
+
 _DELTA = 0.002
 """How likely a drift may be told of scores that do not drift; river's default."""
 
@@ -42,8 +45,10 @@ class DriftWatch:
             self._count += 1
             detector.update(value)
             if detector.drift_detected:
-                found.append(Drift(row, self._sum / self._count, detector.estimation))
-                self._sum, self._count = 0.0, 0
+                drift = Drift(row, self._sum / self._count, detector.estimation)
+                if abs(drift.after - drift.before) >= LEAST:
+                    found.append(drift)
+                    self._sum, self._count = 0.0, 0
         return found
 
     def section(self) -> bytes:

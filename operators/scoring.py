@@ -99,11 +99,14 @@ class ScoringShard:
         shares[seen < spec.warm_up] = np.nan
         self._seen += int(counted.sum())
         self._learned += scored.learned
-        for drift in self._drift.take(scored.raw):
+        for drift in self._drift.take(np.where(np.isnan(shares), np.nan, scored.raw)):
             out.lines.append(self._told(drift, rows))
             out.counts["models", spec.name, "drifts"] += 1
-        numbers = {"scored": int(np.count_nonzero(~rows.is_label)), "labels": int(np.count_nonzero(rows.is_label)),
-                   "learned": scored.learned, "positives": scored.positives}  # fmt: skip
+            out.counts["decisions", f"model:{spec.name}", "emitted"] += 1
+        numbers = {
+            "events": len(rows) - int(rows.is_label.sum()), "scored": len(rows) - int(np.isnan(shares).sum()),
+            "labels": int(rows.is_label.sum()), "learned": scored.learned, "positives": scored.positives,
+        }  # fmt: skip
         out.counts.update({("models", spec.name, name): n for name, n in numbers.items() if n})
         answer(rows, shares, scored, spec.name, out.answers)
 

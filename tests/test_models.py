@@ -143,7 +143,8 @@ def test_scores_say_what_is_odd_and_why(bench: Bench) -> None:
     assert len(every) == 1_500
     scores = {name: d["features"]["odd"] for name, d in every.items() if d["features"]["odd"] is not None}
     assert 0 < min(scores.values()) < max(scores.values()) < 1
-    assert summary["models"]["odd"]["scored"] == len(scores) + 200  # as many warmed it up
+    assert summary["models"]["odd"]["scored"] == len(scores)
+    assert summary["models"]["odd"]["events"] == len(scores) + 200  # as many warmed it up
     assert summary["models"]["fraud"]["labels"] == 1_500
     alerts = [decision for decision in decisions if decision["rule_id"] == "oddest"]
     assert alerts
