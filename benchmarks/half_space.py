@@ -64,7 +64,7 @@ def _compare(anomaly: Any, trees: int, features: int, rows: int, runs: int) -> d
     names = [f"f{number:02}" for number in range(features)]
     values = np.random.default_rng(features).beta(2, 5, (rows, features))
     named = [dict(zip(names, row, strict=True)) for row in values.tolist()]
-    warm = planted(np.zeros((1, 1), np.int16), np.zeros((1, 1)))
+    warm = planted(np.zeros((1, 1), np.int64), np.zeros((1, 1)))
     score_and_learn(warm, WINDOW, values[:1], np.empty(1))  # what compiling costs is measured where starting is
     times: list[tuple[float, float]] = []
     difference = 0.0

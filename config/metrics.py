@@ -53,7 +53,8 @@ DECISIONS = Metric(
 )  # fmt: skip
 MODEL_ROWS = Metric(
     "cem_model_rows_total", "counter",
-    "What a model did: events `scored`, `labels` that came, rows `learned` from and `positives` among them, `drifts`.",
+    "What a model did: `events` that came to be scored and those that were `scored` (it was warm), `labels` that came, "
+    "rows `learned` from and `positives` among them, `drifts`.",
     "`drifts` rises: what it scores has changed; look at the decisions of the rules that read it. `learned` stands "
     "still: its labels no longer come, or name events that it never scored.",
     ("model", "what"),

@@ -190,7 +190,7 @@ def check(
     if not files and policy is None and not models:
         raise typer.BadParameter("give a rule file, a policy with --policy or models with --models", param_hint="FILES")
     model_set, problems = load_model_files(models)
-    rule_set, rule_problems = load_rules(files or [], () if model_set is None else model_set.names)
+    rule_set, rule_problems = load_rules(files or [], None if model_set is None else model_set.names)
     problems += rule_problems
     if policy is not None:
         problems += load_policy(policy)[1]

@@ -33,7 +33,7 @@ class Loaded:
 def load(rules: Sequence[Path], policy: Path | None = None, models: Sequence[Path] | None = None) -> Loaded:
     """Load everything. ``models``: null for the file that is shipped."""
     model_set, problems = load_model_files(models)
-    rule_set, rule_problems = load_rules(rules, () if model_set is None else model_set.names)
+    rule_set, rule_problems = load_rules(rules, None if model_set is None else model_set.names)
     problems += rule_problems
     contact_policy = Policy.default()
     if policy is not None:

@@ -33,7 +33,7 @@ from flows.kernels import warm_up
 from flows.lines import LineReader
 from flows.rule_history import earlier_plans, rules_id
 from flows.rule_report import change_report
-from flows.state_folder import digest, open_state, recovery_config
+from flows.state_folder import digest, open_state, recovery_config, text_model_id
 from operators.annotate import default_annotator
 from operators.column_masks import ColumnMasks
 from operators.columnise import Columniser
@@ -147,7 +147,7 @@ def _about(job: ReplayJob) -> dict[str, str]:
     return {
         "--events": json.dumps([os.path.abspath(path) for path in job.events]), "--out": os.path.abspath(job.out),
         "--lateness": f"{job.lateness_ms}ms", "--dedup": f"{job.dedup_ms}ms", "--until": str(job.until_ms),
-        "--max-jump": f"{job.max_jump_ms}ms",
+        "--max-jump": f"{job.max_jump_ms}ms", "--text-model": text_model_id(job.text_model),
     }  # fmt: skip
 
 
@@ -251,7 +251,23 @@ def _warnings(job: ReplayJob, counts: dict[str, Any]) -> list[str]:
     warnings += [
         f"{path}: given {n} times as an event file: its events are duplicates" for path, n in files.items() if n > 1
     ]
-    return warnings
+    return warnings + list(_cold_models(job, counts))
+
+
+def _cold_models(job: ReplayJob, counts: dict[str, Any]) -> Iterator[str]:
+    """Of the models that gave no score, why."""
+    for model in job.rules.models:
+        done = counts.get("models", {}).get(model.name, {})
+        if done.get("scored") or not done.get("events"):
+            continue
+        what, came = ("labels", done.get("labels", 0)) if model.labels else ("events", done["events"])
+        if model.mode == "frozen":
+            why = "it is frozen and has learned nothing"
+        elif came < model.warm_up:
+            why = f"of the {model.warm_up:,} {what} of its warm-up {came:,} came"
+        else:
+            why = f"it learned from {done.get('learned', 0):,} {what} only"
+        yield f"model {model.name}: all of its scores were null: {why}"
 
 
 def _summary(counts: dict[str, Any], seconds: float, rss_bytes: int) -> dict[str, Any]:

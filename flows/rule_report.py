@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from operators.plan_changes import LOGGED, PlanChange, PlanParts, parts_of
-from rules.model import Rule
-from rules.plan import Feature, RulePlan
+from operators.scoring import definition
+from rules.model import Expr, Rule
+from rules.plan import Feature, Plan, RulePlan
 from rules.unparse import aggregate_text, duration_text
 
 
-def change_report(change: PlanChange | None, other_policy: bool) -> Iterator[str]:
+def change_report(change: PlanChange | None, other_policy: bool, other_text_model: bool = False) -> Iterator[str]:
     """Lines for the operator, none if nothing changed."""
     if other_policy:
         yield "The contact policy is another than before. Contacts that no cap of the old one reached may be forgotten."
+    if other_text_model:
+        yield "The text model is another than before. Sentiments of feedback so far are the old one's in every window."
     if change is None:
         return
     yield "The rules are others than before:"
@@ -30,6 +33,7 @@ def change_report(change: PlanChange | None, other_policy: bool) -> Iterator[str
     for rule_id in old:
         if rule_id not in new:
             yield f"  - {rule_id}: gone or paused; what waited is dropped, its contacts still count"
+    yield from _models(change)
     kept, begun, gone = _aggregates(change)
     for word, texts in (("kept", kept), ("beginning now, or filled in part", begun), ("dropped", gone)):
         yield f"  aggregates {word}: {len(texts)}"
@@ -66,7 +70,9 @@ def _dropped(change: PlanChange, planned: RulePlan) -> str:
 def _warming(change: PlanChange, planned: RulePlan) -> str:
     """How long the rule is held back at most."""
     read = [(PlanParts(change.new), number) for number in planned.features]
-    read += [(PlanParts(change.new, name), number) for name, number in planned.entity_features]
+    read += [
+        (PlanParts(change.new, name), number) for name, number in planned.entity_features if name in change.new.entities
+    ]
     longest = max(
         (_missing_ms(change, parts, parts.features.features[number]) for parts, number in read), default=0
     )  # fmt: skip
@@ -79,7 +85,7 @@ def _missing_ms(change: PlanChange, parts: PlanParts, feature: Feature) -> int:
     if not feature.window and not feature.size_ms:
         return 0
     series = parts.features.series[feature.series]
-    old = PlanParts(change.old, parts.entity)
+    old = PlanParts(change.old, parts.entity, scored=parts.scored)
     if not set(parts.kept(series)) <= old.all_kept():
         return size_ms
     if series.kind not in LOGGED:
@@ -88,17 +94,47 @@ def _missing_ms(change: PlanChange, parts: PlanParts, feature: Feature) -> int:
     return max(0, size_ms - old.retention_ms()[stream])
 
 
+def _models(change: PlanChange) -> Iterator[str]:
+    old, new = (
+        {model.spec.name: model.spec for model in plan.scored.models} for plan in (change.old, change.new)
+    )  # fmt: skip
+    for name, spec in new.items():
+        if name not in old:
+            yield f"  + model {name}: now runs; if it did before, it goes on from what it had learned"
+        elif definition(old[name]) != definition(spec):
+            yield f"  ~ model {name}: another one now; it begins anew, and what it had learned is dropped"
+        elif changed := [word for word, of in _SETTINGS.items() if getattr(old[name], of) != getattr(spec, of)]:
+            yield f"  ~ model {name}: goes on with another {', '.join(changed)}"
+    for name in old:
+        if name not in new:
+            yield f"  - model {name}: no longer runs, as no rule reads it; what it learned is kept"
+
+
+_SETTINGS = {"mode": "mode", "warm_up": "warm_up", "keep": "keep_ms", "skip_above": "skip_above"}
+"""Keys of a model that may change while it goes on."""
+
+
 def _aggregates(change: PlanChange) -> tuple[list[str], list[str], list[str]]:
     """Texts of the aggregates that go on, that begin, and that are no more."""
     kept: list[str] = []
     begun: list[str] = []
     gone: list[str] = []
-    for parts in parts_of(change.new):
-        known = PlanParts(change.old, parts.entity).all_kept()
+    for parts in _parts_of(change.new):
+        known = PlanParts(change.old, parts.entity, scored=parts.scored).all_kept()
         for feature, expr in zip(parts.features.features, parts.features.aggregates, strict=True):
             whole = set(parts.kept(parts.features.series[feature.series])) <= known
-            (kept if whole and not _missing_ms(change, parts, feature) else begun).append(aggregate_text(expr))
-    for parts in parts_of(change.old):
-        new = PlanParts(change.new, parts.entity).features.aggregates
-        gone += [aggregate_text(expr) for expr in parts.features.aggregates if expr not in new]
+            goes_on = whole and not _missing_ms(change, parts, feature)
+            (kept if goes_on else begun).append(_aggregate_text(parts, expr))
+    for parts in _parts_of(change.old):
+        new = PlanParts(change.new, parts.entity, scored=parts.scored).features.aggregates
+        gone += [_aggregate_text(parts, expr) for expr in parts.features.aggregates if expr not in new]
     return kept, begun, gone
+
+
+def _parts_of(plan: Plan) -> Iterator[PlanParts]:
+    yield from parts_of(plan)
+    yield PlanParts(plan, scored=True)
+
+
+def _aggregate_text(parts: PlanParts, expr: Expr) -> str:
+    return aggregate_text(expr) + (" (of models)" if parts.scored else "")

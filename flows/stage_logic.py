@@ -44,6 +44,7 @@ class StageLogic(StatefulBatchLogic[Any, Any, Any]):
         self._observer, self._is_first = observer, is_first
         self._shard: Any = None
         self._kept: KeptShard | None = None
+        self._resume = resume
         if resume is not None:
             self._open(resume[0], resume)
 
@@ -70,11 +71,13 @@ class StageLogic(StatefulBatchLogic[Any, Any, Any]):
     def _emitted(self, done: Any) -> Any:
         return done
 
-    def snapshot(self) -> Snapshot | None:
+    def snapshot(self) -> Snapshot | Resume | None:
         """Write what changed; what the runtime is to remember of it."""
         if self._observer is not None and self._shard is not None:
             self._observer.kept(self._stage, self._number, self._shard)
-        return None if self._kept is None else watched(self._kept.snapshot(), self._report, "wait")
+        if self._kept is None:  # of a model that does not run: it goes on from there if it ever comes back
+            return self._resume
+        return watched(self._kept.snapshot(), self._report, "wait")
 
 
 class OrderLogic(StageLogic):

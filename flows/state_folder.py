@@ -38,7 +38,7 @@ class OpenState:
     ``key``: of the hashes in it. ``resumed``: there is a run to go on from. ``by_entity``: its stages are those of
     rules with ``per=``; ``ordered_in``: the last versions of deciding shards when they became so. ``positions``: see
     ``Remembered``. ``change``: from the rules of the run before to other ones; ``other_policy``: the contact policy is
-    another.
+    another; ``other_text_model``: the model of the sentiment of feedback is.
     """
 
     key: Key
@@ -48,14 +48,17 @@ class OpenState:
     positions: Mapping[str, int]
     change: PlanChange | None = None
     other_policy: bool = False
+    other_text_model: bool = False
 
 
 @contextmanager
-def open_state(path: Path, rules: RuleSet, policy: str, about: Mapping[str, str]) -> Iterator[OpenState]:
+def open_state(
+    path: Path, rules: RuleSet, policy: str, about: Mapping[str, str], text_model: str = ""
+) -> Iterator[OpenState]:
     """Hold a folder for one run.
 
     ``about``: what the run before must have in common with this one, a text for each, by the option's name; ``policy``:
-    a text that stands for the contact policy.
+    a text that stands for the contact policy; ``text_model``: one for the model of the sentiment (``text_model_id``).
 
     Raises
     ------
@@ -65,7 +68,7 @@ def open_state(path: Path, rules: RuleSet, policy: str, about: Mapping[str, str]
     plan = make_plan(rules)
     key: list[Any] = [secrets.randbits(64), secrets.randbits(64)]
     shards = {"shards": SHARDS, "entity_shards": ENTITY_SHARDS}
-    own = {"rules": rules_id(rules), "policy": policy}
+    own = {"rules": rules_id(rules), "policy": policy, "text_model": text_model}
     contents: dict[str, Any] = {"key": key, "run": dict(about), **shards, **own, "by_entity": plan.is_answered}
     with StateFolder.open(path, contents) as folder:
         found: dict[str, Any] = dict(folder.about)
@@ -81,7 +84,7 @@ def open_state(path: Path, rules: RuleSet, policy: str, about: Mapping[str, str]
                     "go on with the version that wrote it, or start anew with another --state and --out",
                 )  # fmt: skip
         _complete(path, found, rules, policy, plan.is_answered)
-        changed = [name for name, text in about.items() if found["run"].get(name) != text]
+        changed = [name for name, text in about.items() if found["run"].get(name, "") != text]
         if changed:
             raise StateError(
                 path, f"the run in it had other {', '.join(changed)}",
@@ -100,6 +103,7 @@ def open_state(path: Path, rules: RuleSet, policy: str, about: Mapping[str, str]
             found["by_entity"] = True
             found["ordered_in"] = {name: version for name, (version, _) in remembered.shards.items()}
         other_policy = resumed and found["policy"] != policy
+        other_text_model = resumed and found.get("text_model", "") != text_model
         keep_rules(path, rules)
         folder.amend(found | own)
         if not resumed:
@@ -113,6 +117,7 @@ def open_state(path: Path, rules: RuleSet, policy: str, about: Mapping[str, str]
             remembered.positions,
             change,
             other_policy,
+            other_text_model,
         )
 
 
@@ -134,6 +139,11 @@ def _complete(path: Path, found: dict[str, Any], rules: RuleSet, policy: str, by
 def digest(value: object) -> str:
     """A short text that stands for a value."""
     return hashlib.sha256(repr(value).encode()).hexdigest()[:16]
+
+
+def text_model_id(path: Path | None) -> str:
+    """A short text that stands for a model of the sentiment; empty for the one that is shipped."""
+    return "" if path is None else hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 def _make_runtime_part(path: Path) -> None:

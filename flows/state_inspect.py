@@ -18,6 +18,7 @@ from flows.state_rules import FolderRules
 from operators.survey import CUSTOMERS, Survey, is_scored, kinds_of, read_rows, rules_id
 from operators.tables import RowTables
 from rules.durations import parse_duration_ms
+from rules.plan import ModelPlan
 from state.calendar import wall_time_text
 from state.log import TIME_SHIFT
 from state.row_snapshots import Newest
@@ -32,10 +33,12 @@ _PLAIN_WIDTH = 120
 class Inspection:
     """What there is in a folder.
 
-    ``files``: by shard. ``oldest_ms``: by kind of rows, the oldest event in any window, where the rules are known.
+    ``running``: the models that a run would go on with, null if not known. ``files``: by shard. ``oldest_ms``: by kind
+    of rows, the oldest event in any window, where the rules are known.
     """
 
     folder: StateFolder
+    running: dict[str, ModelPlan] | None = None
     files: dict[str, list[FileInfo]] = field(default_factory=dict)
     survey: Survey = field(default_factory=Survey)
     oldest_ms: dict[str, int] = field(default_factory=dict)
@@ -50,13 +53,13 @@ def inspect(folder: StateFolder, rules: FolderRules) -> Inspection:
     StateError
         A file is damaged or missing.
     """
-    found = Inspection(folder)
+    found = Inspection(folder, running=rules.running())
     dedup_ms = _dedup_ms(folder.about)
     for reader in folder.shards():
         found.files[reader.folder.name] = reader.files()
         shard = kept_shard(reader, None)
         if shard is not None:
-            found.survey.add(shard.sections, dedup_ms)
+            found.survey.add(shard.sections, dedup_ms, runs=rules.is_running(shard.name))
             _look_into_logs(found, shard, rules)
     return found
 
@@ -112,6 +115,8 @@ def show_inspection(found: Inspection) -> None:
     _show_stages(console, found)
     _show_sections(console, found)
     _show_contents(console, found)
+    if found.survey.models:
+        _show_models(console, found)
 
 
 def make_console() -> Console:
@@ -195,6 +200,8 @@ def _show_contents(console: Console, found: Inspection) -> None:
         rows.append(("  with events in a window", f"{found.logs[CUSTOMERS]:,}"))
     rows += [(f"  {label}", f"{survey.customers[part]:,}") for part, label in labels]
     rows += [(f"entities: {kind}", f"{n:,}") for kind, n in sorted(survey.entities.items())]
+    if found.survey.models:
+        rows.append(("customers that models know", f"{found.survey.scored:,}"))
     rows.append(("events that wait for their turn", f"{survey.waiting:,}"))
     rows.append(("events known if they come again", f"{survey.remembered:,}"))
     if found.oldest_ms:
@@ -202,6 +209,22 @@ def _show_contents(console: Console, found: Inspection) -> None:
     watermarks = survey.watermarks_ms
     rows.append(("watermark", time_text(min(watermarks)) if watermarks else "none: nothing was written yet"))
     _table(console, "Contents", ("", ""), rows)
+
+
+def _show_models(console: Console, found: Inspection) -> None:
+    running = None if found.running is None else {model.spec.name: model.spec for model in found.running.values()}
+    rows = []
+    for model in sorted(found.survey.models, key=lambda model: model.name):
+        spec = None if running is None else running.get(model.name)
+        what = "not known" if running is None else "no longer runs"
+        if spec is not None:
+            what = f"{spec.kind}, {spec.mode}, version {spec.version}"
+        rows.append(
+            (model.name, what, f"{model.seen:,}", f"{model.learned:,}", f"{model.waiting:,}",
+             time_text(model.watermark_ms))
+        )  # fmt: skip
+    columns = ("model", "", "towards warm-up", "rows learned", "wait for labels", "watermark")
+    _table(console, "Models", columns, rows, left=2)
 
 
 def _bytes_text(size: int) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from flows.model_stages import MEASURE, SCORE, model_number
 from flows.rule_history import kept_rules
 from operators.tables import PlanTables
 from rules.load import load_rules
 from rules.model import RuleSet
+from rules.plan import ModelPlan
 from rules.planner import make_plan
 from state.disk import StateError
 from state.state_folder import FORMAT_FILE, StateFolder
@@ -44,6 +46,21 @@ class FolderRules:
             if self._given or rules_id:
                 raise
             return None
+
+    def running(self) -> dict[str, ModelPlan] | None:
+        """By their shards' names, the models of the rules under which the folder was used last; null: not known."""
+        try:
+            tables = self.tables(str(self._folder.about.get("rules") or ""))
+        except StateError:
+            return None
+        return {f"{SCORE}-{model_number(model.spec.name)}": model for model in tables.plan.scored.models}
+
+    def is_running(self, shard: str) -> bool:
+        """Whether a shard is one that the next run would go on with; those of models may be left of earlier rules."""
+        stage, running = shard.rpartition("-")[0], self.running()
+        if stage not in (MEASURE, SCORE) or running is None:
+            return True
+        return bool(running) if stage == MEASURE else shard in running
 
     def _rules(self, rules_id: str) -> RuleSet:
         kept = rules_id or self._folder.about.get("unnamed_rules")

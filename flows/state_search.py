@@ -112,7 +112,7 @@ def _owners(name: str, frame: Frame, pattern: re.Pattern[bytes], customer_id: st
             if pattern.search(json.dumps(value).encode()):
                 yield "", f"a value of other rows' {_how(value, customer_id)}"
     elif name in ("decider", "ordering", "deciding", "entities", "measuring", "scoring"):
-        yield "", "ids of rules, and names of attributes that profiles have"
+        yield "", "how rules and models are called and written, and names of attributes that profiles have"
     else:
         yield "", "numbers, by chance"
 

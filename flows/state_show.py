@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from flows.state_files import KeptShard, kept_shard, remembered_or_nothing
+from flows.model_stages import MEASURE, SCORE
+from flows.state_files import KeptShard, kept_shard, key_of, remembered_or_nothing
 from flows.state_inspect import time_text
 from flows.state_rules import FolderRules
+from flows.state_show_models import models_in_words
 from operators.erasure import customer_of_message
 from operators.feature_values import feature_values
 from operators.split import shards_of
@@ -29,6 +31,7 @@ from rules.model import Rule
 from rules.unparse import aggregate_text
 from state.contacts import ContactLedger
 from state.customer_records import Record
+from state.hashing import text_hashes
 from state.row_snapshots import Sections
 from state.state_folder import StateFolder
 from state.texts import Texts
@@ -45,22 +48,26 @@ def customer_in_words(folder: StateFolder, customer_id: str, known: FolderRules)
     StateError
         A file is damaged or missing.
     """
-    number = int(shards_of(Texts.from_lines([customer_id.encode()]))[0])
+    customer = Texts.from_lines([customer_id.encode()])
+    number = int(shards_of(customer)[0])
     versions = remembered_or_nothing(folder.path).shards
     shards: dict[str, KeptShard] = {}
     for reader in folder.shards():
-        stage, _, shard_number = reader.folder.name.rpartition("-")
-        if stage in ("order", "decide") and int(shard_number) == number:
-            shard = kept_shard(reader, versions.get(reader.folder.name, (None, ""))[0])
+        name = reader.folder.name
+        stage, _, shard_number = name.rpartition("-")
+        if stage == SCORE or (stage in ("order", "decide", MEASURE) and int(shard_number) == number):
+            shard = kept_shard(reader, versions.get(name, (None, ""))[0])
             if shard is not None:
-                shards[stage] = shard
+                shards[name if stage == SCORE else stage] = shard
     if "decide" not in shards:
         return None
     frames = shards["decide"].sections
     found = find_customer(frames, customer_id)
     ordering = shards.get("order", shards["decide"]).sections[-1]
     waiting = list(_waiting(ordering, customer_id))
-    if found is None and not waiting:
+    customer_hash = int(text_hashes(customer, key_of(folder))[0])
+    models = list(models_in_words(shards, customer_id, customer_hash, known))
+    if found is None and not waiting and not models:
         return None
     lines = [f"customer {customer_id}", f"as of {time_text(watermark_of(frames[-1]))}"]
     if found is not None:
@@ -71,6 +78,7 @@ def customer_in_words(folder: StateFolder, customer_id: str, known: FolderRules)
         lines += _contacts(found.record, rules)
         lines += _tickets(found.record)
         lines += _to_come(found.record)
+    lines += _section("what models keep for their features, and events that they may learn from", models)
     return [*lines, *waiting]
 
 

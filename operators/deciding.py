@@ -33,7 +33,7 @@ class DecidingShard:
             waiting.take(item)
         if waiting.frontier.ms == before_ms:
             return None
-        events, entities = waiting.ready() or (None, None)
+        events, _, entities = waiting.ready() or (None, None, None)
         return finish_or_go_on(
             self._decider, events, entities, waiting.frontier.ms, waiting.end_ms, waiting.other_bytes
         )

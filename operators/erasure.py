@@ -1,15 +1,17 @@
 """Takes one customer out of the sections of a file, and leaves what is of the others exactly as it was.
 
 What goes: the customer's row with its logs, and values that no other row has; what Python remembers (contacts,
-tickets, deadlines, held decisions, profile); the note that a row was removed; messages of the customer's events that
-wait; and the keyed hashes by which their events would be known if they came again: the key lies in the same folder, so
-whoever knows the id could find out that the customer was here. An entity that is the customer itself
-(``per="customer_id"``) goes too.
+tickets, deadlines, held decisions, profile); the row that models have; the note that a row was removed; messages of the
+customer's events that wait; and the keyed hashes by which their events would be known if they came again: the key lies
+in the same folder, so whoever knows the id could find out that the customer was here. An entity that is the customer
+itself (``per="customer_id"``) goes too.
 
 What stays: what the customer's events added to aggregates over devices, terminals, … (they hold no id, and other
 customers' decisions depend on them). Where these count distinct customers they have the keyed hash of the id: that
-becomes a random number, so that there was somebody, and nobody can find out who. And other customers' messages and
-values stay, also where they name the customer.
+becomes a random number, so that there was somebody, and nobody can find out who. What models learned stays likewise;
+their scored events that wait for labels get random numbers in the place of the hashes of customer and event, so that
+the features are nobody's and go when their time is over. And other customers' messages and values stay, also where they
+name the customer.
 
 So a run that goes on decides as if all events so far had been those of somebody else, of whom nothing is heard again.
 """
@@ -25,6 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from operators.model_survey import PENDING_KEYS
 from operators.survey import (
     CUSTOMERS,
     SCORED,
@@ -77,7 +80,10 @@ class Eraser:
         """The file without the customer; null if it holds nothing of them."""
         changed: dict[str, Any] = {}
         removed: list[str] = []
-        for part in (self._waiting, self._seen_events, self._own_rows, self._in_entities, self._customer):
+        parts = (
+            self._waiting, self._seen_events, self._own_rows, self._in_entities, self._in_models, self._customer,
+        )  # fmt: skip
+        for part in parts:
             for what, replaced in part({**sections, **changed}):  # two parts may change the same section
                 removed.append(what)
                 changed |= replaced
@@ -150,6 +156,17 @@ class Eraser:
                     changed = {f"{kind}.pool": frame.pool}
                     found.append((f"hashes in aggregates over {kind}", changed))
         return found
+
+    def _in_models(self, sections: Sections) -> Sequence[tuple[str, dict[str, Any]]]:
+        """Scored events that wait for a label become nobody's: no label and nobody who knows an id finds them."""
+        if PENDING_KEYS not in sections:
+            return []
+        keys = np.frombuffer(sections[PENDING_KEYS], np.uint64).reshape(-1, 2).copy()
+        own = np.flatnonzero(keys[:, 0] == self._hash)
+        if not len(own):
+            return []
+        keys[own] = np.frombuffer(secrets.token_bytes(16 * len(own)), np.uint64).reshape(-1, 2)
+        return [("events that wait for labels", {PENDING_KEYS: keys})]
 
     def _customer(self, sections: Sections) -> Sequence[tuple[str, dict[str, Any]]]:
         if not has_customers(sections):

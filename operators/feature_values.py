@@ -25,15 +25,20 @@ class FeatureReader:
         Of the plan by which the rows are laid out.
     wanted
         Numbers of features in the plan.
+    scored
+        They are those of the models.
     """
 
-    def __init__(self, tables: PlanTables, wanted: Iterable[int]) -> None:
+    def __init__(self, tables: PlanTables, wanted: Iterable[int], *, scored: bool = False) -> None:
+        plan = tables.plan
+        features, rows = (plan.scored.customer, tables.scored) if scored else (plan.customer, tables.customer)
+        assert rows is not None
         chosen = sorted(wanted)
         self._wanted = np.array(chosen, np.int64)
-        self._features = len(tables.plan.customer.features)
-        self._mask_words = max(1, -(-len(tables.plan.matchers) // 64))
+        self._features = len(features.features)
+        self._mask_words = max(1, -(-len(plan.matchers) // 64))
         self._signatures = SignatureTable(
-            self._mask_words, tables.customer.layout.record_bits, lambda _: chosen, lambda _: (), lambda _: 0
+            self._mask_words, rows.layout.record_bits, lambda _: chosen, lambda _: (), lambda _: 0
         )
 
     def read(self, store: RowStore, rows: Words, t_ms: int) -> list[list[Any]]:
@@ -62,14 +67,16 @@ class FeatureReader:
         return found
 
 
-def feature_values(tables: PlanTables, frame: RowFrame, row: int, t_ms: int) -> Sequence[Any]:
+def feature_values(tables: PlanTables, frame: RowFrame, row: int, t_ms: int, *, scored: bool = False) -> Sequence[Any]:
     """The values of a customer's features, in the plan's order, from a copy of their row.
 
-    ``row``: its number in the frame, which is laid out by these tables.
+    ``row``: its number in the frame, which is laid out by these tables. ``scored``: it is the row that models have, and
+    the features are theirs.
     """
-    count = len(tables.plan.customer.features)
-    if not count:
+    features, of = (tables.plan.scored.customer, tables.scored) if scored else (tables.plan.customer, tables.customer)
+    count = len(features.features)
+    if not count or of is None:
         return []
-    store = tables.customer.store()
+    store = of.store()
     put_rows(store, frame, np.array([row], np.int64))
-    return FeatureReader(tables, range(count)).read(store, np.zeros(1, np.int64), t_ms)[0]
+    return FeatureReader(tables, range(count), scored=scored).read(store, np.zeros(1, np.int64), t_ms)[0]

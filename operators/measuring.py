@@ -13,7 +13,6 @@ from operators.batch import EventBatch
 from operators.delivery import ENTITY_SHARDS, Delivery, EntityAnswer
 from operators.model_input import ModelDelivery, ModelInput
 from operators.outcome import Entities
-from operators.shard import mask_words
 from operators.survey import SCORED
 from operators.tables import PlanTables
 from operators.waiting import ReadMessages
@@ -45,12 +44,10 @@ class MeasuringShard:
         self._shard, self._tables, self._key, self._plan = shard, tables, key, plan
         self._rows = tables.scored
         self.store = tables.scored.store()
-        self._events = AnsweredEvents(tables, 1 + ENTITY_SHARDS, 0)
-        self._sequence = 0
-        width = len(plan.matchers)
-        self._masks = [(mask_words(m.scored_mask, width), mask_words(m.label_mask, width)) for m in plan.scored.models]
+        self._events = AnsweredEvents(tables, 1 + ENTITY_SHARDS, 0, self._relevant_rows)
+        self._masks = [(_Matching(m.scored_mask), _Matching(m.label_mask)) for m in plan.scored.models]
         self._label = _LabelColumns.of(plan)
-        self._relevant = mask_words(_relevant(plan), width)
+        self._relevant = _Matching(_relevant(plan))
 
     def step(self, items: Sequence[Delivery | EntityAnswer]) -> list[ModelDelivery] | None:
         """Take ordered events and entities' answers; as far as both go, what each model is to learn of."""
@@ -72,33 +69,30 @@ class MeasuringShard:
         """Bytes of what is remembered; no customers, as the deciding stage counts them."""
         return self.store.used_bytes, 0
 
-    def _inputs(self, events: EventBatch, entities: Entities) -> list[ModelInput | None]:
-        first = self._sequence
-        self._sequence += len(events)
-        chosen = np.flatnonzero(
-            (events.masks & self._relevant).any(axis=1)
-            | (self._rows.tables.keeps_profiles & (events.stream == STREAMS.index("profile")))
-        )
-        if not len(chosen):
-            return [None] * len(self._masks)
-        some, (kinds, integers, doubles) = events.take(chosen), entities
+    def _relevant_rows(self, events: EventBatch) -> Words:
+        relevant = self._relevant.of(events)
+        if self._rows.tables.keeps_profiles:
+            relevant |= events.stream == STREAMS.index("profile")
+        return np.flatnonzero(relevant)
+
+    def _inputs(self, some: EventBatch, sequences: Words, entities: Entities) -> list[ModelInput | None]:
         step = Events(
             some.effective_ms, some.ts_ms, some.stream, self._rows.signatures.signatures(some.masks), some.masks,
             some.words, some.hashes, self.store.rows(some.customer_hash, some.customer_id),
-            (kinds[chosen], integers[chosen], doubles[chosen]),
+            entities,
         )  # fmt: skip
         features = measured(self.store, self._rows.signatures, step, self._rows.first_programs)
         return [
-            self._input(model, some, first + chosen, *masks, table)
+            self._input(model, some, sequences, *masks, table)
             for model, masks, table in zip(self._plan.scored.models, self._masks, features, strict=True)
         ]
 
     def _input(
-        self, model: ModelPlan, events: EventBatch, sequences: Words, scored: Any, labelled: Any,
+        self, model: ModelPlan, events: EventBatch, sequences: Words, scored: _Matching, labelled: _Matching,
         features: NDArray[np.float64],
     ) -> ModelInput | None:  # fmt: skip
-        is_scored = (events.masks & scored).any(axis=1)
-        is_label = (events.masks & labelled).any(axis=1) & ~is_scored
+        is_scored = scored.of(events)
+        is_label = labelled.of(events) & ~is_scored
         chosen = np.flatnonzero(is_scored | is_label)
         if not len(chosen):
             return None
@@ -142,6 +136,21 @@ class MeasuringShard:
             frame = read_rows(SCORED, sections, self.store, None if carried is None else carried.scored)
             put_rows(self.store, frame, newest.rows(frame)[0])
         return carried is not None
+
+
+class _Matching:
+    """Tells which events one of some matchers selects."""
+
+    def __init__(self, mask: int) -> None:
+        words = [mask >> 64 * place & (1 << 64) - 1 for place in range(-(-mask.bit_length() // 64))]
+        self._words = [(place, np.uint64(word)) for place, word in enumerate(words) if word]
+
+    def of(self, events: EventBatch) -> NDArray[np.bool_]:
+        """bool[n]; one column after the other, as most matchers share a word: quicker than all of them at once."""
+        found = np.zeros(len(events), np.bool_)
+        for place, word in self._words:
+            found |= (events.masks[:, place] & word) != 0
+        return found
 
 
 class _LabelColumns:

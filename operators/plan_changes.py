@@ -35,7 +35,7 @@ class PlanParts:
     """
 
     def __init__(self, plan: Plan, entity: str = "", *, scored: bool = False) -> None:
-        self.plan, self.entity = plan, entity
+        self.plan, self.entity, self.scored = plan, entity, scored
         empty = FeatureSet()
         customer = plan.scored.customer if scored else plan.customer
         self.features = plan.entities.get(entity, empty) if entity else customer

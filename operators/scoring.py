@@ -47,7 +47,7 @@ class ScoringShard:
         self._source = 1 + ENTITY_SHARDS + place
         self._learner = make_learner(spec)
         self._drift = DriftWatch()
-        self._seen = 0
+        self._seen = self._learned = 0
         self._frontier = Frontier(SHARDS)
         self._end_ms = BEFORE_ALL_MS
         self._runs: list[ModelInput] = []
@@ -98,11 +98,15 @@ class ScoringShard:
         seen = self._seen + np.cumsum(counted) - counted  # before each row
         shares[seen < spec.warm_up] = np.nan
         self._seen += int(counted.sum())
-        for drift in self._drift.take(scored.raw):
+        self._learned += scored.learned
+        for drift in self._drift.take(np.where(np.isnan(shares), np.nan, scored.raw)):
             out.lines.append(self._told(drift, rows))
             out.counts["models", spec.name, "drifts"] += 1
-        numbers = {"scored": int(np.count_nonzero(~rows.is_label)), "labels": int(np.count_nonzero(rows.is_label)),
-                   "learned": scored.learned, "positives": scored.positives}  # fmt: skip
+            out.counts["decisions", f"model:{spec.name}", "emitted"] += 1
+        numbers = {
+            "events": len(rows) - int(rows.is_label.sum()), "scored": len(rows) - int(np.isnan(shares).sum()),
+            "labels": int(rows.is_label.sum()), "learned": scored.learned, "positives": scored.positives,
+        }  # fmt: skip
         out.counts.update({("models", spec.name, name): n for name, n in numbers.items() if n})
         answer(rows, shares, scored, spec.name, out.answers)
 
@@ -132,7 +136,7 @@ class ScoringShard:
         """See ``operators.shard.StatefulShard``. At the end of an epoch nothing waits here."""
         assert not self._runs
         head = {"watermark_ms": self._frontier.ms, "end_ms": self._end_ms, "seen": self._seen,
-                "model": definition(self._spec)}  # fmt: skip
+                "learned": self._learned, "name": self._spec.name, "model": definition(self._spec)}  # fmt: skip
         learner = self._learner.sections(everything=everything)
         return {f"{_LEARNER}{name}": section for name, section in learner.items()} | {
             "scoring": to_json(head), "drift": self._drift.section(),
@@ -145,7 +149,7 @@ class ScoringShard:
         self._end_ms = head["end_ms"]
         if head["model"] != definition(self._spec):
             return True
-        self._seen = head["seen"]
+        self._seen, self._learned = head["seen"], head["learned"]
         self._learner.restore(
             [{n.removeprefix(_LEARNER): part for n, part in sections.items() if n.startswith(_LEARNER)}
              for sections in frames]

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from operators.model_survey import KeptModel, is_model, kept_model, model_misfits
 from state.customer_records import Record
 from state.json_values import from_json
 from state.packing import Packer
@@ -40,6 +41,10 @@ class Survey:
         How many have a profile, contacts, tickets, open tickets, armed deadlines, held decisions, …
     waiting, remembered
         Events that wait for their turn, and that are known as seen, if they come again.
+    scored
+        How many customers the models know.
+    models
+        What there is of each model.
     watermarks_ms
         Of each shard that has one.
     """
@@ -49,19 +54,24 @@ class Survey:
     customers: Counter[str] = field(default_factory=Counter)
     waiting: int = 0
     remembered: int = 0
+    scored: int = 0
+    models: list[KeptModel] = field(default_factory=list)
     watermarks_ms: list[int] = field(default_factory=list)
 
-    def add(self, frames: Sequence[Sections], dedup_ms: int | None) -> None:
-        """Count one shard: its files, the oldest first."""
+    def add(self, frames: Sequence[Sections], dedup_ms: int | None, *, runs: bool = True) -> None:
+        """Count one shard: its files, the oldest first. ``runs``: false if it was of models that no longer do."""
         newest = frames[-1]
-        self.watermarks_ms.append(watermark_of(newest))
+        if runs:
+            self.watermarks_ms.append(watermark_of(newest))
         if "waiting.runs" in newest:
             self.waiting += int(np.frombuffer(newest["waiting.runs"], np.int64).sum())
-            after_ms = BEFORE_ALL_MS if dedup_ms is None else self.watermarks_ms[-1] - dedup_ms
+            after_ms = BEFORE_ALL_MS if dedup_ms is None else watermark_of(newest) - dedup_ms
             times = (np.frombuffer(frame["seen.times"], np.int64) for frame in frames)
             self.remembered += sum(int((of > after_ms).sum()) for of in times)
         if is_scored(newest):
-            self.customers["models' features"] += count_rows(frames, SCORED)
+            self.scored += count_rows(frames, SCORED)
+        elif is_model(newest):
+            self.models.append(kept_model(newest))
         elif not has_customers(newest):
             for kind in kinds_of(newest):
                 self.entities[kind] += count_rows(frames, kind)
@@ -201,6 +211,17 @@ def find_customer(frames: Sequence[Sections], customer_id: str) -> KeptCustomer 
     return None if found is None else KeptCustomer(*found, {"timers": []}, None)
 
 
+def find_row(frames: Sequence[Sections], kind: str, owner: str) -> tuple[int, int] | None:
+    """The number of the newest file with the row of an id, and the row's number there; null if there is none."""
+    for number in reversed(range(len(frames))):
+        row = place_of(texts_of(frames[number], f"{kind}.ids"), owner.encode())
+        if row is not None:
+            return number, row
+        if place_of(texts_of(frames[number], f"{kind}.removed_ids"), owner.encode()) is not None:
+            return None
+    return None
+
+
 def place_of_number(numbers: Any, number: int) -> int | None:
     """Where a number is among others that ascend."""
     at = int(np.searchsorted(numbers, number))
@@ -251,6 +272,7 @@ def _misfits(sections: Mapping[str, Any]) -> Iterator[str]:
         if len({len(sections[f"seen.{name}"]) for name in ("first", "second", "times")}) > 1:
             yield "the ids that were seen are not as many as their times"
         from_json(sections["ordering"])
+    yield from model_misfits(sections)
     if has_customers(sections):
         places = np.frombuffer(sections["customers.places"], np.int64)
         records = from_json(sections["customers.records"])
@@ -263,6 +285,6 @@ def _misfits(sections: Mapping[str, Any]) -> Iterator[str]:
         for packed in profiles:
             if packed is not None:
                 marshal.loads(packed)
-        for name in ("decider", "deciding"):
-            if name in sections:
-                from_json(sections[name])
+    for name in ("decider", *_HEADS):
+        if name in sections:
+            from_json(sections[name])

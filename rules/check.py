@@ -13,7 +13,9 @@ from rules.scope import Places
 from rules.walk import expressions, rule_selectors, template_slots, walk, words
 
 
-def check_rule(rule: Rule, places: Places, problems: Problems, complete: bool, models: Collection[str] = ()) -> None:
+def check_rule(
+    rule: Rule, places: Places, problems: Problems, complete: bool, models: Collection[str] | None = ()
+) -> None:
     """Add warnings for ``rule`` to ``problems``.
 
     ``models`` are the names of the configured models. ``complete`` is False if parts of the rule are missing because

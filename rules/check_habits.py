@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from rules.diagnostics import Problems, shown
+from rules.diagnostics import Problems, did_you_mean, shown
 from rules.model import (
     Aggregate,
     Compare,
@@ -28,14 +28,18 @@ MAX_WINDOW_DAYS = 400
 _DAY_MS = 86_400_000
 
 
-def check_habits(rule: Rule, places: Places, problems: Problems, complete: bool, models: Collection[str]) -> None:
+def check_habits(
+    rule: Rule, places: Places, problems: Problems, complete: bool, models: Collection[str] | None
+) -> None:
     """Add the warnings of this module to ``problems``; whole-rule ones only if the rule is ``complete``."""
     for expr in expressions(rule):
         for node in walk(expr):
             _check_currency(node, places, problems)
             _check_window(node, places, problems)
-            if isinstance(node, Score) and rule.daily is None and node.model not in models:
-                hint = "without one it is always null"
+            if isinstance(node, Score) and rule.daily is None and models is not None and node.model not in models:
+                hint = (
+                    did_you_mean(node.model, models) or "without one it is always null; models are given with --models"
+                )
                 problems.add("W307", places.of(node), f"no model {shown(node.model)} is configured", hint)
     if complete:
         _check_put_off(rule, problems)

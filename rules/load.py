@@ -13,10 +13,11 @@ from rules.model import Position, Rule, RuleSet
 from rules.yaml_source import Map, Node, Scalar, Seq, describe, read_yaml
 
 
-def load_rules(paths: Sequence[Path], models: Collection[str] = ()) -> tuple[RuleSet | None, list[Diagnostic]]:
+def load_rules(paths: Sequence[Path], models: Collection[str] | None = ()) -> tuple[RuleSet | None, list[Diagnostic]]:
     """The rules of all files as one set, and all problems; no set exactly if one of them is an error.
 
-    ``models`` are the names of the models that are configured (a score of another one is a warning).
+    ``models`` are the names of the models that are configured (a score of another one is a warning); null if that is
+    not known.
     Problems come by file, line and column. Never raises for bad input.
     """
     problems = Problems()
@@ -52,7 +53,7 @@ def _name_rules(root: Node, problems: Problems, start: int) -> None:
                 problems.found[number] = replace(problem, rule_id=rule_id)
 
 
-def _file_rules(root: Node, problems: Problems, ids: dict[str, Position], models: Collection[str]) -> list[Rule]:
+def _file_rules(root: Node, problems: Problems, ids: dict[str, Position], models: Collection[str] | None) -> list[Rule]:
     if not isinstance(root, Map):
         message = f"a rule file must be a mapping, not {describe(root)}"
         problems.add("E101", root.position, message, "{version: 1, timezone: Asia/Shanghai, rules: […]}")
@@ -60,6 +61,10 @@ def _file_rules(root: Node, problems: Problems, ids: dict[str, Position], models
     if "rules" not in root.entries and any(key in root.entries for key in ("holdout", "caps", "quiet_hours")):
         message = "a rule file needs the key `rules`; this looks like a policy file"
         problems.add("E103", root.position, message, f"check it with `cem rules check --policy {root.position.file}`")
+        return []
+    if "rules" not in root.entries and "models" in root.entries:
+        message = "a rule file needs the key `rules`; this looks like a models file"
+        problems.add("E103", root.position, message, f"check it with `cem rules check --models {root.position.file}`")
         return []
     reader = MappingReader(root, "a rule file", problems)
     reader.known_keys(("version", "timezone", "rules"))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from rules.check_types import TypeChecker
+from rules.check_types import LIST, STRING, TypeChecker
 from rules.diagnostics import Diagnostic, Problems, shown
 from rules.load_rule import RuleLoader
 from rules.mapping_reader import MappingReader
@@ -168,6 +168,10 @@ class _ModelLoader:
                     what = "`rises(…)`" if isinstance(node, Rises) else words(node)
                     self._problems.add("E603", where, f"{what} cannot be part of a model's feature")
             checker.check_let(name, expr)
+            if checker.lets[name] in (STRING, LIST):
+                message = f"the feature {shown(name)} is a {'text' if checker.lets[name] == STRING else 'list'}"
+                hint = "a feature is a number or a test: compare it, or use unusual_value(…)"
+                self._problems.add("E603", self._scope.places.of(expr), message, hint)
         return features
 
     def _check_features(self, model: ModelSpec) -> None:

@@ -49,7 +49,7 @@ _EXPRESSION_HINT = "put the expression in quotes"
 
 
 def load_rule(
-    node: Node, timezone: str, problems: Problems, ids: dict[str, Position], models: Collection[str]
+    node: Node, timezone: str, problems: Problems, ids: dict[str, Position], models: Collection[str] | None
 ) -> Rule | None:
     """The rule in ``node``; if it has errors they are in ``problems`` and the result has no meaning.
 
@@ -214,7 +214,9 @@ class RuleLoader:
                 continue
             usable = self._check_let_name(name, key)
             if isinstance(value, Scalar) and value.value is None:
-                self.scope.problems.add("E216", value.position, f"the let {shown(name)} has no value")
+                self.scope.problems.add(
+                    "E216", value.position, f"the {self.scope.named_value} {shown(name)} has no value"
+                )
                 expr = None
             elif name in torn.begun:
                 message = f"YAML takes {describe(value)} to end at the comma"
@@ -239,7 +241,9 @@ class RuleLoader:
         elif identifier_key(name) in self.scope.lets:
             reason = "is the same name as an earlier one", "choose another name"
         if reason is not None:
-            self.scope.problems.add("E112", key.position, f"the let {shown(name)} {reason[0]}", reason[1])
+            self.scope.problems.add(
+                "E112", key.position, f"the {self.scope.named_value} {shown(name)} {reason[0]}", reason[1]
+            )
         return reason is None
 
     # --- unless ---

@@ -37,7 +37,7 @@ def name(parser: Parser, node: ast.Name) -> Expr:
     if name in scope.lets:
         return LetRef(scope.lets[name])
     if name in scope.all_lets:
-        hint = "a let can use earlier ones only"
+        hint = f"a {scope.named_value} can use earlier ones only"
         return parser.fail("E203", node, f"{shown(name)} is not defined yet", hint)
     if name in STREAMS or name == "holding":
         hint = f"name a field, such as {name}.{_EXAMPLES[name]}"

@@ -64,6 +64,11 @@ class Scope:
     rises_slots: int = 0
     places: Places = field(default_factory=Places)
 
+    @property
+    def named_value(self) -> str:
+        """What people call a named expression here."""
+        return "feature" if self.in_model else "let"
+
 
 def identifier_key(name: str) -> str:
     """``name`` as Python's parser gives it back."""

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from state.cells import address, get
 from state.compiled import compiled
 from state.feature_scaling import Scales, scale_and_learn
-from state.half_space_trees import WINDOWS, Trees, attribute, grow, learn_path, mass
+from state.half_space_trees import WINDOWS, Forest, explain, forest, grow, learn_path, walk
 from state.model_rows import ModelRows, Scored
 from state.scaled_learner import EXPLAINED, TOP, ScaledLearner, note_top
 from state.score_ranks import RankArrays, add, rank
@@ -50,14 +51,14 @@ class HalfSpaceLearner(ScaledLearner):
     ) -> None:  # fmt: skip
         super().__init__(features, window, skip_above, recent)
         self._trees = grow(trees, height, features, seed)
-        self._window = window
+        self._forest = forest(self._trees, window)
         self._even = float(trees * window * (height + 1))
         self._told_windows = 0
 
     @property
     def used_bytes(self) -> int:
         """Bytes of the arrays."""
-        return super().used_bytes + sum(array.nbytes for array in self._trees)
+        return super().used_bytes + self._trees.used_bytes
 
     def _begin(self, first: Doubles) -> None:
         count = len(first)
@@ -70,9 +71,10 @@ class HalfSpaceLearner(ScaledLearner):
     def _walk(
         self, features: Doubles, is_label: NDArray[np.bool_], scored: Scored, skip_above: float, *, learns: bool
     ) -> int:
+        scaled = np.empty(features.shape[1])
         return _take(
-            self._trees, self._ranks.arrays, self._scales, self._window, self._even, skip_above, learns, features,
-            is_label, scored.raw, scored.shares, scored.top, scored.parts,
+            self._forest, self._ranks.arrays, self._scales, self._even, skip_above, learns, features,
+            is_label, scored.raw, scored.shares, scored.top, scored.parts, scaled, address(scaled),
         )  # fmt: skip
 
     def sections(self, *, everything: bool) -> dict[str, Any]:
@@ -101,12 +103,13 @@ class HalfSpaceLearner(ScaledLearner):
 
 @compiled
 def _take(
-    trees: Trees, ranks: RankArrays, known: Scales, window: int, even: float, skip_above: float, learns: bool,
+    trees: Forest, ranks: RankArrays, known: Scales, even: float, skip_above: float, learns: bool,
     features: Doubles, is_label: NDArray[np.bool_], raw: Doubles, shares: Doubles, top: NDArray[np.int8],
-    parts: NDArray[np.float32],
+    parts: NDArray[np.float32], scaled: Doubles, to: int,
 ) -> int:  # fmt: skip
+    """``to``: the address of ``scaled``, scratch for one row."""
     width = features.shape[1]
-    scaled, part_of = np.empty(width), np.empty(width)
+    part_of = np.empty(width)
     learned = 0
     for i in range(len(features)):
         if is_label[i]:
@@ -114,16 +117,16 @@ def _take(
         scale_and_learn(known, features[i], scaled, learns)
         for on in range(width):
             scaled[on] = 0.5 + 0.5 * math.asinh(scaled[on]) / _REACH
-        found = mass(trees, window, scaled)
-        if trees.meta[WINDOWS]:
+        found = walk(trees, to)
+        if get(trees.meta, WINDOWS):
             raw[i] = -math.log((found + 1.0) / even)
             share = shares[i] = rank(ranks, raw[i])
             add(ranks, raw[i])
             if share >= EXPLAINED:
-                attribute(trees, window, part_of)
+                explain(trees, part_of)
                 note_top(part_of, top[i], parts[i])
             if share > skip_above:
                 continue
-        learn_path(trees, window)
+        learn_path(trees)
         learned += 1
     return learned

@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import math
 import random
+import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from state.cells import address, get, get_double, put
 from state.compiled import compiled
 
 Doubles = NDArray[np.float64]
@@ -27,22 +29,53 @@ _PADDING = 0.15
 """A split keeps so far, as a share of its range, from both ends of it."""
 _SMALL = 0.1
 """A node with less than this share of a window is not divided further when scoring."""
+_LATEST = (1 << 32) - 1
+_LOWER = 0 if sys.byteorder == "little" else 1
 
 
 class Trees(NamedTuple):
     """Trees of one height as arrays; the children of node ``i`` are ``2 i + 1`` and ``2 i + 2``.
 
-    ``feature``: int16[trees, inner], ``threshold``: float64[trees, inner]: values below it go left; ``reference`` and
-    ``latest``: int32[trees, nodes], masses; ``path``: int32[trees, height + 1], the nodes that the row at hand passed;
-    ``meta``: rows of the latest window, and windows that are full.
+    ``feature``: int64[trees, nodes], ``threshold``: float64[trees, nodes]: values below it go left; leaves have none.
+    ``reference`` and ``latest``: int32[trees, nodes], masses. All four are views, as what a walk reads lies together:
+    ``splits``: int64[trees, nodes, 2], a threshold's bits and its feature; ``masses``: int64[trees, nodes], both
+    masses, the latest in the lower half. ``path``: int64[height + 1, trees], the nodes that the row at hand passed,
+    counted over all trees; ``meta``: rows of the latest window, and windows that are full; ``counted``: int64[trees],
+    scratch.
     """
 
-    feature: NDArray[np.int16]
+    feature: NDArray[np.int64]
     threshold: Doubles
     reference: NDArray[np.int32]
     latest: NDArray[np.int32]
-    path: NDArray[np.int32]
+    splits: NDArray[np.int64]
+    masses: NDArray[np.int64]
+    path: NDArray[np.int64]
     meta: NDArray[np.int64]
+    counted: NDArray[np.int64]
+
+    @property
+    def used_bytes(self) -> int:
+        """Bytes of the arrays."""
+        return self.splits.nbytes + self.masses.nbytes + self.path.nbytes + self.meta.nbytes + self.counted.nbytes
+
+
+class Forest(NamedTuple):
+    """Trees for kernels (see ``state.cells``): addresses of ``Trees``' arrays, and sizes.
+
+    ``small``: a node with less mass is not divided further when scoring; ``nodes``: of one tree.
+    """
+
+    splits: int
+    masses: int
+    path: int
+    meta: int
+    counted: int
+    trees: int
+    height: int
+    nodes: int
+    window: int
+    small: int
 
 
 COUNTER, WINDOWS = 0, 1
@@ -52,7 +85,7 @@ def grow(trees: int, height: int, features: int, seed: int) -> Trees:
     """Trees over features that lie between 0 and 1, as river grows them from this seed."""
     generator = random.Random(seed)
     inner = 2**height - 1
-    feature, threshold = np.zeros((trees, inner), np.int16), np.zeros((trees, inner))
+    feature, threshold = np.zeros((trees, inner), np.int64), np.zeros((trees, inner))
     names = range(features)
 
     def split(tree: int, node: int, ranges: list[tuple[float, float]]) -> None:
@@ -73,87 +106,123 @@ def grow(trees: int, height: int, features: int, seed: int) -> Trees:
     return planted(feature, threshold)
 
 
-def planted(feature: NDArray[np.int16], threshold: Doubles) -> Trees:
+def planted(feature: NDArray[np.int64], threshold: Doubles) -> Trees:
     """Trees with these splits and no mass."""
     trees, inner = feature.shape
     height, nodes = (inner + 1).bit_length() - 1, 2 * inner + 1
+    splits, masses = np.zeros((trees, nodes, 2), np.int64), np.zeros((trees, nodes), np.int64)
+    thresholds, halves = splits.view(np.float64)[..., 0], masses.view(np.int32).reshape(trees, nodes, 2)
+    splits[:, :inner, 1], thresholds[:, :inner] = feature, threshold
+    latest, reference = halves[..., _LOWER], halves[..., 1 - _LOWER]
     return Trees(
-        feature, threshold, np.zeros((trees, nodes), np.int32), np.zeros((trees, nodes), np.int32),
-        np.zeros((trees, height + 1), np.int32), np.zeros(2, np.int64),
+        splits[..., 1], thresholds, reference, latest, splits, masses, np.zeros((height + 1, trees), np.int64),
+        np.zeros(2, np.int64), np.zeros(trees, np.int64),
+    )  # fmt: skip
+
+
+def forest(trees: Trees, window: int) -> Forest:
+    """What kernels need; valid as long as ``trees`` is held."""
+    levels, count = trees.path.shape
+    return Forest(
+        address(trees.splits), address(trees.masses), address(trees.path), address(trees.meta), address(trees.counted),
+        count, levels - 1, trees.masses.shape[1], window, math.ceil(_SMALL * window),
     )  # fmt: skip
 
 
 def max_mass(trees: Trees, window: int) -> int:
     """The largest mass that a row may have in all trees together."""
-    count, levels = trees.path.shape
+    levels, count = trees.path.shape
     return int(count * window * (2**levels - 1))
 
 
-@compiled
 def mass(trees: Trees, window: int, values: Doubles) -> float:
-    """The mass of a row over all trees; the nodes that it passed are noted in ``path``."""
-    height = trees.path.shape[1] - 1
-    limit = _SMALL * window
-    total = 0.0
-    for tree in range(len(trees.feature)):
-        node, weight = 0, 1.0
-        for level in range(height):
-            trees.path[tree, level] = node
-            here = trees.reference[tree, node]
-            total += here * weight
-            weight *= 2.0 if here >= limit else 0.0  # nothing counts below a small node
-            value = values[trees.feature[tree, node]]
-            left = 2 * node + 1
-            if math.isnan(value):
-                node = left + 1 if trees.latest[tree, left] < trees.latest[tree, left + 1] else left
-            else:
-                node = left + int(value >= trees.threshold[tree, node])
-        trees.path[tree, height] = node
-        total += trees.reference[tree, node] * weight
-    return total
+    """The mass of one row over all trees; the nodes that it passed are noted in ``path``."""
+    return walk(forest(trees, window), address(values))
+
+
+def attribute(trees: Trees, window: int, parts: Doubles) -> None:
+    """As ``explain``, of the row whose mass was asked for last."""
+    explain(forest(trees, window), parts)
+
+
+def score_and_learn(trees: Trees, window: int, rows: Doubles, masses: Doubles) -> None:
+    """For each of ``rows``, float64[n, f], first its mass and then count it; NaN before there is a reference."""
+    _score_and_learn(forest(trees, window), address(rows), rows.shape[1], masses)
 
 
 @compiled
-def attribute(trees: Trees, window: int, parts: Doubles) -> None:
+def walk(forest: Forest, values: int) -> float:
+    """The mass of the row at the address ``values`` over all trees; the nodes that it passed are noted in the path.
+
+    All trees go down a level together: none waits for another's loads, so the processor overlaps them.
+    """
+    trees, nodes, path = forest.trees, forest.nodes, forest.path
+    for tree in range(trees):
+        put(path, tree, tree * nodes)
+        put(forest.counted, tree, -1)  # all bits, until a small node was passed
+    total = 0
+    for level in range(forest.height):
+        for tree in range(trees):
+            node = get(path, tree)
+            counted = get(forest.counted, tree)
+            here = get(forest.masses, node) >> 32
+            total += (here << level) & counted
+            put(forest.counted, tree, counted if here >= forest.small else 0)
+            left = 2 * node + 1 - tree * nodes
+            value = get_double(values, get(forest.splits, 2 * node + 1))
+            if math.isnan(value):
+                lefts, rights = get(forest.masses, left) & _LATEST, get(forest.masses, left + 1) & _LATEST
+                put(path, trees + tree, left + int(lefts < rights))
+            else:
+                put(path, trees + tree, left + int(value >= get_double(forest.splits, 2 * node)))
+        path += 8 * trees
+    for tree in range(trees):
+        here = get(forest.masses, get(path, tree)) >> 32
+        total += (here << forest.height) & get(forest.counted, tree)
+    return float(total)
+
+
+@compiled
+def explain(forest: Forest, parts: Doubles) -> None:
     """Set ``parts``, float64[features], to how rare the sides were that the last row took at splits on each.
 
     A split counts ``log((above + 1) / (here + 1))`` of the masses above it and on the row's side, down to small nodes;
     a part is the sum over a tree's splits, on average over the trees.
     """
     parts[:] = 0.0
-    for tree in range(len(trees.feature)):
-        for level in range(trees.path.shape[1] - 1):
-            node = trees.path[tree, level]
-            above = trees.reference[tree, node]
-            if above < _SMALL * window:
+    for tree in range(forest.trees):
+        for level in range(forest.height):
+            node = get(forest.path, level * forest.trees + tree)
+            above = get(forest.masses, node) >> 32
+            if above < forest.small:
                 break
-            here = trees.reference[tree, trees.path[tree, level + 1]]
-            parts[trees.feature[tree, node]] += math.log((above + 1.0) / (here + 1.0))
+            here = get(forest.masses, get(forest.path, (level + 1) * forest.trees + tree)) >> 32
+            parts[get(forest.splits, 2 * node + 1)] += math.log((above + 1.0) / (here + 1.0))
     for on in range(len(parts)):
-        parts[on] /= len(trees.feature)
+        parts[on] /= forest.trees
 
 
 @compiled
-def learn_path(trees: Trees, window: int) -> None:
+def learn_path(forest: Forest) -> None:
     """Count the row whose mass was asked for last; a full window becomes the reference."""
-    for tree in range(trees.path.shape[0]):
-        for level in range(trees.path.shape[1]):
-            trees.latest[tree, trees.path[tree, level]] += 1
-    trees.meta[COUNTER] += 1
-    if trees.meta[COUNTER] == window:
-        trees.reference[:] = trees.latest
-        trees.latest[:] = 0
-        trees.meta[COUNTER] = 0
-        trees.meta[WINDOWS] += 1
+    for step in range(forest.trees * (forest.height + 1)):
+        node = get(forest.path, step)
+        put(forest.masses, node, get(forest.masses, node) + 1)
+    rows = get(forest.meta, COUNTER) + 1
+    if rows == forest.window:
+        for node in range(forest.trees * forest.nodes):
+            put(forest.masses, node, get(forest.masses, node) << 32)
+        put(forest.meta, WINDOWS, get(forest.meta, WINDOWS) + 1)
+        rows = 0
+    put(forest.meta, COUNTER, rows)
 
 
 @compiled
-def score_and_learn(trees: Trees, window: int, rows: Doubles, masses: Doubles) -> None:
-    """For each of ``rows``, float64[n, f], first its mass and then count it; NaN before there is a reference."""
-    for i in range(len(rows)):
-        found = mass(trees, window, rows[i])
-        masses[i] = found if trees.meta[WINDOWS] else math.nan
-        learn_path(trees, window)
+def _score_and_learn(forest: Forest, rows: int, width: int, masses: Doubles) -> None:
+    for i in range(len(masses)):
+        found = walk(forest, rows + 8 * width * i)
+        masses[i] = found if get(forest.meta, WINDOWS) else math.nan
+        learn_path(forest)
 
 
 def splits_of(trees: Sequence[object], names: Sequence[str]) -> Trees:
@@ -166,4 +235,4 @@ def splits_of(trees: Sequence[object], names: Sequence[str]) -> Trees:
             at += [node.threshold for node in level]  # type: ignore[attr-defined]
             level = [child for node in level for child in node.children]  # type: ignore[attr-defined]
         shapes.append((on, at))
-    return planted(np.array([on for on, _ in shapes], np.int16), np.array([at for _, at in shapes]))
+    return planted(np.array([on for on, _ in shapes], np.int64), np.array([at for _, at in shapes]))

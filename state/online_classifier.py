@@ -251,7 +251,7 @@ class OnlineClassifier:
             np.require(rows.keys, np.uint64, ["C", "W"]), np.require(rows.labels, np.bool_, ["C", "W"]), features,
             scored.raw, scored.top, scored.parts,
         )  # fmt: skip
-        self._pending.make_room(count)
+        self._pending.make_room(count - int(np.count_nonzero(given.is_label)) if learns else 0)
         learned, positives = self._counts[_LEARNED], self._counts[_POSITIVES]
         at = 0
         while True:

@@ -179,6 +179,11 @@ def _push_all(
         at += open_[i]
 
 
+def open_count(marks: Words) -> int:
+    """How many entries are not labelled: places for features that are not idle."""
+    return int(marks[PLACES] - marks[IDLE])
+
+
 class PendingRows:
     """The kept rows of one model.
 
@@ -214,7 +219,7 @@ class PendingRows:
             new = _arrays(1 << (entries - 1).bit_length(), 0, self._width, 0, old.marks)
             _move(old, new)
             self.arrays = old = new._replace(pool=old.pool, idle=old.idle, notes=old.notes)
-        places = int(old.marks[PLACES] - old.marks[IDLE]) + rows
+        places = open_count(old.marks) + rows
         if places > len(old.idle):
             capacity = max(places, len(old.idle) * 3 // 2)
             self.arrays = old._replace(pool=grown(old.pool, capacity), idle=grown(old.idle, capacity))

@@ -98,6 +98,7 @@ class Bench:
 
     def __init__(self, folder: Path, models: str = MODELS, rules: str = RULES) -> None:
         self.folder = folder
+        self.told: list[str] = []
         (folder / "models.yaml").write_text(models, encoding="utf-8")
         (folder / "rules.yaml").write_text(rules, encoding="utf-8")
         self.rules = self.load()
@@ -114,7 +115,7 @@ class Bench:
         for number, events in enumerate(parts):
             paths.append(self.folder / f"part-{number}.ndjson")
             paths[-1].write_text("".join(json.dumps(event) + "\n" for event in events), encoding="utf-8")
-        return replay(ReplayJob(self.rules, tuple(paths), self.folder / out, **more))
+        return replay(ReplayJob(self.rules, tuple(paths), self.folder / out, **more), tell=self.told.append)
 
     def decisions(self, out: str = "out") -> list[dict[str, Any]]:
         """The decisions of a run, by id."""
@@ -142,7 +143,8 @@ def test_scores_say_what_is_odd_and_why(bench: Bench) -> None:
     assert len(every) == 1_500
     scores = {name: d["features"]["odd"] for name, d in every.items() if d["features"]["odd"] is not None}
     assert 0 < min(scores.values()) < max(scores.values()) < 1
-    assert summary["models"]["odd"]["scored"] == len(scores) + 200  # as many warmed it up
+    assert summary["models"]["odd"]["scored"] == len(scores)
+    assert summary["models"]["odd"]["events"] == len(scores) + 200  # as many warmed it up
     assert summary["models"]["fraud"]["labels"] == 1_500
     alerts = [decision for decision in decisions if decision["rule_id"] == "oddest"]
     assert alerts
@@ -214,6 +216,24 @@ def run_until_cut_off(bench: Bench, parts: Sequence[Sequence[dict[str, Any]]]) -
     return False
 
 
+def run_interrupted(bench: Bench, parts: Sequence[Sequence[dict[str, Any]]], batches: int) -> bool:
+    """Go on with a run that keeps its state until so many small batches were read, 0 for all; whether it was ended."""
+    warm_up()
+    left = [batches]
+    read = files_source._FilePartition.next_batch
+
+    def next_batch(self: Any) -> Any:
+        left[0] -= 1
+        if not left[0]:
+            raise InterruptedRunError
+        return read(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files_source, "BATCH_BYTES", 8_000)
+        patch.setattr(files_source._FilePartition, "next_batch", next_batch)
+        return run_until_cut_off(bench, parts)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_interrupted_runs_go_on_as_if_nothing_was(
     bench: Bench, interrupted_after: Callable[[int], None], seed: int
@@ -260,6 +280,7 @@ def test_another_model_begins_anew(bench: Bench, interrupted_after: Callable[[in
         for out in ("cut", "whole")
     )
     assert {name: of["fraud"] for name, of in cut.items()} == {name: of["fraud"] for name, of in whole.items()}
+    assert any("model odd: another one now; it begins anew" in line for line in bench.told)
     begun_anew = [name for name, of in cut.items() if of["odd"]["version"] == 5]
     assert len(begun_anew) > 50
     assert {cut[name]["odd"]["score"] for name in begun_anew} == {None}  # it is warming up again
@@ -278,6 +299,24 @@ def test_a_frozen_model_learns_nothing(tmp_path: Path) -> None:
     summary = bench.run([events_of(1, 600)])
     assert "learned" not in summary["models"]["odd"]
     assert {d["features"]["odd"] for d in bench.decisions() if d["rule_id"] == "every"} == {None}
+
+
+def test_a_model_that_is_frozen_later_scores_by_what_it_has_learned(
+    bench: Bench, interrupted_after: Callable[[int], None]
+) -> None:
+    parts = [events_of(6, 900)]
+    learned = bench.run(parts, "whole")["models"]["odd"]["learned"]
+    interrupted_after(40)
+    assert run_until_cut_off(bench, parts)
+    before = {decision["action_id"] for decision in bench.decisions("cut")}
+    frozen = MODELS.replace("    version: 4\n", "    version: 4\n    mode: frozen\n")
+    (bench.folder / "models.yaml").write_text(frozen, encoding="utf-8")
+    bench.rules = bench.load()
+    interrupted_after(0)
+    summary = bench.run(parts, "cut", state=bench.folder / "state", epoch_ms=0)
+    assert 100 < summary["models"]["odd"]["learned"] < learned - 50
+    later = [d for d in bench.decisions("cut") if d["rule_id"] == "every" and d["action_id"] not in before]
+    assert any(decision["features"]["odd"] is not None for decision in later)
 
 
 def test_models_that_no_rule_reads_do_not_run(tmp_path: Path) -> None:

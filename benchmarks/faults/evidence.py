@@ -200,6 +200,8 @@ def _replay(stage: Stage, refused: set[bytes]) -> tuple[list[Decision], int]:
     command += ["--out", str(out), "--until", str(until_ms)]
     for path in stage.setup.rules:
         command += ["--rules", str(path)]
+    for path in stage.setup.models:
+        command += ["--models", str(path)]
     for path in files:
         command += ["--events", str(path)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

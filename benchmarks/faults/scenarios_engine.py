@@ -6,7 +6,7 @@ import random
 import time
 
 from benchmarks.faults.scenario import scenario
-from benchmarks.faults.stage import Setup, Stage
+from benchmarks.faults.stage import MODEL_RULES, MODELS, RULES, Setup, Stage
 
 _AGAIN_S = 1.0
 
@@ -43,6 +43,15 @@ def one_of_two_killed(stage: Stage) -> None:
     stage.load(5)
     _kill_workers(stage, 10 if stage.pace.full else 2, after_s=(1.0, 8.0))
     stage.load(3)
+
+
+@scenario(
+    "one-of-two-killed-with-models", "the same, every payment scored by models that learn",
+    Setup(workers=2, lateness="3s", rules=(*RULES, MODEL_RULES), models=(MODELS,)),
+)  # fmt: skip
+def one_of_two_killed_with_models(stage: Stage) -> None:
+    """Twice, or ten times."""
+    one_of_two_killed(stage)
 
 
 @scenario(

@@ -27,6 +27,7 @@ STREAMS = ("profile", "ticket", "label", "click", "txn", "feedback")
 SOURCE_TOPICS = tuple(f"bank.{stream}" for stream in STREAMS)
 DECISION_TOPICS = ("cem.ticket", "cem.survey", "cem.alert", "cem.tag", "cem.notify", "cem.suppressed")
 DEAD_LETTER_TOPIC = "cem.dead-letters"
+MODELS, MODEL_RULES = (Path(__file__).with_name(name) for name in ("models.yaml", "model_rules.yaml"))
 RULES = (ROOT / "rules/packs/demo.yaml", Path(__file__).with_name("rules.yaml"))
 POLICY = ROOT / "rules/packs/demo-policy.yaml"
 GROUP, DATABASE = "faults", "cem"
@@ -53,8 +54,8 @@ class Setup:
         Over HTTP, the engine embedded in `cem run`, or none.
     small_disk
         The state has a file system of its own; whoever plays this must be allowed to mount.
-    rules
-        What it decides by.
+    rules, models
+        What it decides by; no models file for those that are shipped.
     restarts_brokers
         Brokers have to have their data when they come back.
     hosts
@@ -71,6 +72,7 @@ class Setup:
     redis: bool = False
     small_disk: bool = False
     rules: tuple[Path, ...] = RULES
+    models: tuple[Path, ...] = ()
     restarts_brokers: bool = False
     hosts: tuple[str, ...] = ()
 
@@ -231,7 +233,7 @@ class Stage:
         tables = {"clickhouse": {**clickhouse, "database": DATABASE}} if self.setup.clickhouse != "none" else {}
         settings: dict[str, Any] = {
             "rules": [*map(str, self.setup.rules)], "policy": str(POLICY), "state": str(self.state),
-            "lateness": self.lateness, "idle": self.setup.idle,
+            "models": [*map(str, self.setup.models)], "lateness": self.lateness, "idle": self.setup.idle,
             "source": {
                 "bootstrap": self.brokers.bootstrap, "group": GROUP,
                 "topics": {stream: [topic] for stream, topic in zip(STREAMS, SOURCE_TOPICS, strict=True)},

@@ -12,7 +12,7 @@ from config.settings import LiveSettings
 from flows.live.job import LiveJob
 from flows.rule_history import rules_id
 from flows.rule_report import change_report
-from flows.state_folder import ERASING, RUNTIME, digest, open_state
+from flows.state_folder import ERASING, RUNTIME, digest, open_state, text_model_id
 from rules.model import RuleSet
 from rules.policy import Policy
 from state.disk import StateError
@@ -33,7 +33,7 @@ def start(
     """The job of this machine; null if ``stop`` is set before it can begin.
 
     Of several hosts the first (``index`` 0) holds the state's folder; the others wait until it has made it ready for
-    the same rules and policy.
+    the same rules, policy and text model.
 
     Raises
     ------
@@ -41,8 +41,9 @@ def start(
         The folder cannot be used.
     """
     if index == 0:
-        with open_state(settings.state, rules, digest(policy), ABOUT) as state:
-            for line in change_report(state.change, state.other_policy):
+        text_model = text_model_id(settings.text_model)
+        with open_state(settings.state, rules, digest(policy), ABOUT, text_model) as state:
+            for line in change_report(state.change, state.other_policy, state.other_text_model):
                 _LOG.info("%s", line)
             yield LiveJob(rules, policy, settings, workers, state.key, state.by_entity, state.ordered_in)
         return
@@ -50,9 +51,9 @@ def start(
 
 
 def other_rules(job: LiveJob) -> str | None:
-    """Why a process must not be started again for this job: the first host has begun with other rules or policy."""
+    """Why a process must not be started again for this job: the first host has begun with others."""
     try:
-        other = _others(StateFolder.inspect(job.state).about, job.rules, job.policy)
+        other = _others(StateFolder.inspect(job.state).about, job.rules, job.policy, job.settings)
     except StateError:
         return None
     if not other:
@@ -60,9 +61,9 @@ def other_rules(job: LiveJob) -> str | None:
     return f"{job.state}: the first host runs with other {other}; start this host again with the same"
 
 
-def _others(about: Mapping[str, Any], rules: RuleSet, policy: Policy) -> str:
-    wanted = {"rules": rules_id(rules), "policy": digest(policy)}
-    return " and ".join(name for name, text in wanted.items() if about.get(name) != text)
+def _others(about: Mapping[str, Any], rules: RuleSet, policy: Policy, settings: LiveSettings) -> str:
+    wanted = {"rules": rules_id(rules), "policy": digest(policy), "text_model": text_model_id(settings.text_model)}
+    return " and ".join(name.replace("_", " ") for name, text in wanted.items() if about.get(name, "") != text)
 
 
 def _joined(
@@ -73,7 +74,7 @@ def _joined(
         about: dict[str, Any] = {}
         try:
             about = dict(StateFolder.inspect(settings.state).about)
-            other = _others(about, rules, policy)
+            other = _others(about, rules, policy, settings)
             reason = f"it is of other {other}" if other else ""
             if ERASING in about or not (settings.state / RUNTIME).exists():
                 reason = "it is not complete"

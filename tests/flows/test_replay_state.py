@@ -8,6 +8,7 @@ import os
 import re
 import threading
 from dataclasses import replace
+from importlib.resources import files
 
 import pytest
 
@@ -84,6 +85,17 @@ def test_other_arguments_are_refused_by_name(job, tmp_path):
     assert str(job.state) in message
     assert "other --lateness" in message
     assert "start anew with another --state" in message
+
+
+def test_another_text_model_is_refused(job, tmp_path):
+    replay(job)
+    (tmp_path / "text.model").write_bytes((files("config") / "text.model").read_bytes())
+    trained = replace(job, text_model=tmp_path / "text.model")
+    assert "other --text-model" in refusal(trained)
+    trained = replace(trained, state=tmp_path / "trained", out=tmp_path / "trained-out")
+    replay(trained)
+    replay(trained)
+    assert "other --text-model" in refusal(replace(trained, text_model=None))
 
 
 def test_another_policy_is_told(job):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from flows.loading import load
 from flows.rule_report import change_report
 from operators.plan_changes import PlanChange, warm_from_ms
 from rules.load import load_rules
@@ -101,3 +102,64 @@ def test_what_was_there_from_the_beginning_stays_so_over_several_changes(plan):
     assert warm_from_ms(first, PlanChange(second, first).since(since, 20 * DAY_MS)) == {0: 10 * DAY_MS}
     back = PlanChange(first, second).since(PlanChange(second, first).since(since, 20 * DAY_MS), 21 * DAY_MS)
     assert back == {"log txn": 14 * DAY_MS + 1}
+
+
+MODELS = """\
+version: 1
+models:
+  - {name: odd, kind: surprise, scores: txn, features: {amount: txn.amount, n: 'count(txn, last="%s")'}%s}
+  - {name: even, kind: surprise, scores: txn, features: {amount: txn.amount}}
+"""
+
+
+@pytest.fixture
+def plan_with_models(tmp_path):
+    def make(*read, window="1d", more=""):
+        path, models = tmp_path / "rules.yaml", tmp_path / "models.yaml"
+        lets = (
+            f"  - {{id: {name}, trigger: txn, let: {{s: 'score(\"{name}\")'}}, then: [{{tag: {{}}}}]}}\n"
+            for name in read
+        )
+        path.write_text(HEAD + "".join(lets))
+        models.write_text(MODELS % (window, more))
+        found = load([path], models=[models])
+        assert found.rules is not None, found.problems
+        return make_plan(found.rules)
+
+    return make
+
+
+def test_models_that_begin_come_and_go_are_told(plan_with_models):
+    old = plan_with_models("odd")
+    assert report(old, plan_with_models("odd", "even"))[1:] == [
+        "  + even: new",
+        "  + model even: now runs; if it did before, it goes on from what it had learned",
+        "  aggregates kept: 1",
+        "  aggregates beginning now, or filled in part: 0",
+        "  aggregates dropped: 0",
+    ]
+    assert report(old, plan_with_models("even"))[3:] == [
+        "  + model even: now runs; if it did before, it goes on from what it had learned",
+        "  - model odd: no longer runs, as no rule reads it; what it learned is kept",
+        "  aggregates kept: 0",
+        "  aggregates beginning now, or filled in part: 0",
+        "  aggregates dropped: 1",
+        '    count(txn, last="1d") (of models)',
+    ]
+
+
+def test_a_model_that_is_another_one_begins_anew(plan_with_models):
+    old = plan_with_models("odd")
+    anew = "  ~ model odd: another one now; it begins anew, and what it had learned is dropped"
+    assert report(old, plan_with_models("odd", more=", version: 2"))[1] == anew
+    longer = report(old, plan_with_models("odd", window="2d"))
+    assert longer[1] == anew
+    assert '    count(txn, last="2d") (of models)' in longer
+    assert report(old, plan_with_models("odd", more=", mode: frozen, warm_up: 7, title: T"))[1] == (
+        "  ~ model odd: goes on with another mode, warm_up"
+    )
+
+
+def test_another_text_model_is_told():
+    (line,) = change_report(None, other_policy=False, other_text_model=True)
+    assert line.startswith("The text model is another than before.")
