@@ -82,6 +82,9 @@ EVENTS = [
     event("click", "f1", "D", T + 10 * MINUTE, action="finish"),
     event("click", "s2", "D", T + 20 * MINUTE, action="start"),
     event("click", "s3", "D", T + 30 * MINUTE, action="start"),
+    event("click", "s1", "E", T, action="start"),
+    event("click", "f1", "E", T + HOUR, action="finish"),
+    *(search(f"e{n}", "E", T + 2 * HOUR + n * 7 * DAY // 2) for n in range(3)),
     event("click", "r1", "D", T + 1, action="rate"),
     event("click", "r2", "D", T + 2, action="rate"),
     event("click", "r3", "A", T + 6 * HOUR, action="rate"),
@@ -224,6 +227,15 @@ def test_what_disarmed_it(bank: Bank) -> None:
     assert [one["outcome"] for one in latest["latest"]] == ["disarmed", "fired", "already_waiting"]
     fired = bank.why(bank.decision("waits", "s2"))
     assert fired["evaluation"]["deadline"] == fired["action"]["ts"] == T + 80 * MINUTE
+
+
+def test_borders_are_the_engines(bank: Bank) -> None:
+    """An event at the deadline disarms; one exactly as old as the window is long lies outside of it."""
+    disarmed = bank.why_not("E", "waits")
+    assert (disarmed["evaluation"]["outcome"], disarmed["evaluation"]["disarmed_by"]["event_id"]) == ("disarmed", "f1")
+    week = bank.why_not("E", "prepay")
+    assert week["failed"] == ["`searches >= 3` does not hold: `searches` is 2."]
+    assert event_ids(week) == [["e1", "e2"]]
 
 
 def test_cap_and_quiet_hours(bank: Bank) -> None:
