@@ -8,6 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from rules import model as m
+from rules.unparse import unparse
 
 _UNITS_MS = ((86_400_000, "day"), (3_600_000, "hour"), (60_000, "minute"), (1000, "second"), (1, "millisecond"))
 _AGGREGATES = {
@@ -81,6 +82,10 @@ def in_words(expr: m.Expr) -> str:
             return f"{', then '.join(map(events, selectors))}, all within {duration(within_ms)}"
         case m.Streak(selector=m.Selector() as selector, period=period):
             return f"{period}s in a row with {events(selector)}"
+        case m.Streak(condition=m.Expr() as condition, period=period):
+            return f"{period}s in a row in which {unparse(condition)}"
+        case m.Score(model=model):
+            return f"score of the model {model}"
         case m.AnchorField(stream=stream, name=name):
             return f"{name} of the {stream} event that set it off"
         case m.ProfileField(name=name):

@@ -145,7 +145,10 @@ class Condition:
         if not values:
             return ""
         said = [f"`{text}` is {value_text(value)}" for text, value in values.items()]
-        return ": " + " and ".join([", ".join(said[:-1]), said[-1]] if len(said) > 1 else said)
+        rest = " and ".join([", ".join(said[:-1]), said[-1]] if len(said) > 1 else said)
+        tested = expr.operands if isinstance(expr, m.Compare) else ()
+        empty = any(self.value(operand) is None for operand in tested)
+        return f": {rest}" + (", and a test on nothing is false" if empty and not self.holds(expr) else "")
 
 
 def _is_not(expr: m.Expr) -> bool:

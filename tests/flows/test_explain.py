@@ -75,6 +75,7 @@ EVENTS = [
     *(search(f"a{n}", "A", T + n * HOUR) for n in range(1, 5)),
     event("profile", "p", "B", T, tier="basic", aum=5),
     *(search(f"b{n}", "B", T + n * HOUR) for n in range(1, 4)),
+    *(search(f"n{n}", "N", T + n * HOUR) for n in range(1, 4)),
     search("c1", "C", T + 1, query="funds"),
     search("c2", "C", T + 2, channel="web"),
     *(event("txn", f"t{n}", "A", T + n * MINUTE, amount=n, direction="in") for n in range(1, 4)),
@@ -189,6 +190,13 @@ def test_the_part_that_failed(bank: Bank) -> None:
         '`profile.tier == "gold"` does not hold: `profile.tier` is basic.',
         "`profile.aum >= 1000` does not hold: `profile.aum` is 5.",
     ]
+
+
+def test_a_test_on_null(bank: Bank) -> None:
+    failed = bank.why_not("N", "prepay")["failed"]
+    assert failed[1] == (
+        '`profile.tier == "gold"` does not hold: `profile.tier` is nothing, and a test on nothing is false.'
+    )
 
 
 @pytest.mark.parametrize("at", [str(T + 2 * HOUR + 1), "2025-10-09T18:53:20.001", "2025-10-09T10:53:20.001+00:00"])
