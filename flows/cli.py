@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
+from flows.backtest_command import backtest
+from flows.explain_command import explain
 from flows.live.customer_command import add_customer_command
 from flows.live.pause_command import add_pause_commands
 from flows.live.query_command import query
 from flows.live.run_command import run
+from flows.replay_options import duration_ms, load_or_exit, time_ms
 from flows.simulate_command import simulate
 from flows.state_command import state_app
 from flows.text_command import text_app
-from rules.fields import TS_MAX_MS
 
 app = typer.Typer(
     name="cem",
@@ -34,6 +36,8 @@ app.add_typer(text_app)
 app.command()(simulate)
 app.command()(run)
 app.command()(query)
+app.command()(explain)
+app.command()(backtest)
 
 WRONG_INPUT, WRONG_USAGE, FAILED = 1, 2, 3
 
@@ -63,25 +67,6 @@ def _fail(message: str, code: int) -> NoReturn:
     raise typer.Exit(code)
 
 
-def _time_ms(text: str) -> int:
-    if not text.isdecimal() or int(text) > TS_MAX_MS:
-        raise typer.BadParameter(f"{text!r} is no time: milliseconds since 1970-01-01T00:00Z, such as 1772614400000")
-    return int(text)
-
-
-def _duration_ms(text: str) -> int:
-    from rules.durations import DURATION_HINT, parse_duration_ms
-
-    size_ms = 0 if text == "0" else parse_duration_ms(text)
-    if size_ms is None:
-        raise typer.BadParameter(f"{text!r} is no duration: {DURATION_HINT}")
-    return size_ms
-
-
-def _duration(help_text: str) -> Any:
-    return typer.Option(parser=_duration_ms, metavar="DURATION", help=help_text)
-
-
 _MODELS = typer.Option(readable=False, help="A models file, for `score(…)`; by default the one that is shipped.")
 
 
@@ -102,19 +87,15 @@ def replay(
         Path | None, typer.Option(readable=False, help="The contact policy: control group, caps, quiet hours.")
     ] = None,
     models: Annotated[list[Path] | None, _MODELS] = None,
-    lateness: Annotated[int, _duration("How far out of order a file may be, e.g. 10s.")] = "10s",  # type: ignore[assignment]  # typer parses it
-    dedup: Annotated[int, _duration("An event seen again within this is dropped.")] = "1h",  # type: ignore[assignment]
+    lateness: Annotated[int, duration_ms("How far out of order a file may be, e.g. 10s.")] = "10s",  # type: ignore[assignment]  # typer parses it
+    dedup: Annotated[int, duration_ms("An event seen again within this is dropped.")] = "1h",  # type: ignore[assignment]
     until: Annotated[
         int | None,
-        typer.Option(
-            parser=_time_ms,
-            metavar="TS_MS",
-            help="Let event time go on to this if the events end earlier: milliseconds since 1970.",
-        ),
+        time_ms("Let event time go on to this if the events end earlier: milliseconds since 1970."),
     ] = None,
     max_jump: Annotated[
         int,
-        _duration("An event this far above its file's highest time is a dead letter; 0 for no limit."),
+        duration_ms("An event this far above its file's highest time is a dead letter; 0 for no limit."),
     ] = "366d",  # type: ignore[assignment]
     workers: Annotated[int, typer.Option(min=1, max=64, help="Number of processes.")] = 1,
     state: Annotated[
@@ -123,14 +104,14 @@ def replay(
             readable=False, help="Keep the state in this folder: a run that was killed goes on when started again."
         ),
     ] = None,
-    epoch: Annotated[int, _duration("How often the state is written.")] = "1s",  # type: ignore[assignment]
+    epoch: Annotated[int, duration_ms("How often the state is written.")] = "1s",  # type: ignore[assignment]
     text_model: Annotated[
         Path | None,
         typer.Option(readable=False, help="The model of feedback's sentiment, from `cem text train`; else our own."),
     ] = None,
     compact_after: Annotated[
         int,
-        _duration("Clear out what no rule can see any more whenever event time has gone on by this; saves memory."),
+        duration_ms("Clear out what no rule can see any more whenever event time has gone on by this; saves memory."),
     ] = "1d",  # type: ignore[assignment]
 ) -> None:
     """Run rules over event files: every decision is written, emitted or suppressed with its reason."""
@@ -141,7 +122,7 @@ def replay(
     from flows.replay import replay as run
     from flows.signals import stopped_by_signals
 
-    rule_set, contact_policy = _load(rules, policy, models)
+    rule_set, contact_policy = load_or_exit(rules, policy, models)
     job = ReplayJob(
         rule_set, tuple(events), out, contact_policy, lateness, dedup, until, max_jump, workers, compact_after,
         state, max(1, epoch), _text_model(text_model),
@@ -156,21 +137,6 @@ def replay(
     except BaseException as error:  # a panic of the runtime is no Exception
         _fail(f"cem replay: {failure_message(error)}", FAILED)
     _report(summary, out)
-
-
-def _load(rules: list[Path], policy: Path | None, models: list[Path] | None):  # type: ignore[no-untyped-def]
-    """The rule set and the policy, or every problem on stderr and exit code 1."""
-    from flows.loading import load
-
-    loaded = load(rules, policy, models)
-    if loaded.rules is None:
-        _fail("\n".join(map(str, loaded.problems)), WRONG_INPUT)
-    for problem in loaded.problems:
-        if (
-            problem.code == "W307"
-        ):  # more than a habit: such a rule never fires, and it may only be a --models forgotten
-            print(problem, file=sys.stderr)
-    return loaded.rules, loaded.policy
 
 
 def _text_model(path: Path | None) -> Path | None:

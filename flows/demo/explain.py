@@ -10,7 +10,7 @@ from typing import Any
 from clickhouse_connect.driver.client import Client
 
 from flows.demo.score import DAY_MS, STORY_RULES, matches
-from flows.demo.words import REASONS, as_written, duration, events, in_words, local_time, value_text
+from flows.words import REASONS, as_written, duration, events, in_words, local_time, value_text
 from rules.model import Rule
 from sinks.clickhouse import EVENTS, Tables
 

@@ -17,8 +17,8 @@ from flows.demo.run import demo_rules
 from flows.demo.score import STORY_RULES, StoryScore, score
 from flows.demo.show import Show
 from flows.demo.spoil import BROKEN_EACH, spoil
-from flows.demo.words import REASONS, as_written, in_words
 from flows.simulate.stories import STORIES
+from flows.words import REASONS, as_written, in_words
 from rules.load import load_rules
 
 DAY = 86_400_000

@@ -25,7 +25,7 @@ from flows.demo.query import one_query
 from flows.demo.run import demo_rules
 from flows.demo.score import STORY_RULES, score
 from flows.demo.spoil import BROKEN_EACH
-from flows.demo.words import REASONS, in_words
+from flows.words import REASONS, in_words
 from sinks.clickhouse import ClickHouseSinkError, open_embedded
 
 Record = dict[str, Any]

@@ -1,0 +1,1 @@
+"""`cem backtest`: what other rules would have decided over the same events."""
