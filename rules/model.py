@@ -291,5 +291,5 @@ class RuleSet:
 
     rules: tuple[Rule, ...]
     sources: tuple[tuple[str, bytes], ...] = field(default=(), repr=False, compare=False)
-    models: tuple[ModelSpec, ...] = ()
+    models: tuple[ModelSpec, ...] = field(default=(), repr=False)  # folders of format 1 know the rules by their text
     model_sources: tuple[tuple[str, bytes], ...] = field(default=(), repr=False, compare=False)

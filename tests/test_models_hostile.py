@@ -71,6 +71,11 @@ def test_features_that_say_nothing_or_are_beyond_all_measure(tmp_path: Path, kin
     events += [label(i, f"t{i}", i * 60_000 + 30_000, fraud=i % 5 == 0) for i in range(300)]
     found = scores(bench, events, "m")["m"]
     assert len(check(found)) > 200
+    parts = [
+        part for d in bench.decisions() if "models" in d for part in (d["models"]["m"].get("because") or {}).values()
+    ]
+    assert parts
+    assert all(math.isfinite(part) for part in parts)
     if kind != "classifier":
         assert found["t250"] == max(check(found))
 
