@@ -69,7 +69,7 @@ class Comparison:
 
 
 def compare(old: Path, new: Path, zones: Mapping[str, str], changes: Path | None = None) -> Comparison:
-    """Compare two files of decisions whose rules have the same version.
+    """Compare two files of decisions; rules that both sides have must have the same version.
 
     Then the id of a decision says what it is about: rule, customer, anchor, holding, kind and index. Of the old file
     only ids, digests and places are held in memory. ``zones``: the rules' timezones, for days; ``changes``: see
@@ -160,7 +160,7 @@ def _write(out: IO[str] | None, change: str, old: Record | None, new: Record | N
     if out is None:
         return
     about = new or old or {}
-    names = ("rule_id", "customer_id", "kind", "ts", "anchor_event_id", "holding_id")
+    names = ("action_id", "rule_id", "customer_id", "kind", "ts", "anchor_event_id", "holding_id")
     told = ("decision", "reason", "would_be", "ts", "class", "features", "payload")
     line = {"change": change} | {name: about[name] for name in names}
     for side, record in (("old", old), ("new", new)):

@@ -132,7 +132,9 @@ def lines_of(report: Report) -> Iterator[str]:
     """The report for people."""
     days = report["days"]
     span = f"{days[0]} to {days[-1]}" if days else "no day with a decision"
-    yield f"{report['runtime']['new']['events']:,} events of {report['customers']:,} customers; decisions {span}"
+    events, customers = report["runtime"]["new"]["events"], report["customers"]
+    named = f"{customers:,} {'customer' if customers == 1 else 'customers'}"
+    yield f"{events:,} events of {named}; decisions {span}"
     yield from ["", "Decisions by rule", *table(RULE_HEAD, rule_rows(report), numbers=True)]
     reasons = reason_rows(report)
     if reasons:

@@ -47,10 +47,10 @@ def backtest(old: ReplayJob, new: ReplayJob, progress: Progress, changes: Path |
         folder = Path(name)
         customers = _count_customers(replace(new, out=folder / "customers"), progress)
         sides = {}
-        for title, job in (("old", old), ("new", new)):
+        for title, job in (("old", old), ("new", replace(new, rules=_with_versions_of(old.rules, new.rules)))):
             with progress(title) as shown:
                 started = perf_counter()
-                summary = replay(replace(job, rules=_one_version(job.rules), out=folder / title), shown)
+                summary = replay(replace(job, out=folder / title), shown)
                 sides[title] = Side(perf_counter() - started, summary)
         rules = {rule.id: rule for job in (old, new) for rule in job.rules.rules}
         zones = {rule_id: rule.timezone for rule_id, rule in rules.items()}
@@ -58,9 +58,13 @@ def backtest(old: ReplayJob, new: ReplayJob, progress: Progress, changes: Path |
     return Backtest(sides["old"], sides["new"], comparison, customers, rules)
 
 
-def _one_version(rules: m.RuleSet) -> m.RuleSet:
-    """The same rules under one version: then equal decisions have equal ids, whatever the versions are."""
-    return replace(rules, rules=tuple(replace(rule, version=1) for rule in rules.rules))
+def _with_versions_of(old: m.RuleSet, new: m.RuleSet) -> m.RuleSet:
+    """The new rules under the versions that the old ones have.
+
+    Then equal decisions have equal ids, and the tickets are those whose stages the events tell of.
+    """
+    versions = {rule.id: rule.version for rule in old.rules}
+    return replace(new, rules=tuple(replace(rule, version=versions.get(rule.id, rule.version)) for rule in new.rules))
 
 
 def _count_customers(job: ReplayJob, progress: Progress) -> int:

@@ -16,6 +16,7 @@ from flows.backtest.compare import compare
 from flows.cli import app
 from flows.loading import load
 from flows.replay import ReplayJob, replay
+from operators.decision import decision_digest
 
 T = 1_760_000_000_000  # 2025-10-09 16:53:20 in Shanghai
 HOUR, DAY = 3_600_000, 86_400_000
@@ -214,6 +215,22 @@ def test_an_event_that_comes_again_after_the_dedup_horizon(tmp_path: Path) -> No
     change = compare(files[0], files[1], {"r": "UTC"}).rules["r"]
     assert (change.old, change.new) == ({"emitted": 2}, {"emitted": 2})
     assert (sum(change.added.values()), sum(change.removed.values()), change.changed) == (0, 0, 0)
+
+
+def test_tickets_are_closed_by_the_events_whatever_the_new_version(tmp_path: Path) -> None:
+    """The events name tickets by the ids that the old version gave."""
+    rule = "version: 1\nrules:\n  - {id: r, version: 3, trigger: click, then: [{ticket: {queue: q}}]}\n"
+    old, new, events = tmp_path / "old.yaml", tmp_path / "new.yaml", tmp_path / "e.ndjson"
+    old.write_text(rule, encoding="utf-8")
+    new.write_text(rule.replace("version: 3", "version: 4"), encoding="utf-8")
+    ticket_id = decision_digest(["r", 3, "A", "click", "e1", T, None, "ticket", 0])
+    closed = event("ticket", "s", "A", T + HOUR, ticket_id=ticket_id, stage="closed")
+    happened = [event("click", "e1", "A", T), closed, event("click", "e2", "A", T + 2 * HOUR)]
+    events.write_text("\n".join(map(json.dumps, happened)), encoding="utf-8")
+    sides = ["--rules", str(old), "--rules", str(new)]
+    result = CliRunner().invoke(app, ["backtest", "--events", str(events), *sides, "--json"])
+    rules = json.loads(result.stdout)["rules"]
+    assert rules["r"]["old"] == rules["r"]["new"] == {"emitted": 2}
 
 
 @pytest.mark.parametrize(
