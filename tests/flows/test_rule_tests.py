@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from typer.testing import CliRunner
 
 from flows.cli import app
 from flows.loading import load
-from flows.rule_test_command import run_mutants
+from flows.rule_test_command import run_mutants, run_tests
+from rules.model import RuleSet
 from rules.mutants import nudged
 
 SEARCHES = """version: 1
@@ -159,17 +161,52 @@ def test_nudges() -> None:
     assert nudged("24h") == ("1512m", "1368m")
 
 
-PACKS = [path for path in sorted(Path("rules/packs").glob("*.yaml")) if "demo" not in path.name]
+ROOT = Path(__file__).parents[2]
+PACKS = [path for path in sorted((ROOT / "rules/packs").glob("*.yaml")) if "demo" not in path.name]
 
 
-@pytest.mark.skipif(not PACKS, reason="there is no pack")
-def test_the_pack_holds_every_threshold() -> None:
+def pack() -> RuleSet:
     loaded = load(PACKS)
-    assert loaded.problems == []
+    assert [str(problem) for problem in loaded.problems] == []
     assert loaded.rules is not None
-    assert [
-        rule.id for rule in loaded.rules.rules if not (rule.tests and rule.reason and rule.owner and rule.script)
-    ] == []
-    changed, unnoticed = run_mutants(loaded.rules, PACKS, ("habits", "unusual_txn"))
-    assert changed > 100
+    return loaded.rules
+
+
+def test_the_pack_passes_its_tests() -> None:
+    results_by_rule = run_tests(pack())
+    assert len(results_by_rule) >= 40
+    assert [failure for result in results_by_rule for failure in result.failures] == []
+
+
+def test_the_rules_of_the_pack_say_what_they_are_for() -> None:
+    for rule in pack().rules:
+        said = (rule.title, rule.reason, rule.owner, rule.script, rule.tests)
+        assert all(said), rule.id
+
+
+def test_every_rule_of_the_pack_has_its_row() -> None:
+    text = (ROOT / "docs/packs.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `([a-z0-9-]+)` \| ([^|]+) \|", text, re.MULTILINE)
+    assert sorted(listed) == sorted((rule.id, rule.title) for rule in pack().rules)
+
+
+@pytest.mark.parametrize("path", PACKS, ids=lambda path: path.stem)
+def test_every_threshold_of_the_pack_is_held(path: Path) -> None:
+    loaded = load([path])
+    assert loaded.rules is not None
+    changed, unnoticed = run_mutants(loaded.rules, [path], ("habits", "unusual_txn"))
+    assert changed > 5
     assert [f"{m.rule.id} {m.was} {m.now}" for m in unnoticed] == []
+
+
+def test_the_example_of_the_documentation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (ROOT / "docs/rules.md").read_text(encoding="utf-8").split("## Tests in the file", 1)[1]
+    rules, shown = (
+        re.findall(rf"^```{kind}\n(.*?)^```", text, re.MULTILINE | re.DOTALL) for kind in ("yaml", "console")
+    )
+    monkeypatch.chdir(tmp_path)
+    Path("my.yaml").write_text(rules[0], encoding="utf-8")
+    result = CliRunner().invoke(app, ["rules", "test", "--mutate", "my.yaml"])
+    lines = shown[1].splitlines()[1:]
+    assert result.stdout.splitlines() == lines[:-1]
+    assert result.stderr.rpartition(" (")[0] == lines[-1].rpartition(" (")[0]
