@@ -15,6 +15,7 @@ from flows.live.pause_command import add_pause_commands
 from flows.live.query_command import query
 from flows.live.run_command import run
 from flows.replay_options import duration_ms, load_or_exit, time_ms
+from flows.rule_test_command import add_test_command
 from flows.simulate_command import simulate
 from flows.state_command import state_app
 from flows.text_command import text_app
@@ -30,6 +31,7 @@ app = typer.Typer(
 rules_app = typer.Typer(name="rules", help="Work with rule files.", no_args_is_help=True)
 app.add_typer(rules_app)
 add_pause_commands(rules_app)
+add_test_command(rules_app)
 add_customer_command(app)
 app.add_typer(state_app)
 app.add_typer(text_app)

@@ -50,6 +50,6 @@ def load_or_exit(rules: Sequence[Path], policy: Path | None, models: Sequence[Pa
         print("\n".join(map(str, loaded.problems)), file=sys.stderr)
         raise typer.Exit(WRONG_INPUT)
     for problem in loaded.problems:
-        if problem.code == "W307":  # more than a habit: such a rule never fires, or a --models was forgotten
+        if problem.code == "W307":  # such a rule never fires, and it may only be that --models was forgotten
             print(problem, file=sys.stderr)
     return loaded.rules, loaded.policy

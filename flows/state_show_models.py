@@ -12,6 +12,7 @@ from flows.state_rules import FolderRules
 from operators.feature_values import feature_values
 from operators.model_survey import kept_model, waiting_of
 from operators.survey import SCORED, end_of, find_row, read_rows, rules_id, watermark_of
+from rules.habits import Habit
 from rules.unparse import aggregate_text
 
 
@@ -48,8 +49,10 @@ def _row(shard: KeptShard, customer_id: str, known: FolderRules, *, runs: bool) 
         yield "a row for their features; what is in it is not known"
         return
     t_ms = min(watermark_of(frames[-1]), end_of(frames[-1]))
-    names = map(aggregate_text, tables.plan.scored.customer.aggregates)
-    for name, value in zip(names, feature_values(tables, frame, row, t_ms, scored=True), strict=True):
-        yield f"{name} = {json.dumps(value, ensure_ascii=False)}{'' if runs else _LEFT}"
+    aggregates = tables.plan.scored.customer.aggregates
+    for expr, value in zip(aggregates, feature_values(tables, frame, row, t_ms, scored=True), strict=True):
+        # how unusual an event is, is nothing without one
+        text = "a habit" if isinstance(expr, Habit) else json.dumps(value, ensure_ascii=False)
+        yield f"{aggregate_text(expr)} = {text}{'' if runs else _LEFT}"
     if not tables.plan.scored.customer.features:
         yield "a row, though no feature is an aggregate over the customer's events"

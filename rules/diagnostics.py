@@ -80,6 +80,11 @@ CODES: dict[str, str] = {
     "E603": "a model's feature that can't be computed",
     "E604": "a parameter that the model's kind does not have",
     "E605": "labels that a model can't learn from",
+    # tests of rules
+    "E701": "a time that a test can't have",
+    "E702": "an entry of `events` is not one event",
+    "E703": "an entry of `expect` is not one decision of the rule",
+    "E704": "an expected feature that the rule does not have",
     # warnings: files
     "W101": "the file has no rules",
     # warnings: values that are always null or false
@@ -105,6 +110,8 @@ CODES: dict[str, str] = {
     "W401": "a format that fits no value",
     # policy
     "W501": "class `risk` in a control group, where it never is",
+    # tests of rules
+    "W701": "two tests of a rule have the same name",
 }
 """Every code with a one-line meaning."""
 

@@ -11,6 +11,7 @@ from rules.check import check_rule
 from rules.diagnostics import Problems, shown
 from rules.durations import CLOCK_HINT, parse_clock_minutes
 from rules.load_actions import load_actions
+from rules.load_tests import with_tests
 from rules.mapping_reader import MappingReader
 from rules.model import (
     CLASSES,
@@ -43,6 +44,10 @@ RULE_KEYS = (
     "unless",
     "cooldown",
     "then",
+    "reason",
+    "owner",
+    "script",
+    "tests",
 )
 _ID = re.compile(r"[a-z0-9-]+")
 _EXPRESSION_HINT = "put the expression in quotes"
@@ -66,7 +71,7 @@ def load_rule(
     scope = Scope(problems, timezone)
     rule = RuleLoader(reader, scope).load(rule_id or "")
     check_rule(rule, scope.places, problems, complete=problems.errors == before, models=models)
-    return rule
+    return with_tests(rule, reader)
 
 
 def rule_id_of(node: Map) -> str | None:

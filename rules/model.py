@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rules.models import ModelSpec
+    from rules.rule_tests import RuleTest
 
 STREAMS = ("profile", "ticket", "label", "click", "txn", "feedback")
 """The six streams, in the order in which events of one effective time are processed."""
@@ -283,6 +284,10 @@ class Rule:
     actions: tuple[Action, ...]
     timezone: str
     position: Position
+    reason: str = field(default="", repr=False, compare=False)
+    owner: str = field(default="", repr=False, compare=False)
+    script: str = field(default="", repr=False, compare=False)
+    tests: tuple[RuleTest, ...] = field(default=(), repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,5 +296,5 @@ class RuleSet:
 
     rules: tuple[Rule, ...]
     sources: tuple[tuple[str, bytes], ...] = field(default=(), repr=False, compare=False)
-    models: tuple[ModelSpec, ...] = ()
+    models: tuple[ModelSpec, ...] = field(default=(), repr=False)  # folders of format 1 know the rules by their text
     model_sources: tuple[tuple[str, bytes], ...] = field(default=(), repr=False, compare=False)

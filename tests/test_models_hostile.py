@@ -71,6 +71,11 @@ def test_features_that_say_nothing_or_are_beyond_all_measure(tmp_path: Path, kin
     events += [label(i, f"t{i}", i * 60_000 + 30_000, fraud=i % 5 == 0) for i in range(300)]
     found = scores(bench, events, "m")["m"]
     assert len(check(found)) > 200
+    parts = [
+        part for d in bench.decisions() if "models" in d for part in (d["models"]["m"].get("because") or {}).values()
+    ]
+    assert parts
+    assert all(math.isfinite(part) for part in parts)
     if kind != "classifier":
         assert found["t250"] == max(check(found))
 
@@ -113,7 +118,7 @@ def test_labels_that_name_nothing_come_first_twice_or_too_late(tmp_path: Path) -
     ]  # fmt: skip
     summary = bench.run([sorted(events, key=lambda event: event["ts"])])
     counted = summary["models"]["m"]
-    assert counted["scored"] == 100
+    assert counted["events"] == 100
     assert counted["positives"] == 1
     assert counted["learned"] <= 3  # t20, and those whose label is no truth value
 
@@ -141,7 +146,7 @@ def test_models_score_every_stream(tmp_path: Path) -> None:
     ]
     summary = bench.run([events])
     assert summary["dead_letters"] == {}
-    assert {name: summary["models"][name]["scored"] for name in [*streams, "learns"]} == dict.fromkeys(
+    assert {name: summary["models"][name]["events"] for name in [*streams, "learns"]} == dict.fromkeys(
         [*streams, "learns"], 60
     )
     known = {d["rule_id"] for d in bench.decisions() if d["features"]["s"] is not None}

@@ -54,13 +54,22 @@ def lines(path):
     return sorted(path.read_bytes().splitlines())
 
 
+def decisions(path):
+    """Without what a text is about and its mood: the release that made the archive read texts by other words."""
+    found = [json.loads(line) for line in lines(path)]
+    for decision in found:
+        for name in ("topics", "mood"):
+            decision["features"].pop(name, None)
+    return sorted(found, key=lambda decision: decision["action_id"])
+
+
 @pytest.mark.parametrize("more", [(), ("--workers", "2", "--epoch", "30ms")])
 def test_it_is_gone_on_from(folder, more):
     move_here(folder)
     written = len(lines(folder / "out/actions.ndjson"))
     run = go_on(folder, *more)
     assert run.returncode == 0, run.stderr
-    assert lines(folder / "out/actions.ndjson") == lines(folder / "uninterrupted.ndjson")
+    assert decisions(folder / "out/actions.ndjson") == decisions(folder / "uninterrupted.ndjson")
     assert lines(folder / "out/dead_letters.ndjson") == lines(folder / "uninterrupted_dead_letters.ndjson")
     assert 1_000 < written < len(lines(folder / "out/actions.ndjson")) - 100
     assert StateFolder.inspect(folder / "state").about["shards"] == 16

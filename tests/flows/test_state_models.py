@@ -122,7 +122,18 @@ def test_forget_takes_a_customer_from_models_too(folder: Path) -> None:
     assert "held nothing" in cem("forget", folder, "--customer", customer)[1]
 
 
-def test_after_that_a_run_goes_on_as_if_it_had_been_somebody_else(bench: Bench) -> None:
+HABITS = """\
+      amount_is: unusual_amount(txn.amount)
+      hour_is: unusual_hour(txn)
+      pace_is: unusual_pace(txn)
+      device_is: unusual_value(txn.device_id)
+"""
+
+
+def test_after_that_a_run_goes_on_as_if_it_had_been_somebody_else(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, MODELS.replace("      at: hour(ts)\n", f"      at: hour(ts)\n{HABITS}"))
+    assert run_interrupted(bench, [events_of(6, 500)], BATCHES)
+    assert "  unusual_hour(txn) = a habit\n" in cem("show", bench.folder / "state", "--customer", "c3")[1]
     state, events = bench.folder / "state", events_of(6, 500)
     customer = waiting_customer(state)
     case = Case([RULES], None, [[json.dumps(event).encode() for event in events]], {})
