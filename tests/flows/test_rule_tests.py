@@ -185,7 +185,7 @@ def test_the_rules_of_the_pack_say_what_they_are_for() -> None:
 
 
 def test_every_rule_of_the_pack_has_its_row() -> None:
-    text = (ROOT / "docs/packs.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs/packs.md").read_text(encoding="utf-8").split("## What it found", 1)[0]
     listed = re.findall(r"^\| `([a-z0-9-]+)` \| ([^|]+) \|", text, re.MULTILINE)
     assert sorted(listed) == sorted((rule.id, rule.title) for rule in pack().rules)
 
