@@ -8,6 +8,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from flows.kpi_command import kpi
 from flows.live.customer_command import add_customer_command
 from flows.live.pause_command import add_pause_commands
 from flows.live.query_command import query
@@ -34,6 +35,7 @@ app.add_typer(text_app)
 app.command()(simulate)
 app.command()(run)
 app.command()(query)
+app.command()(kpi)
 
 WRONG_INPUT, WRONG_USAGE, FAILED = 1, 2, 3
 
