@@ -13,6 +13,8 @@ ATTEMPT_GAP_MS = 30 * 60_000
 REPEAT_MS = 7 * 86_400_000
 """A further ticket, or a ticket opened again, within this time says that the first contact did not resolve it."""
 RESPONSE_DAYS = 7
+FINISHES = "((action = 'finish' OR step = 'done') AND error_code = '')"
+"""The condition on a click that ends a journey well."""
 DEFAULT_GOAL = "click.action=finish"
 CONTACT_KINDS = ("notify", "survey", "ticket")
 """What reaches a customer: a ticket does through the manager who calls; alerts and tags stay inside the bank."""
@@ -59,62 +61,52 @@ WHERE stream = 'feedback' AND score IS NOT NULL AND (
   OR (metric = 'ces' AND score BETWEEN 1 AND 7))""")  # fmt: skip
 
 
-def visits(database: str) -> str:
-    """Stays at a step of a journey: clicks of one attempt that follow one another on the same step."""
+def attempts(database: str) -> str:
+    """Attempts at a journey: their path with the time of each step, and how they ended."""
     window = "PARTITION BY customer_id, journey, session_id ORDER BY ts_ms, event_id"
     before = f"({window} ROWS BETWEEN 1 PRECEDING AND CURRENT ROW)"
     so_far = f"({window} ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)"
-    return f"""
-SELECT customer_id, journey, concat(customer_id, '/', journey, '/', session_id, '/', toString(attempt)) AS attempt_id,
-  visit, any(clicks.step) AS step, min(ts_ms) AS entered_ms, max(ts_ms) AS last_ms, min(ts) AS entered,
-  count() AS clicks, countIf(error_code <> '') AS errors, argMax(error_code, (ts_ms, event_id)) AS last_error,
-  argMin(clicks.channel, (ts_ms, event_id)) AS channel, max(finishes) AS finished
+    fault = "upper(replaceRegexpAll(last_error, '[^A-Za-z]', ''))"
+    clicks = f"""
+SELECT *, sum(begins) OVER {so_far} AS attempt, sum(begins OR moves) OVER {so_far} AS visit
 FROM (
-  SELECT *, sum(begins) OVER {so_far} AS attempt, sum(begins OR moves) OVER {so_far} AS visit
+  SELECT *, place = 1 OR ts_ms - before_ms > {ATTEMPT_GAP_MS} OR before_finishes AS begins, step <> before_step AS moves
   FROM (
-    SELECT *, place = 1 OR ts_ms - before_ms > {ATTEMPT_GAP_MS} OR before_finishes AS begins,
-      step <> before_step AS moves
+    SELECT *, row_number() OVER ({window}) AS place, lagInFrame(ts_ms) OVER {before} AS before_ms,
+      lagInFrame(step) OVER {before} AS before_step, lagInFrame(finishes) OVER {before} AS before_finishes
     FROM (
-      SELECT *, row_number() OVER ({window}) AS place, lagInFrame(ts_ms) OVER {before} AS before_ms,
-        lagInFrame(step) OVER {before} AS before_step, lagInFrame(finishes) OVER {before} AS before_finishes
-      FROM (
-        SELECT customer_id, journey, session_id, step, ts_ms, ts, event_id, error_code, channel,
-          (action = 'finish' OR step = 'done') AND error_code = '' AS finishes
-        FROM {database}.events FINAL WHERE stream = 'click' AND journey <> ''
-      )
+      SELECT customer_id, journey, session_id, step, ts_ms, ts, event_id, error_code, channel, {FINISHES} AS finishes
+      FROM {database}.events FINAL WHERE stream = 'click' AND journey <> ''
     )
   )
-) AS clicks
-GROUP BY customer_id, journey, session_id, attempt, visit"""
-
-
-def attempts(database: str) -> str:
-    """Attempts at a journey: their path and how they ended."""
-    fault = "upper(replaceRegexpAll(last_error, '[^A-Za-z]', ''))"
+)"""
     return _with_tier(database, f"""
-SELECT attempt_id, customer_id, journey, start_ms, end_ms, start, toDate(start) AS day, channel, path, errors,
+SELECT customer_id, journey, session_id, attempt, start_ms, end_ms, start, toDate(start) AS day, channel,
+  arrayMap(x -> x.2, stays) AS path, arrayMap(x -> x.3, stays) AS entered_ms, arrayMap(x -> x.4, stays) AS step_errors,
   multiIf(finished, 'completed', end_ms > {_data_end(database)} - {ATTEMPT_GAP_MS}, 'under way',
     last_error = '', 'left', position({fault}, 'TIMEOUT') > 0, 'time-out', 'error') AS outcome
 FROM (
-  SELECT attempt_id, any(v.customer_id) AS customer_id, any(v.journey) AS journey, min(entered_ms) AS start_ms,
-    max(v.last_ms) AS end_ms, min(entered) AS start, argMin(v.channel, visit) AS channel,
-    arrayMap(x -> x.2, arraySort(groupArray((visit, step)))) AS path, sum(v.errors) AS errors,
-    argMax(v.last_error, visit) AS last_error, max(v.finished) AS finished
-  FROM {database}.kpi_visits AS v GROUP BY attempt_id
+  SELECT customer_id, journey, session_id, attempt, min(v.entered_ms) AS start_ms, max(v.end_ms) AS end_ms,
+    min(v.entered) AS start, argMin(v.channel, visit) AS channel, argMax(v.last_error, visit) AS last_error,
+    max(v.finished) AS finished, arraySort(groupArray((visit, v.step, v.entered_ms, v.errors))) AS stays
+  FROM (
+    SELECT customer_id, journey, session_id, attempt, visit, any(c.step) AS step, min(c.ts_ms) AS entered_ms,
+      max(c.ts_ms) AS end_ms, min(c.ts) AS entered, countIf(c.error_code <> '') AS errors, max(c.finishes) AS finished,
+      argMax(c.error_code, (c.ts_ms, c.event_id)) AS last_error, argMin(c.channel, (c.ts_ms, c.event_id)) AS channel
+    FROM ({clicks}) AS c GROUP BY customer_id, journey, session_id, attempt, visit
+  ) AS v
+  GROUP BY customer_id, journey, session_id, attempt
 )""", "start_ms")  # fmt: skip
 
 
 def steps(database: str) -> str:
-    """Visits with the time until the next step and, on the last one, how the attempt ended."""
-    window = "(PARTITION BY v.attempt_id ORDER BY v.visit ROWS BETWEEN CURRENT ROW AND 1 FOLLOWING)"
+    """Stays at a step, with the time until the next step and, on the last one, how the attempt ended."""
     return f"""
-SELECT v.attempt_id AS attempt_id,
-  row_number() OVER (PARTITION BY v.attempt_id ORDER BY v.visit) AS place,
-  v.step AS step, v.errors AS errors, a.customer_id AS customer_id,
-  a.journey AS journey, a.day AS day, a.channel AS channel, a.tier AS tier,
-  leadInFrame(toNullable(v.entered_ms)) OVER {window} - v.entered_ms AS time_ms,
-  if(time_ms IS NULL, a.outcome, 'went on') AS outcome
-FROM {database}.kpi_visits AS v INNER JOIN {database}.kpi_attempts AS a ON v.attempt_id = a.attempt_id"""
+SELECT customer_id, journey, session_id, attempt, day, channel, tier, place, step, errors,
+  if(place = length(path), NULL, toNullable(entered_ms[place + 1] - entered_ms[place])) AS time_ms,
+  if(place = length(path), attempt_outcome, 'went on') AS outcome
+FROM (SELECT *, outcome AS attempt_outcome FROM {database}.kpi_attempts)
+ARRAY JOIN path AS step, step_errors AS errors, arrayEnumerate(path) AS place"""
 
 
 def tickets(database: str) -> str:

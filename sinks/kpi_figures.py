@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sinks import kpi_formulas as formulas
-from sinks.kpi_facts import customers
+from sinks.kpi_facts import FINISHES, customers
 
 OUTCOMES = ("completed", "error", "time-out", "left", "under way")
 REASONS = ("shadow", "holdout", "opt_out", "cooldown", "cap", "quiet_hours", "open_ticket")
@@ -30,7 +30,7 @@ def voice(database: str, by: Sequence[str], where: str = "1") -> str:
         "promoters", "detractors", "n"
     )  # fmt: skip
     csat, (csat_low, csat_high) = formulas.share("satisfied", "n"), formulas.wilson("satisfied", "n")
-    ces_low, ces_high = formulas.mean_interval("mean", "deviation", "n")
+    ces_low, ces_high = formulas.mean_interval("mean", "deviation", "n", (1, 7))
     columns = ", ".join(
         f"multiIf(metric = 'nps', {one}, metric = 'csat', {two}, {three}) AS {name}"
         for name, one, two, three in (
@@ -49,7 +49,8 @@ FROM (
 
 
 def _has_end(database: str) -> str:
-    return f"(journey IN (SELECT journey FROM {database}.kpi_attempts WHERE outcome = 'completed'))"
+    clicks = f"SELECT journey FROM {database}.events WHERE stream = 'click' AND {FINISHES}"
+    return f"(journey IN ({clicks}))"
 
 
 def journeys(database: str, by: Sequence[str], where: str = "1") -> str:
@@ -80,9 +81,9 @@ SELECT journey, step, {_list(*by)}reached, {", ".join(f"`{name}`" for name in OU
   if({known}, {high}, NULL) AS high, timed, if(timed = 0, NULL, toNullable(mean)) AS mean_ms,
   {time_low} AS mean_low_ms, {time_high} AS mean_high_ms, if(timed = 0, NULL, toNullable(median)) AS median_ms, place
 FROM (
-  SELECT journey, step, {_list(*by)}uniqExact(attempt_id) AS reached, {causes}, sum(errors) AS errors,
-    `error` + `time-out` + `left` AS broke, reached - `under way` AS over, count(time_ms) AS timed,
-    avg(time_ms) AS mean, stddevSamp(time_ms) AS deviation, quantileExactInclusive(0.5)(time_ms) AS median,
+  SELECT journey, step, {_list(*by)}uniqExact((customer_id, session_id, attempt)) AS reached, {causes},
+    sum(errors) AS errors, `error` + `time-out` + `left` AS broke, reached - `under way` AS over,
+    count(time_ms) AS timed, avg(time_ms) AS mean, stddevSamp(time_ms) AS deviation, quantileExactInclusive(0.5)(time_ms) AS median,
     avg(kpi_steps.place) AS place
   FROM {database}.kpi_steps WHERE {where} GROUP BY journey, step{"".join(f", {name}" for name in by)}
 )"""
@@ -111,32 +112,44 @@ GROUP BY journey, place, from_step, to_step, ends"""
 
 def tickets(database: str, by: Sequence[str], where: str = "1") -> str:
     """A row for each figure: how many tickets it is of, the estimate with its interval, the median of times."""
-    parts = []
-    for figure, column in (("first_response_ms", "response_time_ms"), ("resolution_ms", "resolution_time_ms"),
-                           ("satisfaction", "satisfaction")):  # fmt: skip
-        low, high = formulas.mean_interval("mean", "deviation", "n")
-        parts.append(f"""
-SELECT {_list(*by)}'{figure}' AS figure, opened, n, if(n = 0, NULL, toNullable(mean)) AS value, {low} AS low,
-  {high} AS high, if(n = 0, NULL, toNullable(middle)) AS median
+    means = {
+        "first_response_ms": "response_time_ms",
+        "resolution_ms": "resolution_time_ms",
+        "satisfaction": "satisfaction",
+    }
+    shares = {
+        "resolved": ("1", "resolution_time_ms IS NOT NULL"),
+        "reopened": ("has(stages, 'resolved')", "reopened > 0"),
+        "first_contact": ("first_contact IS NOT NULL", "first_contact"),
+        "sla": ("sla_met IS NOT NULL", "sla_met"),
+        "satisfied": ("satisfaction IS NOT NULL", "satisfaction >= 4"),
+    }
+    # Each figure is a tuple (name, n, good, mean, deviation, median), so that the tickets are gone through once.
+    made = [
+        f"('{name}', count({column}), 0, toNullable(avg({column})), toNullable(stddevSamp({column})), "
+        f"toNullable(quantileExactInclusive(0.5)({column})))"
+        for name, column in means.items()
+    ] + [
+        f"('{name}', countIf({base}), countIf(({base}) AND ifNull({good}, 0)), NULL, NULL, NULL)"
+        for name, (base, good) in shares.items()
+    ]
+    is_mean = f"figure IN ({', '.join(repr(name) for name in means)})"
+    time, scaled = (formulas.mean_interval("mean", "deviation", "n", scale) for scale in (None, (1, 5)))
+    part = formulas.wilson("good", "n")
+    low, high = (
+        f"multiIf(figure = 'satisfaction', {scaled[end]}, {is_mean}, {time[end]}, {part[end]})" for end in (0, 1)
+    )
+    return f"""
+SELECT {_list(*by)}figure, opened, n, if({is_mean}, if(n = 0, NULL, mean), {formulas.share("good", "n")}) AS value,
+  {low} AS low, {high} AS high, if(n = 0, NULL, middle) AS median
 FROM (
-  SELECT {_list(*by)}count() AS opened, count({column}) AS n, avg({column}) AS mean, stddevSamp({column}) AS deviation,
-    quantileExactInclusive(0.5)({column}) AS middle
-  FROM {database}.kpi_tickets WHERE {where}{_grouped(by)}
-)""")
-    for figure, base, good in (
-        ("resolved", "1", "resolution_time_ms IS NOT NULL"), ("reopened", "has(stages, 'resolved')", "reopened > 0"),
-        ("first_contact", "first_contact IS NOT NULL", "first_contact"), ("sla", "sla_met IS NOT NULL", "sla_met"),
-        ("satisfied", "satisfaction IS NOT NULL", "satisfaction >= 4"),
-    ):  # fmt: skip
-        low, high = formulas.wilson("good", "n")
-        parts.append(f"""
-SELECT {_list(*by)}'{figure}' AS figure, opened, n, {formulas.share("good", "n")} AS value, {low} AS low,
-  {high} AS high, NULL AS median
-FROM (
-  SELECT {_list(*by)}count() AS opened, countIf({base}) AS n, countIf(({base}) AND ifNull({good}, 0)) AS good
-  FROM {database}.kpi_tickets WHERE {where}{_grouped(by)}
-)""")
-    return "\nUNION ALL".join(parts)
+  SELECT {_list(*by)}opened, made.1 AS figure, made.2 AS n, made.3 AS good, made.4 AS mean, made.5 AS deviation,
+    made.6 AS middle
+  FROM (
+    SELECT {_list(*by)}count() AS opened, arrayJoin([{", ".join(made)}]) AS made
+    FROM {database}.kpi_tickets WHERE {where}{_grouped(by)}
+  )
+)"""
 
 
 def contacts(facts: str, by: Sequence[str], where: str = "1") -> str:
@@ -145,19 +158,10 @@ def contacts(facts: str, by: Sequence[str], where: str = "1") -> str:
     ``facts``: the table of contacts, or a SELECT in parentheses. Of each customer, a rule's first counts.
     """
     columns = ["rule_id", *by]
-    parts = []
-    for group, arms in (("contacted", "'contacted'"), ("meant", "'contacted', 'held back'")):
-        for figure, flag in (("response", "responded"), ("conversion", "converted")):
-            parts.append(f"""
-SELECT {_list(*columns)}'{group}' AS compared, '{figure}' AS figure, countIf(treated) AS n,
-  countIf(treated AND {flag}) AS good, countIf(NOT treated) AS control_n,
-  countIf(NOT treated AND {flag}) AS control_good
-FROM (
-  SELECT *, arm <> 'holdout' AS treated FROM {facts}
-  WHERE mature AND arm IN ({arms}, 'holdout') AND {where}
-  ORDER BY ts_ms, action_id LIMIT 1 BY rule_id, customer_id, treated
-)
-GROUP BY {", ".join(columns)}""")
+    figures = [
+        f"('{figure}', countIf(treated AND {flag}), countIf(NOT treated AND {flag}))"
+        for figure, flag in (("response", "responded"), ("conversion", "converted"))
+    ]
     first, first_interval = formulas.share("good", "n"), formulas.wilson("good", "n")
     other, other_interval = formulas.share("control_good", "control_n"), formulas.wilson("control_good", "control_n")
     low, high = formulas.newcombe("value", ("low", "high"), "control", ("control_low", "control_high"))
@@ -165,7 +169,20 @@ GROUP BY {", ".join(columns)}""")
 SELECT {_list(*columns)}compared, figure, n, {first} AS value, {first_interval[0]} AS low, {first_interval[1]} AS high,
   control_n, {other} AS control, {other_interval[0]} AS control_low, {other_interval[1]} AS control_high,
   value - control AS difference, {low} AS difference_low, {high} AS difference_high
-FROM ({" UNION ALL".join(parts)})"""
+FROM (
+  SELECT {_list(*columns)}compared, n, control_n, made.1 AS figure, made.2 AS good, made.3 AS control_good
+  FROM (
+    SELECT {_list(*columns)}compared, countIf(treated) AS n, countIf(NOT treated) AS control_n,
+      arrayJoin([{", ".join(figures)}]) AS made
+    FROM (
+      SELECT *, arm <> 'holdout' AS treated,
+        arrayJoin(if(arm = 'held back', ['meant'], ['contacted', 'meant'])) AS compared
+      FROM {facts} WHERE mature AND {where}
+      ORDER BY ts_ms, action_id LIMIT 1 BY rule_id, customer_id, treated, compared
+    )
+    GROUP BY {_list(*columns)}compared
+  )
+)"""
 
 
 def fatigue(database: str, by: Sequence[str], where: str = "1") -> str:

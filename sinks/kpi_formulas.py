@@ -35,13 +35,16 @@ def newcombe(first: str, first_interval: Interval, other: str, other_interval: I
     )
 
 
-def mean_interval(mean: str, deviation: str, n: str) -> Interval:
-    """The normal approximation around a mean; ``deviation``: of the sample (n - 1). Null for fewer than two values."""
+def mean_interval(mean: str, deviation: str, n: str, scale: tuple[int, int] | None = None) -> Interval:
+    """The normal approximation around a mean, cut at the ends of its scale; null for fewer than two values.
+
+    ``deviation``: of the sample (n - 1).
+    """
     spread = f"{Z} * {deviation} / sqrt({n})"
-    return (
-        f"if({n} < 2, NULL, toNullable({mean} - {spread}))",
-        f"if({n} < 2, NULL, toNullable({mean} + {spread}))",
-    )
+    low, high = f"{mean} - {spread}", f"{mean} + {spread}"
+    if scale is not None:
+        low, high = f"greatest({scale[0]}, {low})", f"least({scale[1]}, {high})"
+    return f"if({n} < 2, NULL, toNullable({low}))", f"if({n} < 2, NULL, toNullable({high}))"
 
 
 def nps(promoters: str, detractors: str, n: str) -> str:

@@ -9,7 +9,6 @@ from sinks import kpi_facts, kpi_figures
 
 FACTS = {
     "kpi_answers": kpi_facts.answers,
-    "kpi_visits": kpi_facts.visits,
     "kpi_attempts": kpi_facts.attempts,
     "kpi_steps": kpi_facts.steps,
     "kpi_tickets": kpi_facts.tickets,

@@ -28,9 +28,10 @@ def subject_charts(subject: str, ask: Asker, tables: Sequence[Table]) -> list[Ch
     return [chart for chart in _CHARTS[subject](ask, {table.name: table.rows for table in tables}) if chart[1]]
 
 
-def _label(row: Row, skip: Sequence[str]) -> str:
-    """The values of a row's own dimensions: the columns before the figures."""
-    return " · ".join(words.text(row[name]) for name in row if name in _DIMENSIONS and name not in skip)
+def _label(row: Row, *, named: bool = False) -> str:
+    """The values of a row's dimensions, ``named``: each with its dimension."""
+    values = {name: words.text(row[name]) for name in row if name in _DIMENSIONS}
+    return " · ".join(f"{name.removesuffix('_id')}: {value}" if named else value for name, value in values.items())
 
 
 _DIMENSIONS = ("touchpoint", "channel", "tier", "day", "origin", "rule_id", "queue", "kind", "class", "journey", "step")
@@ -47,7 +48,7 @@ def _voice(ask: Asker, rows: dict[str, list[Row]]) -> list[Chart]:
         ]
         charts.append((f"{title}, by day", svg.days(over, f"{title} by day", form)))
         dots = [
-            Dot(_label(row, ()) or "all", row["value"], row["low"], row["high"], row["n"], colour)
+            Dot(_label(row, named=True) or "all", row["value"], row["low"], row["high"], row["n"], colour)
             for (name, found), colour in zip(rows.items(), _COLOURS * len(rows), strict=False)
             for row in found
             if row["metric"] == metric and not name.endswith("day")
@@ -61,7 +62,7 @@ _COLOURS = [svg.BLUE, svg.GREEN, svg.ORANGE, svg.PURPLE]
 
 def _journeys(ask: Asker, rows: dict[str, list[Row]]) -> list[Chart]:
     completion = [
-        Dot(_label(row, ()), row["completion"], row["low"], row["high"], row["attempts"]) for row in rows["journeys"]
+        Dot(_label(row), row["completion"], row["low"], row["high"], row["attempts"]) for row in rows["journeys"]
     ]
     charts = [("Completion, with 95 % intervals", svg.dots(completion, "Completion", words.percent, _SHARE_BOUNDS))]
     links = {journey: list(found) for journey, found in groupby(ask.links(), lambda row: row["journey"])}
@@ -77,7 +78,12 @@ def _journeys(ask: Asker, rows: dict[str, list[Row]]) -> list[Chart]:
         times = [
             Dot(row["step"], row["mean_ms"], row["mean_low_ms"], row["mean_high_ms"], row["timed"]) for row in known
         ]
-        charts.append((f"{journey}: mean time of a step", svg.dots(times, f"Time by step of {journey}", words.span)))
+        charts.append(
+            (
+                f"{journey}: mean time of a step",
+                svg.dots(times, f"Time by step of {journey}", words.span, unit=_unit(times, words.span)),
+            )
+        )
     return charts
 
 
@@ -89,13 +95,18 @@ def _tickets(ask: Asker, rows: dict[str, list[Row]]) -> list[Chart]:
         ("Satisfaction, 1 to 5", ("satisfaction",), words.number, (1.0, 5.0)),
     ):  # fmt: skip
         dots = [
-            Dot(f"{words.TICKET[row['figure']][0]} · {_label(row, ())}".strip(" ·"), row["value"], row["low"],
+            Dot(f"{words.TICKET[row['figure']][0]} · {_label(row)}".strip(" ·"), row["value"], row["low"],
                 row["high"], row["n"])
             for row in sorted(rows["tickets"], key=lambda row: str(row["figure"]))
             if row["figure"] in figures
         ]  # fmt: skip
-        charts.append((f"{title}, with 95 % intervals", svg.dots(dots, title, form, bounds)))
+        charts.append((f"{title}, with 95 % intervals", svg.dots(dots, title, form, bounds, _unit(dots, form))))
     return charts
+
+
+def _unit(rows: Sequence[Dot], form: words.Format) -> float:
+    """The unit of a chart's axis: that of its longest time."""
+    return words.unit_ms(max((row.value or 0 for row in rows), default=0)) if form is words.span else 1
 
 
 def _contacts(ask: Asker, rows: dict[str, list[Row]]) -> list[Chart]:
@@ -104,7 +115,7 @@ def _contacts(ask: Asker, rows: dict[str, list[Row]]) -> list[Chart]:
         chosen = [row for row in rows["contacts"] if row["figure"] == figure and row["compared"] == "contacted"]
         dots = []
         for row in chosen:
-            label = _label(row, ())
+            label = _label(row)
             dots.append(Dot(label, row["value"], row["low"], row["high"], row["n"]))
             if row["control_n"]:
                 control = row["control"], row["control_low"], row["control_high"], row["control_n"]
@@ -112,7 +123,7 @@ def _contacts(ask: Asker, rows: dict[str, list[Row]]) -> list[Chart]:
         title = f"{figure.capitalize()} within {ask.days} days"
         charts.append((f"{title}; grey: the control group", svg.dots(dots, title, words.percent, _SHARE_BOUNDS)))
         gains = [
-            Dot(_label(row, ()), row["difference"], row["difference_low"], row["difference_high"], row["n"])
+            Dot(_label(row), row["difference"], row["difference_low"], row["difference_high"], row["n"])
             for row in rows["contacts"]
             if row["figure"] == figure and row["compared"] == "meant" and row["difference"] is not None
         ]
@@ -125,16 +136,16 @@ def _contacts(ask: Asker, rows: dict[str, list[Row]]) -> list[Chart]:
 
 def _fatigue(ask: Asker, rows: dict[str, list[Row]]) -> list[Chart]:
     counts = [
-        (" · ".join(filter(None, (_label(row, ()), f"{row['contacts']:,}"))), {"customers": row["customers"]})
+        (" · ".join(filter(None, (_label(row), f"{row['contacts']:,}"))), {"customers": row["customers"]})
         for row in rows["spread"]
     ]
     return [("Customers by number of contacts", svg.bars(counts, {"customers": svg.BLUE}, "Contacts per customer"))]
 
 
 def _rules(ask: Asker, rows: dict[str, list[Row]]) -> list[Chart]:
-    outcomes = [(_label(row, ()), {name: row[name] for name in _REASON_COLOURS}) for row in rows["rules"]]
+    outcomes = [(_label(row), {name: row[name] for name in _REASON_COLOURS}) for row in rows["rules"]]
     precision = [
-        Dot(_label(row, ()), row["precision"], row["low"], row["high"], row["labelled"]) for row in rows["precision"]
+        Dot(_label(row), row["precision"], row["low"], row["high"], row["labelled"]) for row in rows["precision"]
     ]
     return [
         ("Decisions by outcome", svg.bars(outcomes, _REASON_COLOURS, "Decisions by outcome")),

@@ -60,6 +60,8 @@ def of_files(events: Sequence[Path], actions: Sequence[Path], timezone: str) -> 
     Dead letters beside the decisions name lines of the event files that are left out. OSError for files that cannot
     be read.
     """
+    for path in (*events, *actions):
+        path.open("rb").close()  # said before a database is made
     dead = set().union(*(_dead_lines(path.parent / DEAD_LETTERS) for path in actions))
     with (
         TemporaryDirectory(prefix="cem-kpi-") as folder,

@@ -14,6 +14,8 @@ TITLES = {
     "fatigue": "Contacts per customer", "rules": "Rules",
 }  # fmt: skip
 
+_INTERVALS = "Whiskers, bands and columns called 95 % are intervals that hold the true value with 95 % confidence."
+
 _STYLE = """
 body{font:15px/1.5 system-ui,"Noto Sans CJK SC","PingFang SC","Microsoft YaHei",sans-serif;color:#1d2430;
 background:#fff;max-width:920px;margin:0 auto;padding:24px}
@@ -32,13 +34,13 @@ def page(ask: Asker, tables: Mapping[str, Sequence[Table]]) -> str:
     """The page; charts are asked for, tables given by subject."""
     links = "".join(f'<a href="#{name}">{escape(TITLES[name])}</a>' for name in tables)
     sections = "".join(_section(name, ask, several) for name, several in tables.items())
+    told = f"{str(ask.period).capitalize()}. {_INTERVALS}"
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>Key figures</title>'
-        '<meta name="viewport" content="width=device-width"><style>'
-        f"{_STYLE}</style></head><body><h1>Key figures</h1><p>{escape(str(ask.period))}. Whiskers, bands and columns "
-        f'called 95 % are intervals that hold the true value with 95 % confidence.</p><nav>{links}</nav>{sections}'
+        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body><h1>Key figures</h1>'
+        f"<p>{escape(told)}</p><nav>{links}</nav>{sections}"
         "<footer><p>Made by cem kpi; what the figures mean stands in docs/kpi.md.</p></footer></body></html>\n"
-    )  # fmt: skip
+    )
 
 
 def _section(subject: str, ask: Asker, tables: Sequence[Table]) -> str:

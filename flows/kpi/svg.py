@@ -68,13 +68,19 @@ def ticks(low: float, high: float, most: int = 6) -> list[float]:
     return [round(place * step, 10) for place in range(first, last + 1)]
 
 
-def dots(rows: Sequence[Dot], title: str, show: Show, bounds: tuple[float, float] | None = None) -> str:
-    """A row for each estimate: a dot, its interval, its value and number of cases; ``bounds``: of the axis."""
+def dots(
+    rows: Sequence[Dot], title: str, show: Show, bounds: tuple[float, float] | None = None, unit: float = 1
+) -> str:
+    """A row for each estimate: a dot, its interval, its value and number of cases.
+
+    ``bounds``: of the axis; ``unit``: of which its marks are round numbers.
+    """
     known = [row for row in rows if row.value is not None]
     if not known:
         return ""
     ends = [end for row in known for end in (row.low, row.value, row.high) if end is not None]
-    marks = ticks(*(bounds or (min(ends), max(ends))))
+    first, last = bounds or (min(ends), max(ends))
+    marks = [mark * unit for mark in ticks(first / unit, last / unit)]
     x = _scale(marks[0], marks[-1], LABEL_WIDTH, WIDTH - _RIGHT)
     height = _TOP + _ROW * len(known) + _BOTTOM
     parts = [_grid(x, marks, height, show)]
@@ -106,7 +112,7 @@ def days(rows: Sequence[tuple[str, Number, Number, Number, int]], title: str, sh
     ends = [end for row in known for end in row[1:4] if end is not None]
     marks = ticks(float(min(ends)), float(max(ends)))
     y = _scale(marks[0], marks[-1], height - _BOTTOM, _TOP)
-    x = _scale(0, len(known) - 1, left + 10, WIDTH - 20)
+    x = _scale(0, len(known) - 1, left + 30, WIDTH - 36)
     parts = []
     for mark in marks:
         parts.append(f'<line class="grid" x1="{left}" x2="{WIDTH}" y1="{y(mark):.1f}" y2="{y(mark):.1f}"/>')

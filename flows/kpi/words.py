@@ -59,6 +59,11 @@ def between(low: Any, high: Any, form: Format) -> str:
     return NONE if low is None or high is None else f"{form(low)} to {form(high)}"
 
 
+def unit_ms(value_ms: float) -> int:
+    """The largest unit that a time fills, in milliseconds."""
+    return next((size_ms for size_ms, _ in _TIMES if abs(value_ms) >= size_ms), 1)
+
+
 def text(value: Any) -> str:
     """A value of a dimension."""
     return "(none)" if value is None or value == "" else str(value)
