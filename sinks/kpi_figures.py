@@ -83,8 +83,8 @@ SELECT journey, step, {_list(*by)}reached, {", ".join(f"`{name}`" for name in OU
 FROM (
   SELECT journey, step, {_list(*by)}uniqExact((customer_id, session_id, attempt)) AS reached, {causes},
     sum(errors) AS errors, `error` + `time-out` + `left` AS broke, reached - `under way` AS over,
-    count(time_ms) AS timed, avg(time_ms) AS mean, stddevSamp(time_ms) AS deviation, quantileExactInclusive(0.5)(time_ms) AS median,
-    avg(kpi_steps.place) AS place
+    count(time_ms) AS timed, avg(time_ms) AS mean, stddevSamp(time_ms) AS deviation,
+    quantileExactInclusive(0.5)(time_ms) AS median, avg(kpi_steps.place) AS place
   FROM {database}.kpi_steps WHERE {where} GROUP BY journey, step{"".join(f", {name}" for name in by)}
 )"""
 

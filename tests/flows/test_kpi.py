@@ -315,3 +315,11 @@ def test_goals_of_rules() -> None:
     for wrong in ("a=label.x=y", "=txn.kind=x", "a=txn.kind", "a=txn.kind="):
         with pytest.raises(KpiError):
             read_goals([wrong])
+
+
+def test_the_document_names_every_view_and_dimension() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "kpi.md").read_text(encoding="utf-8")
+    assert [name for name in KPI_VIEWS if f"| `{name}` |" not in text] == []
+    for subject, names in DIMENSIONS.items():
+        (row,) = [line for line in text.splitlines() if line.startswith(f"| `{subject}` |")]
+        assert row.split("|")[3].strip() == ", ".join(f"`{name}`" for name in names)
