@@ -125,7 +125,7 @@ _MIGRATIONS: list[list[str]] = [
     [_table(EVENTS), _table(DECISIONS), _table(DEAD_LETTERS)],
     [_table(RULE_CHANGES), _EVENT_LINES, _EVENT_VIEW, _DECISION_LINES, _DECISION_VIEW],
     _ADD_MODELS,
-    kpi_view_statements(),  # whoever changes a view adds this once more: it replaces them
+    kpi_view_statements(),  # a view that changes later needs a migration of its own, which drops it first
 ]
 SCHEMA_VERSION = len(_MIGRATIONS)
 

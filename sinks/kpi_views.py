@@ -38,7 +38,9 @@ KPI_VIEWS = tuple(kpi_views("cem"))
 
 
 def kpi_view_statements() -> list[str]:
-    """Statements that make the views, or make them anew; ``{database}`` stands for the database."""
-    return [
-        f"CREATE OR REPLACE VIEW {{database}}.{name} AS {select}" for name, select in kpi_views("{database}").items()
-    ]
+    """Statements that make the views that are missing; ``{database}`` stands for the database.
+
+    Nothing is replaced: that needs the right to drop views, which users of the program may lack.
+    """
+    views = kpi_views("{database}").items()
+    return [f"CREATE VIEW IF NOT EXISTS {{database}}.{name} AS {select}" for name, select in views]

@@ -148,7 +148,7 @@ def _rules(ask: Asker, rows: dict[str, list[Row]]) -> list[Chart]:
         Dot(_label(row), row["precision"], row["low"], row["high"], row["labelled"]) for row in rows["precision"]
     ]
     return [
-        ("Decisions by outcome", svg.bars(outcomes, _REASON_COLOURS, "Decisions by outcome")),
+        ("Decisions by outcome, in shares", svg.bars(outcomes, _REASON_COLOURS, "Decisions by outcome", whole=True)),
         ("Precision by labels, with 95 % intervals", svg.dots(precision, "Precision", words.percent, _SHARE_BOUNDS)),
     ]
 

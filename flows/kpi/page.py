@@ -22,7 +22,8 @@ background:#fff;max-width:920px;margin:0 auto;padding:24px}
 h1{font-size:26px;margin:0}h2{font-size:21px;margin:44px 0 8px;border-bottom:2px solid #0072b2}
 h3{font-size:15px;margin:26px 0 6px}nav a{margin-right:14px;color:#0072b2}
 svg{width:100%;height:auto;display:block;font-family:inherit}svg text{fill:#1d2430}svg text.dim{fill:#6a7280}
-svg text.halo{paint-order:stroke;stroke:#fff;stroke-width:3px;stroke-opacity:.85}svg .grid{stroke:#e3e6ea}
+svg text.halo{paint-order:stroke;stroke:#fff;stroke-width:3px;stroke-opacity:.85}
+svg .grid{stroke:#e3e6ea}svg .zero{stroke:#6a7280}
 .wide{overflow-x:auto}table{border-collapse:collapse;font-size:12.5px;white-space:nowrap}
 th,td{padding:3px 10px 3px 0;text-align:left;border-bottom:1px solid #e3e6ea}
 th{color:#6a7280;font-weight:600}.r{text-align:right;font-variant-numeric:tabular-nums}

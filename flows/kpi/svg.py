@@ -138,49 +138,57 @@ def days(rows: Sequence[tuple[str, Number, Number, Number, int]], title: str, sh
     return drawing(height, parts, title)
 
 
-def bars(rows: Sequence[tuple[str, Mapping[str, int]]], colours: Mapping[str, str], title: str) -> str:
-    """A bar for each row, in parts by the names of ``colours``, with a legend of those that occur."""
+def bars(
+    rows: Sequence[tuple[str, Mapping[str, int]]], colours: Mapping[str, str], title: str, *, whole: bool = False
+) -> str:
+    """A bar for each row, in parts by the names of ``colours``, with a legend of those that occur.
+
+    ``whole``: bars of one length, so that the shares of small rows can be seen; the numbers stand beside them.
+    """
     shown = [row for row in rows if sum(row[1].values())]
     if not shown:
         return ""
     used = [name for name in colours if any(parts.get(name) for _, parts in shown)]
     legend = 24
-    marks = ticks(0, max(sum(parts.values()) for _, parts in shown))
+    marks = ticks(0, 1 if whole else max(sum(parts.values()) for _, parts in shown))
     x = _scale(0, marks[-1], LABEL_WIDTH, WIDTH - _RIGHT)
     height = _TOP + legend + _ROW * len(shown) + _BOTTOM
-    drawn = [_grid(x, marks, height, lambda mark: f"{mark:,.10g}", _TOP + legend)]
+    drawn = [_grid(x, marks, height, lambda mark: f"{mark:.0%}" if whole else f"{mark:,.10g}", _TOP + legend)]
     drawn.append(_legend(used, colours))
     for place, (label, parts) in enumerate(shown):
         y, so_far = _TOP + legend + _ROW * place, 0
+        size = sum(parts.values()) if whole else 1
         for name in used:
             n = parts.get(name, 0)
             if n:
                 told = escape(f"{label}: {name} {n:,}")
                 drawn.append(
-                    f'<rect x="{x(so_far):.1f}" y="{y + 4:.1f}" width="{x(so_far + n) - x(so_far):.1f}" '
+                    f'<rect x="{x(so_far / size):.1f}" y="{y + 4:.1f}" width="{x(n / size) - x(0):.1f}" '
                     f'height="{_ROW - 8}" fill="{colours[name]}"><title>{told}</title></rect>'
                 )
             so_far += n
         drawn.append(text(LABEL_WIDTH - 12, y + _ROW / 2 + 4, _cut(label), "end"))
-        drawn.append(text(x(so_far) + 6, y + _ROW / 2 + 4, f"{so_far:,}", size=11, kind="dim"))
+        drawn.append(text(x(so_far / size) + 6, y + _ROW / 2 + 4, f"{so_far:,}", size=11, kind="dim"))
     return drawing(height, drawn, title)
 
 
 def _legend(names: Sequence[str], colours: Mapping[str, str]) -> str:
-    x, parts = float(LABEL_WIDTH), []
-    for name in names:
+    widths = [34 + len(name) * 12 * _HALF for name in names]
+    x, parts = max(0.0, min(LABEL_WIDTH, WIDTH - sum(widths))), []
+    for name, width in zip(names, widths, strict=True):
         parts.append(f'<rect x="{x:.1f}" y="{_TOP}" width="11" height="11" rx="2" fill="{colours[name]}"/>')
         parts.append(text(x + 16, _TOP + 10, name))
-        x += 34 + len(name) * 12 * _HALF
+        x += width
     return "".join(parts)
 
 
 def _grid(x: Callable[[float], float], marks: Sequence[float], height: float, show: Show, top: float = _TOP) -> str:
     bottom = height - _BOTTOM
+    kinds = ["zero" if mark == 0 and marks[0] < 0 else "grid" for mark in marks]
     return "".join(
-        f'<line class="grid" x1="{x(mark):.1f}" x2="{x(mark):.1f}" y1="{top}" y2="{bottom}"/>'
+        f'<line class="{kind}" x1="{x(mark):.1f}" x2="{x(mark):.1f}" y1="{top}" y2="{bottom}"/>'
         + text(x(mark), bottom + 18, show(mark), "middle", 11, "dim")
-        for mark in marks
+        for mark, kind in zip(marks, kinds, strict=True)
     )
 
 
