@@ -10,6 +10,7 @@ import typer
 
 from flows.backtest_command import backtest
 from flows.explain_command import explain
+from flows.kpi_command import kpi
 from flows.live.customer_command import add_customer_command
 from flows.live.pause_command import add_pause_commands
 from flows.live.query_command import query
@@ -40,6 +41,7 @@ app.command()(run)
 app.command()(query)
 app.command()(explain)
 app.command()(backtest)
+app.command()(kpi)
 
 WRONG_INPUT, WRONG_USAGE, FAILED = 1, 2, 3
 

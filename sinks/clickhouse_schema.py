@@ -9,6 +9,7 @@ from __future__ import annotations
 from clickhouse_connect.driver.client import Client
 
 from sinks.contract import SinkError
+from sinks.kpi_views import KPI_VIEWS, kpi_view_statements
 
 EVENTS, DECISIONS, DEAD_LETTERS, RULE_CHANGES = "events", "decisions", "dead_letters", "rule_changes"
 EVENT_LINES, DECISION_LINES = "event_lines", "decision_lines"
@@ -124,6 +125,7 @@ _MIGRATIONS: list[list[str]] = [
     [_table(EVENTS), _table(DECISIONS), _table(DEAD_LETTERS)],
     [_table(RULE_CHANGES), _EVENT_LINES, _EVENT_VIEW, _DECISION_LINES, _DECISION_VIEW],
     _ADD_MODELS,
+    kpi_view_statements(),  # a view that changes later needs a migration of its own, which drops it first
 ]
 SCHEMA_VERSION = len(_MIGRATIONS)
 
@@ -167,7 +169,7 @@ def migrate(client: Client, database: str, timezone: str, *, anew: bool = False)
 
 def drop(client: Client, database: str) -> None:
     """Drop all tables, whatever is in them."""
-    for view in _VIEWS:
+    for view in (*reversed(KPI_VIEWS), *_VIEWS):
         client.command(f"DROP VIEW IF EXISTS {qualified(database, view)} SYNC")
     for table in (*_TABLES, EVENT_LINES, DECISION_LINES, _VERSIONS):
         client.command(f"DROP TABLE IF EXISTS {qualified(database, table)} SYNC")

@@ -25,7 +25,7 @@ _STATUS = "status"
 _Sql = Annotated[str, typer.Argument(metavar="SQL", help="One query, such as 'SELECT count() FROM cem.decisions'.")]
 
 
-class _UnavailableError(Exception):
+class UnavailableError(Exception):
     """There is nothing to ask; the message says why and what to do."""
 
 
@@ -44,16 +44,16 @@ def query(sql: _Sql, config: Config) -> None:
     logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
     try:
         text = one_query(sql)
-        with _client(settings) as (client, options):
+        with reading_client(settings) as (client, options):
             answer(client, text, options)
     except QueryError as error:
         fail(f"cem query: {without_passwords(str(error))}", WRONG_USAGE)
-    except (_UnavailableError, SinkError, ClickHouseError) as error:
+    except (UnavailableError, SinkError, ClickHouseError) as error:
         fail(f"cem query: {without_passwords(str(error).strip())}", FAILED)
 
 
 @contextmanager
-def _client(settings: LiveSettings) -> Iterator[tuple[Client, dict[str, Any]]]:
+def reading_client(settings: LiveSettings) -> Iterator[tuple[Client, dict[str, Any]]]:
     """A client, and settings of ClickHouse that keep its queries from changing anything."""
     from sinks.clickhouse import open_embedded
     from sinks.clickhouse_writer import connect_http
@@ -77,15 +77,15 @@ def _client(settings: LiveSettings) -> Iterator[tuple[Client, dict[str, Any]]]:
 
 def _check_folder(folder: Path) -> None:
     if not folder.is_dir():
-        raise _UnavailableError(f"{folder}: there is no database here yet; `cem run` makes it")
+        raise UnavailableError(f"{folder}: there is no database here yet; `cem run` makes it")
     try:
         with (folder / _STATUS).open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except FileNotFoundError:
         return  # who closes the database in order removes it
     except BlockingIOError as error:
-        raise _UnavailableError(
+        raise UnavailableError(
             f"{folder}: the engine is running and holds the folder; stop it, or use a server (sinks.clickhouse.url)"
         ) from error
     except OSError as error:
-        raise _UnavailableError(f"{folder}: cannot be read: {error.strerror or error}") from error
+        raise UnavailableError(f"{folder}: cannot be read: {error.strerror or error}") from error

@@ -18,6 +18,7 @@ from sinks.clickhouse_writer import ClickHouseWriter, Database, connect_http
 from sinks.contract import SinkError, Writer
 from sinks.kafka import KafkaDecisions
 from sinks.kafka_topics import NewTopics, Topics
+from sinks.kpi_views import KPI_VIEWS
 from tests.sinks.contract_suite import Decisions, Target, WriterContract, expected, numbered, seen
 from tests.sinks.recording import RecordingEvents, Refusals, decision, event
 
@@ -202,7 +203,9 @@ def test_two_processes_migrate_at_once(clickhouse_front: ClickHouseFront) -> Non
     for thread in threads:
         thread.join()
     assert failures == []
-    assert clickhouse_front.rows("SELECT count() FROM system.tables WHERE database = 'shared'") == [(9,)]
+    assert clickhouse_front.rows("SELECT count() FROM system.tables WHERE database = 'shared'") == [
+        (9 + len(KPI_VIEWS),)
+    ]
 
 
 def test_topics_are_created(kafka: KafkaServer, events: RecordingEvents) -> None:

@@ -1,0 +1,325 @@
+"""Every key figure of a simulated quarter against a plain computation, and what `cem kpi` prints and draws."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import random
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from flows.cli import app
+from flows.demo.run import demo_rules
+from flows.kpi.ask import DIMENSIONS, Asker, KpiError, Period, read_goals
+from flows.kpi.charts import subject_charts
+from flows.kpi.database import Opened, of_files
+from flows.kpi.report import print_tables
+from flows.kpi.sankey import sankey
+from flows.kpi.svg import Dot, dots, ticks
+from flows.kpi.tables import SUBJECTS, subject_tables
+from flows.replay import ReplayJob, replay
+from flows.simulate import simulate
+from flows.simulate.clock import DAY_MS, DEFAULT_START_MS
+from flows.simulate.columns import STREAMS
+from rules.policy import load_policy
+from sinks.kpi_views import KPI_VIEWS
+from tests.reference import kpi as plain
+
+Record = dict[str, Any]
+
+ZONE = "Asia/Shanghai"
+POLICY = """
+version: 1
+holdout: {percent: 35, salt: kpi}
+caps: [{class: survey, max: 2, per: 30d}, {class: "*", max: 4, per: 7d}]
+quiet_hours: {from: "21:00", to: "09:00", action: drop}
+"""
+GOALS = {"idle-cash": "txn.kind=investment", "prepay-hesitation": "click.action=prepay_submit", "*": "txn.kind=salary"}
+STAGES = ("accepted", "analysing", "resolved", "followed_up", "reopened", "resolved", "closed")
+
+
+@dataclass(frozen=True)
+class Quarter:
+    """A bank's files, and the same in memory."""
+
+    events: list[Path]
+    actions: Path
+    bank: plain.Bank
+
+
+def handled(decisions: Sequence[Record], rng: random.Random) -> Iterator[Record]:
+    """What became of the rules' tickets and surveys, which the simulator does not tell: some in time, some never."""
+    for number, decision in enumerate(decisions):
+        if decision["decision"] != "emitted" or rng.random() < 0.2:
+            continue
+        common = {"customer_id": decision["customer_id"], "channel": "app"}
+        if decision["kind"] == "survey":
+            answer = {"stream": "feedback", "metric": "ces", "touchpoint": "survey", "survey_id": decision["action_id"]}
+            ts = decision["ts"] + rng.randrange(10 * DAY_MS)
+            yield {**common, **answer, "event_id": f"s{number}", "ts": ts, "score": rng.choice([1, 3, 6, 7, 7.5, 0, 8])}
+        elif decision["kind"] == "ticket":
+            ts = decision["ts"]
+            last = rng.choice([1, 3, 4, 4, 5, 7])
+            for stage, name in enumerate(STAGES[:last]):
+                ts += rng.randrange(1, 6 * 3_600_000)
+                told = {"satisfaction": rng.choice([1, 2, 3, 4, 5, 4.5])} if name in ("followed_up", "closed") else {}
+                body = {"ticket_id": decision["action_id"], "stage": name, **told}
+                yield {**common, "stream": "ticket", "event_id": f"t{number}-{stage}", "ts": ts, **body}
+
+
+@pytest.fixture(scope="module")
+def quarter(tmp_path_factory: pytest.TempPathFactory) -> Quarter:
+    folder = tmp_path_factory.mktemp("kpi")
+    simulate(folder, customers=70, days=91, seed=5, story_rate=0.05, events_per_customer_day=6)
+    paths = [folder / f"{stream}.ndjson" for stream in STREAMS]
+    (folder / "policy.yaml").write_text(POLICY)
+    policy, problems = load_policy(folder / "policy.yaml")
+    assert policy is not None, problems
+    rules, _ = demo_rules()
+    until_ms = DEFAULT_START_MS + 91 * DAY_MS
+    replay(ReplayJob(rules, tuple(paths), folder / "out", policy, until_ms=until_ms))
+    decisions = [json.loads(line) for line in (folder / "out" / "actions.ndjson").open()]
+    decisions.sort(key=lambda decision: (decision["ts"], decision["action_id"]))
+    rng = random.Random(7)
+    more = folder / "more.ndjson.gz"
+    told = [json.dumps(event) for event in handled(decisions, rng)]
+    with gzip.open(more, "wt") as file:
+        file.write("\n".join([*told, *told[:20], "", "{broken"]))  # twice, blank and broken: counted once or not at all
+    events = [json.loads(line) for path in paths for line in path.open()] + [json.loads(line) for line in told]
+    return Quarter([*paths, more], folder / "out" / "actions.ndjson", plain.Bank(events, decisions, ZONE))
+
+
+@pytest.fixture(scope="module")
+def opened(quarter: Quarter) -> Iterator[Opened]:
+    with of_files(quarter.events, [quarter.actions], ZONE) as opened:
+        yield opened
+
+
+EVER = ("0000-00-00", "9999-99-99")
+MONTH = (date(2026, 4, 1), date(2026, 4, 30))
+
+
+def same(found: list[Record], expected: list[Record]) -> None:
+    """The same rows in any order: everything exactly, numbers with fractions to 1e-9."""
+
+    def key(row: Record) -> str:
+        return json.dumps({name: value for name, value in sorted(row.items()) if isinstance(value, str | list)})
+
+    def numbered(row: Record) -> tuple[str, int]:
+        return key(row), int(row.get("contacts", row.get("place", 0)))
+
+    found, expected = sorted(found, key=numbered), sorted(expected, key=numbered)
+    assert list(map(numbered, found)) == list(map(numbered, expected))
+    for one, other in zip(found, expected, strict=True):
+        assert set(one) == set(other)
+        for name, value in one.items():
+            wanted = pytest.approx(other[name], rel=1e-9, abs=1e-9) if isinstance(value, float) else other[name]
+            assert value == wanted, (name, one, other)
+
+
+def dimension_sets(subject: str) -> list[list[str]]:
+    names = DIMENSIONS[subject]
+    return [[], [names[0]], list(names)]
+
+
+Ask = Callable[[Asker], Callable[[Sequence[str]], list[Record]]]
+CASES: list[tuple[str, Ask, Any]] = [
+    ("voice", lambda ask: ask.voice, plain.voice),
+    ("journeys", lambda ask: ask.journeys, plain.journeys),
+    ("journeys", lambda ask: ask.steps, plain.steps),
+    ("journeys", lambda ask: ask.paths, plain.paths),
+    ("tickets", lambda ask: ask.tickets, plain.tickets),
+    ("fatigue", lambda ask: ask.fatigue, plain.fatigue),
+    ("fatigue", lambda ask: ask.spread, plain.spread),
+    ("rules", lambda ask: ask.rules, plain.rules),
+]
+
+
+@pytest.mark.parametrize(("subject", "asked", "reference"), CASES, ids=[case[2].__name__ for case in CASES])
+def test_figures_are_those_of_a_plain_computation(
+    opened: Opened, quarter: Quarter, subject: str, asked: Ask, reference: Any
+) -> None:
+    for by in dimension_sets(subject):
+        found = asked(Asker(opened.client))(by)
+        assert found
+        same(found, reference(quarter.bank, by, *EVER))
+    month = Asker(opened.client, period=Period(*MONTH))
+    found = asked(month)([])
+    same(found, reference(quarter.bank, [], *(day.isoformat() for day in MONTH)))
+    assert found != asked(Asker(opened.client))([])
+
+
+@pytest.mark.parametrize(("days", "goals"), [(7, {}), (3, GOALS)])
+def test_contacts_are_those_of_a_plain_computation(
+    opened: Opened, quarter: Quarter, days: int, goals: dict[str, str]
+) -> None:
+    for by in dimension_sets("contacts"):
+        found = Asker(opened.client, days=days, goals=goals).contacts(by)
+        same(found, plain.contacts(quarter.bank, by, *EVER, days, goals))
+    compared = [row for row in found if row["n"] and row["control_n"]]
+    assert compared
+    assert all(row["difference_low"] <= row["difference"] <= row["difference_high"] for row in compared)
+    ask = Asker(opened.client, period=Period(*MONTH), days=days, goals=goals)
+    same(ask.contacts(), plain.contacts(quarter.bank, [], *(day.isoformat() for day in MONTH), days, goals))
+
+
+def test_links_of_paths_are_those_of_a_plain_computation(opened: Opened, quarter: Quarter) -> None:
+    same(Asker(opened.client).links(), plain.links(quarter.bank, *EVER))
+
+
+def test_the_quarter_has_what_the_figures_are_about(opened: Opened) -> None:
+    ask = Asker(opened.client)
+    figures = {(row["origin"], row["figure"]): row for row in ask.tickets(["origin"])}
+    assert {figure for (_, figure), row in figures.items() if row["n"]} == {figure for _, figure in figures}
+    assert all(0 < figures["rule", name]["value"] < 1 for name in ("sla", "first_contact", "reopened"))
+    journeys = ask.journeys()
+    for name in ("completed", "error", "time-out", "left"):
+        assert any(row[name] for row in journeys), name
+    rules = ask.rules()
+    for name in ("emitted", "shadow", "holdout", "cooldown", "quiet_hours", "labelled"):
+        assert any(row[name] for row in rules), name
+
+
+def test_views_can_be_read_under_their_names(opened: Opened) -> None:
+    for name in KPI_VIEWS:
+        assert opened.client.query(f"SELECT count() FROM cem.{name}").result_rows[0][0] > 0, name
+    by_day = ["day", "touchpoint", "channel", "tier"]
+    found = list(opened.client.query("SELECT * FROM cem.kpi_voice_by_day").named_results())
+    assert len(found) == len(Asker(opened.client).voice(by_day))
+
+
+# ---- the command
+
+
+def test_the_command_prints_json_and_writes_a_page(opened: Opened, quarter: Quarter, tmp_path: Path) -> None:
+    files = [part for path in quarter.events for part in ("--events", str(path))]
+    command = [sys.executable, "-m", "flows.cli", "kpi", "voice", "rules", *files, "--actions", str(quarter.actions)]
+    options = ["--from", "2026-04-01", "--by", "day", "--json", "--html", str(tmp_path / "kpi.html")]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)  # one database a process
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert (answer["from"], answer["to"], list(answer["tables"])) == (
+        "2026-04-01", None, ["voice_by_day", "rules", "precision"],
+    )  # fmt: skip
+    ask = Asker(opened.client, period=Period(MONTH[0]))
+    same(answer["tables"]["voice_by_day"], ask.voice(["day"]))
+    same(answer["tables"]["rules"], ask.rules(["day"]))
+    assert "<svg" in (tmp_path / "kpi.html").read_text()
+
+
+def test_the_tables_for_people(opened: Opened) -> None:
+    ask, out = Asker(opened.client), io.StringIO()
+    print_tables(ask, {"voice": subject_tables("voice", ask, None)}, Console(file=out, width=120))
+    (nps,) = [row for row in ask.voice() if row["metric"] == "nps"]
+    words = ["nps", str(nps["n"]), *(f"{nps[name]:+.1f}" for name in ("value", "low")), "to", f"{nps['high']:+.1f}"]
+    assert words in [line.split() for line in out.getvalue().splitlines()]
+
+
+class Reader(HTMLParser):
+    """Collects what a page refers to outside itself, and its headings."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.outside: list[str] = []
+        self.tags: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.outside += [value or "" for name, value in attrs if name in ("src", "href") and (value or "")[0] != "#"]
+
+
+def test_the_page_has_charts_and_needs_nothing_else(opened: Opened, tmp_path: Path) -> None:
+    from flows.kpi.page import page
+
+    ask = Asker(opened.client)
+    tables = {subject: subject_tables(subject, ask, None) for subject in SUBJECTS}
+    written = page(ask, tables)
+    reader = Reader()
+    reader.feed(written)
+    assert reader.outside == []
+    assert "script" not in reader.tags
+    drawings = re.findall(r"<svg .*?</svg>", written, re.DOTALL)
+    assert len(drawings) >= 15
+    for drawn in drawings:
+        root = ElementTree.fromstring(drawn)
+        numbers = [float(value) for node in root.iter() for name, value in node.items() if name in ("x", "y", "cx")]
+        assert all(-1 <= number <= 2000 for number in numbers)
+    for subject in SUBJECTS:
+        assert subject_charts(subject, ask, tables[subject]), subject
+    assert written.count("<table>") == sum(map(len, tables.values()))
+
+
+def test_a_sankey_keeps_every_attempt(opened: Opened) -> None:
+    links = [row for row in Asker(opened.client).links() if row["journey"] == "loan_apply"]
+    root = ElementTree.fromstring(sankey(links, "loan_apply"))
+    told = [node.text or "" for node in root.iter("title")]
+    ends = [re.fullmatch(r"(?:completed|left|error|time-out|under way|goes on): ([\d,]+)", text) for text in told]
+    attempts = sum(row["attempts"] for row in links if row["place"] == 1)
+    assert sum(int(match[1].replace(",", "")) for match in ends if match) == attempts
+
+
+def test_names_of_others_are_escaped() -> None:
+    drawn = dots([Dot("<script>alert(1)</script> & so", 0.5, 0.25, 0.75, 3)], "a <b>", str)
+    assert "<script" not in drawn
+    assert ElementTree.fromstring(drawn).get("aria-label") == "a <b>"
+
+
+def test_marks_of_an_axis_hold_what_is_drawn() -> None:
+    for low, high in ((0, 0), (0.4, 0.61), (-100, 100), (-26.4, 3.1), (5, 5), (0, 49_577)):
+        marks = ticks(low, high)
+        assert marks[0] <= low <= high <= marks[-1]
+        assert len(marks) <= 9
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nothing"], "choose from voice, journeys"),
+        (["voice", "--by", "rule_id"], "voice cannot be asked by 'rule_id'"),
+        (["--from", "yesterday"], "'yesterday' is no day"),
+        (["--from", "2026-04-02", "--to", "2026-04-01"], "ends (2026-04-01) before it begins"),
+        (["--goal", "idle-cash"], "'idle-cash' is no goal"),
+        (["--timezone", "Mars/Base"], "'Mars/Base' is no timezone"),
+        (["--config", "c.yaml"], "not both"),
+    ],
+)
+def test_wrong_usage_is_said(arguments: list[str], message: str) -> None:
+    result = CliRunner().invoke(app, ["kpi", *arguments, "--events", "e.ndjson", "--actions", "a.ndjson"])
+    assert (result.exit_code, message in result.output) == (2, True), result.output
+
+
+def test_missing_databases_and_files_are_said(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["kpi", "--out", str(tmp_path)])
+    assert result.exit_code == 3
+    assert "no demonstration has been run here" in result.output
+    assert list(tmp_path.iterdir()) == []
+    result = CliRunner().invoke(app, ["kpi", "--events", str(tmp_path / "none.ndjson")])
+    assert (result.exit_code, "none.ndjson: No such file" in result.output) == (3, True), result.output
+
+
+def test_goals_of_rules() -> None:
+    assert read_goals(["a=txn.kind=x=y", "*=click.action=b.c"]) == {"a": "txn.kind=x=y", "*": "click.action=b.c"}
+    for wrong in ("a=label.x=y", "=txn.kind=x", "a=txn.kind", "a=txn.kind="):
+        with pytest.raises(KpiError):
+            read_goals([wrong])
+
+
+def test_the_document_names_every_view_and_dimension() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "kpi.md").read_text(encoding="utf-8")
+    assert [name for name in KPI_VIEWS if f"| `{name}` |" not in text] == []
+    for subject, names in DIMENSIONS.items():
+        (row,) = [line for line in text.splitlines() if line.startswith(f"| `{subject}` |")]
+        assert row.split("|")[3].strip() == ", ".join(f"`{name}`" for name in names)
