@@ -72,9 +72,9 @@ def handled(decisions: Sequence[Record], rng: random.Random) -> Iterator[Record]
             yield {**common, **answer, "event_id": f"s{number}", "ts": ts, "score": rng.choice([1, 3, 6, 7, 7.5, 0, 8])}
         elif decision["kind"] == "ticket":
             ts = decision["ts"]
-            last = rng.choice([1, 3, 4, 4, 5, 7])
+            last = rng.choice([1, 3, 4, 5, 7, 7])
             for stage, name in enumerate(STAGES[:last]):
-                ts += rng.randrange(1, 6 * 3_600_000)
+                ts += rng.randrange(1, rng.choice([1, 1, 24]) * 900_000)
                 told = {"satisfaction": rng.choice([1, 2, 3, 4, 5, 4.5])} if name in ("followed_up", "closed") else {}
                 body = {"ticket_id": decision["action_id"], "stage": name, **told}
                 yield {**common, "stream": "ticket", "event_id": f"t{number}-{stage}", "ts": ts, **body}
