@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import operators.deciding
 import operators.shard
 from operators.plan_changes import PlanChange, PlanParts
 from rules.load import load_rules
@@ -96,7 +97,8 @@ class Change:
             taken.append(now_ms)
             return restore(decider, frames, now_ms)
 
-        monkeypatch.setattr(operators.shard, "restore_decider", noted)
+        for module in (operators.shard, operators.deciding):  # one stage, or the last of several
+            monkeypatch.setattr(module, "restore_decider", noted)
         interrupted_after(None)
         run_engine(replace(self.case, rules=self.new), self.folder / "case", **more)
         assert len(set(taken)) == 1
