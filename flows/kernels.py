@@ -158,12 +158,17 @@ def _run_rare(rules: RuleSet) -> None:
     from operators.tables import PlanTables
     from operators.text_learner import train_tiny
     from rules.planner import make_plan
+    from state.half_space_trees import grow, score_and_learn
     from state.hashing import text_hashes
+    from state.online_classifier import OnlineClassifier
     from state.row_snapshots import RowFrame, put_rows
     from state.texts import Texts
 
     default_annotator()("提前还款很方便")
     train_tiny()
+    learner = OnlineClassifier(1)
+    learner.restore([learner.sections(everything=True)])
+    score_and_learn(grow(1, 2, 1, seed=0), 4, np.zeros((1, 1)), np.empty(1))
     tables = PlanTables(make_plan(rules), 0)
     store, signatures = tables.customer.store(), tables.customer.signatures
     ids = Texts.from_lines([b"nobody", b"else"])
