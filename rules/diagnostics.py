@@ -74,6 +74,11 @@ CODES: dict[str, str] = {
     "E403": "a format with a width or precision over 999",
     # policy
     "E501": "a holdout percentage that is not 0 to 100 with at most two decimals",
+    "E502": "a calendar that there is not",
+    "E503": "two service levels with the same name",
+    "E504": "a warning's share that is no percentage",
+    "E505": "an extension that does not fit the statutory limit",
+    "E506": "a ticket's limit that can't be read",
     # models
     "E601": "a model's name that is not made of a-z, 0-9 and _",
     "E602": "two models have the same name",
@@ -110,6 +115,7 @@ CODES: dict[str, str] = {
     "W401": "a format that fits no value",
     # policy
     "W501": "class `risk` in a control group, where it never is",
+    "W502": "a service level that no ticket gets",
     # tests of rules
     "W701": "two tests of a rule have the same name",
 }
