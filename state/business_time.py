@@ -56,8 +56,7 @@ class BusinessTime:
         if open_ms <= 0:
             return start_ms
         left_ms = open_ms
-        # clocks set back over midnight: the day before may still be open
-        first = self._ordinal(start_ms) - 1
+        first = self._ordinal(start_ms)
         for ordinal in range(first, min(first + MOST_DAYS, self._last_day) + 1):
             for from_ms, to_ms in self._open(ordinal):
                 if to_ms <= start_ms:
@@ -73,9 +72,9 @@ class BusinessTime:
         if end_ms <= start_ms:
             return 0
         total_ms = 0
-        # a day on either side, for clocks set back over midnight
+        # clocks set back over midnight: the end may be of a date and behind the beginning of the next
         last = min(self._ordinal(end_ms) + 1, self._last_day)
-        for ordinal in range(self._ordinal(start_ms) - 1, last + 1):
+        for ordinal in range(self._ordinal(start_ms), last + 1):
             for from_ms, to_ms in self._open(ordinal):
                 if to_ms > start_ms and from_ms < end_ms:
                     total_ms += min(to_ms, end_ms) - max(from_ms, start_ms)

@@ -143,6 +143,28 @@ def test_days_over_changes_of_the_clocks():
     )
 
 
+def test_hours_that_the_clocks_push_into_one_another():
+    # 02:00 to 03:00 is skipped: half past two is half past three, when the second interval has begun
+    time = BusinessTime("America/New_York", [[]] * 7, {dt.date(2026, 3, 8): [(120, 150), (180, 240)]})
+    day = [ms("2026-03-08", "America/New_York"), ms("2026-03-09", "America/New_York")]
+    assert time.between_ms(*day) == HOUR_MS
+    assert time.add_ms(day[0], HOUR_MS) == ms("2026-03-08 04:00", "America/New_York")
+    # the 30th of December was left out
+    apia = BusinessTime("Pacific/Apia", [[]] * 7, {dt.date(2011, 12, 30): [(540, 1080)]})
+    assert apia.between_ms(ms("2011-12-01", "Pacific/Apia"), ms("2012-02-01", "Pacific/Apia")) == 0
+    assert apia.workday_close_ms(ms("2011-12-28", "Pacific/Apia"), 1) is None
+
+
+def test_clocks_set_back_over_midnight():
+    # at 00:01 on the 7th it is 23:01 on the 6th again
+    time = BusinessTime("America/St_Johns", [[]] * 7, {dt.date(2010, 11, 7): [(0, 60)]})
+    midnight_ms = ms("2010-11-07", "America/St_Johns")
+    assert time.between_ms(midnight_ms, midnight_ms + 30 * MINUTE_MS) == 30 * MINUTE_MS
+    assert time.between_ms(midnight_ms - DAY_MS, midnight_ms + DAY_MS) == 2 * HOUR_MS
+    assert time.add_ms(midnight_ms + 30 * MINUTE_MS, HOUR_MS) == midnight_ms + 90 * MINUTE_MS
+    assert time.workday_close_ms(midnight_ms + 30 * MINUTE_MS, 1) == midnight_ms + 2 * HOUR_MS
+
+
 def test_never_open():
     never = BusinessTime("Asia/Shanghai", [[]] * 7, {dt.date(2026, 3, 4): [(540, 600)]})
     assert never.add_ms(ms("2026-03-02"), HOUR_MS) == ms("2026-03-04 10:00")
