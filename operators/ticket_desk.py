@@ -1,7 +1,7 @@
 """Follows the tickets of one shard's customers: routes, service levels, clocks, stages.
 
-What there is to tell is written as decisions of the kind ``escalate`` in the name of the ticket's rule. They are for the
-bank's own people, so the contact policy neither holds them back nor counts them.
+What there is to tell is written as decisions of the kind ``escalate`` in the name of the ticket's rule. They are for
+the bank's own people, so the contact policy neither holds them back nor counts them.
 """
 
 from __future__ import annotations

@@ -16,12 +16,13 @@ from rules.ticket_policy import (
     TicketsMeant,
     parse_limit,
 )
-from rules.work_calendar import ALWAYS, WorkCalendar, load_calendar, shipped_calendar, shipped_calendars
+from rules.work_calendar import ALWAYS, WorkCalendar, load_calendar, shipped_calendar
 from rules.yaml_source import Map, Node, Scalar, Seq, describe
 
 _CLOCKS = ("first_response", "resolution", "statutory")
 _LEVEL_KEYS = ("name", "for", "calendar", *_CLOCKS, "extend_up_to", "warn", "escalate_to")
 _DAY_MS = 86_400_000
+_SHIPPED = Path(__file__).parent / "calendars"
 _REPEAT_MS, _KEEP_MS = 30 * _DAY_MS, 90 * _DAY_MS
 _WARN_PERCENT = 20
 
@@ -78,7 +79,7 @@ class _Calendars:
         if path is None:
             path = self._folder / name
             if not name.endswith((".yaml", ".yml")):
-                known = (ALWAYS.name, *shipped_calendars())
+                known = (ALWAYS.name, *sorted(shipped.stem for shipped in _SHIPPED.glob("*.yaml")))
                 hint = did_you_mean(name, known) or f"one of {', '.join(known)}, or a file such as bank.yaml"
                 self._problems.add("E502", node.position, f"no calendar {shown(name)}", hint)
                 return None

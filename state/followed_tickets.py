@@ -149,4 +149,4 @@ class FollowedTicket:
     def from_record(cls, record: list[Any]) -> FollowedTicket:
         """The ticket of a record."""
         *plain, clocks = record
-        return cls(*plain, clocks=[Clock.from_record(clock) for clock in clocks])
+        return cls(*plain, [Clock.from_record(clock) for clock in clocks])
