@@ -78,9 +78,9 @@ class _Calendars:
         path = shipped_calendar(name)
         if path is None:
             path = self._folder / name
-            if not name.endswith((".yaml", ".yml")):
+            if not path.is_file():
                 known = (ALWAYS.name, *sorted(shipped.stem for shipped in _SHIPPED.glob("*.yaml")))
-                hint = did_you_mean(name, known) or f"one of {', '.join(known)}, or a file such as bank.yaml"
+                hint = did_you_mean(name, known) or f"one of {', '.join(known)}, or a file beside this one"
                 self._problems.add("E502", node.position, f"no calendar {shown(name)}", hint)
                 return None
         calendar, found = load_calendar(path)
