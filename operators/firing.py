@@ -61,8 +61,8 @@ def _scored(model: ModelSpec, evaluation: Evaluation) -> dict[str, Any]:
 class Desk:
     """Decides what has fired for the customers of one shard; what quiet hours hold goes to the ``timers``.
 
-    ``tickets``: follows them, null if the policy says nothing of it. ``out``: where decisions are written; the owner sets it anew for each step. ``views``: notes whom they are
-    about, if there are to be views.
+    ``tickets``: follows them, null if the policy says nothing of it. ``out``: where decisions are written; the owner
+    sets it anew for each step. ``views``: notes whom they are about, if there are to be views.
     """
 
     def __init__(

@@ -149,4 +149,6 @@ class FollowedTicket:
     def from_record(cls, record: list[Any]) -> FollowedTicket:
         """The ticket of a record."""
         *plain, clocks = record
-        return cls(*plain, [Clock.from_record(clock) for clock in clocks])
+        ticket = cls(*plain)
+        ticket.clocks = [Clock.from_record(clock) for clock in clocks]
+        return ticket

@@ -76,6 +76,9 @@ def random_life(rng: Random, customers: int = 6, openings: int = 3) -> list[dict
                     said["extend_days"] = rng.choice([1, 5, 15, 60, 0, -3, 2.5])
                 told = {"stream": "ticket", "event_id": f"{event_id}m{place}", "ts": t_ms, **said}
                 events.append(about | told)
+                if said.get("paused") is True:
+                    t_ms += rng.choice([HOUR_MS, DAY_MS, 4 * DAY_MS])
+                    events.append(about | told | {"event_id": f"{told['event_id']}b", "ts": t_ms, "paused": False})
                 if rng.random() < 0.1:
                     answer = {"metric": "csat", "score": rng.choice([1, 2, 5]), "ticket_id": ticket}
                     events.append(about | {"stream": "feedback", "event_id": told["event_id"], "ts": t_ms, **answer})
