@@ -18,11 +18,13 @@ from rules.ticket_policy import ServiceLevel, TicketPolicy, TicketsMeant, parse_
 from rules.work_calendar import WorkCalendar
 from state.business_time import BusinessTime
 from state.customer import Customer
-from state.followed_tickets import FollowedTicket, TicketMessage
-from state.ticket_clocks import FIRST_RESPONSE, RESOLUTION, STATUTORY, Clock, Limit
+from state.followed_tickets import ILLEGAL_EXTENSION, ILLEGAL_TRANSITION, FollowedTicket, TicketMessage
+from state.ticket_clocks import BREACH, FIRST_RESPONSE, RESOLUTION, STATUTORY, WARNING, Clock, Limit
 from state.timers import TICKET, TimerQueue
 
 ESCALATE, REOPEN = "escalate", "reopen"
+TOLD = (WARNING, BREACH, ILLEGAL_TRANSITION, ILLEGAL_EXTENSION)
+"""What an escalation of a ticket can be about; a rule that escalates should call it otherwise."""
 
 
 class TicketDesk:
@@ -56,9 +58,8 @@ class TicketDesk:
             (one for one in self._policy.levels if one.meant.holds(rule.id, rule.rule_class, said)), self._no_level
         )
         hours = business_time(level.calendar)
-        clocks = [
-            Clock.start(name, limit, level.warn_percent, t_ms, hours) for name, limit in _limits(level, said.get("sla"))
-        ]
+        limits, warn_percent = limits_of(level, said.get("sla")), level.warn_percent
+        clocks = [Clock.start(name, limit, warn_percent, t_ms, hours) for name, limit in limits]
         ticket = FollowedTicket(
             ticket_id, rule.id, holding_id, level.name, t_ms, _text(said.get("queue")), _text(said.get("to")),
             clocks=clocks,
@@ -170,16 +171,21 @@ def business_time(calendar: WorkCalendar) -> BusinessTime:
     return known[1]
 
 
-def _limits(level: ServiceLevel, sla: object) -> Iterable[tuple[str, Limit]]:
+def is_told_of_ticket(decision: Mapping[str, Any]) -> bool:
+    """Whether a decision, as it is written, is one that a ticket's clocks or stages have led to and no rule."""
+    return decision["kind"] == ESCALATE and decision["payload"].get("event") in TOLD
+
+
+def limits_of(level: ServiceLevel | None, sla: object) -> Iterable[tuple[str, Limit]]:
     """The limits of a ticket by clock; the rule's own ``sla`` stands before the level's ``resolution``."""
-    limits = dict(level.limits)
+    limits = {} if level is None else dict(level.limits)
     own = parse_limit(sla) if isinstance(sla, str) else None
     if own is not None:
         limits[RESOLUTION] = own
     for name in (FIRST_RESPONSE, RESOLUTION, STATUTORY):
         if name in limits:
             limit = limits[name]
-            yield name, Limit(limit.amount, limit.unit, level.most_days if name == STATUTORY else 0)
+            yield name, Limit(limit.amount, limit.unit, level.most_days if level and name == STATUTORY else 0)
 
 
 def _is_covered(calendar: WorkCalendar, at_ms: int) -> bool:

@@ -69,6 +69,12 @@ class FollowedTicket:
         """When one of its clocks has something to tell, null for never."""
         return min((at_ms for clock in self.clocks if (at_ms := clock.next_ms) is not None), default=None)
 
+    @property
+    def due_ms(self) -> int | None:
+        """The earliest deadline that is still ahead of a running clock, null if there is none."""
+        running = [clock for clock in self.clocks if clock.running and not clock.breached]
+        return min((clock.due_ms for clock in running if clock.due_ms is not None), default=None)
+
     def clock(self, name: str) -> Clock | None:
         """One of its clocks, null if it does not have it."""
         return next((clock for clock in self.clocks if clock.name == name), None)
