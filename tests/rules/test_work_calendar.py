@@ -2,6 +2,7 @@
 
 import datetime as dt
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,16 @@ def test_china_is_as_announced() -> None:
     for year in (2025, 2026):
         off = sum(day.weekday() < 5 for day in closed if day.year == year)
         assert off == 13 + sum(day.year == year for day in made_up)
+
+
+def test_the_example_of_the_document(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "calendars.md").read_text(encoding="utf-8")
+    (body,) = re.findall(r"^```yaml calendar\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    path = tmp_path / "calendar.yaml"
+    path.write_text(body, encoding="utf-8")
+    got = loaded(path)
+    assert got.days[dt.date(2026, 10, 11)] == got.days[dt.date(2026, 2, 23)] == ((540, 720),)
+    assert got.week[5] == ((600, 960),)
 
 
 def test_nothing_raises(tmp_path: Path) -> None:
