@@ -61,7 +61,7 @@ class Clock:
         """The clock of a ticket that is opened."""
         clock = cls(name, limit, warn_percent, limit.amount)
         clock._reckon(opened_ms, limit.amount, hours)
-        clock.warns = clock.warn_ms is not None and clock.warn_ms > opened_ms
+        clock._warn_only_after(opened_ms)
         return clock
 
     @property
@@ -84,13 +84,15 @@ class Clock:
         if not self.running and self.limit.unit == OPEN_TIME and not self.breached:
             self._reckon(now_ms, self.left_ms, hours)
         self.running = True
+        self._warn_only_after(now_ms)
 
     def extend(self, amount: int, opened_ms: int, now_ms: int, hours: BusinessTime) -> None:
         """Give a limit in days another length; a clock that has run out runs anew if that is not over yet."""
         self.amount = amount
         self._reckon(opened_ms, amount, hours)
         if self.due_ms is None or self.due_ms > now_ms:
-            self.warns, self.breached = self.warn_ms is not None and self.warn_ms > opened_ms, False
+            self.warns, self.breached = True, False
+            self._warn_only_after(now_ms)
 
     def tell(self, now_ms: int) -> str | None:
         """What is due by now: ``WARNING`` or ``BREACH``, each told once."""
@@ -103,6 +105,10 @@ class Clock:
             self.warns = False
             return WARNING
         return None
+
+    def _warn_only_after(self, now_ms: int) -> None:
+        """What could not be warned of in advance is not warned of."""
+        self.warns = self.warns and self.warn_ms is not None and self.warn_ms > now_ms
 
     def _reckon(self, from_ms: int, amount: int, hours: BusinessTime) -> None:
         """Set the times for ``amount`` of the limit's unit from a time on."""

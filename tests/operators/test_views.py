@@ -118,7 +118,8 @@ def test_a_view(tmp_path: Path) -> None:
 def test_a_followed_ticket_is_shown_with_its_stage_and_deadline(tmp_path: Path) -> None:
     level = ServiceLevel(
         "all", TicketsMeant(), ALWAYS,
-        (("first_response", TicketLimit(3_600_000, "open")), ("resolution", TicketLimit(7_200_000, "open"))), 0, 20, None,
+        (("first_response", TicketLimit(3_600_000, "open")), ("resolution", TicketLimit(7_200_000, "open"))),
+        0, 20, None,
     )  # fmt: skip
     policy = replace(Policy.default(), tickets=TicketPolicy(ALWAYS, 20, (), (level,), DAY_MS, DAY_MS))
     engine = Engine(tmp_path, policy=policy)

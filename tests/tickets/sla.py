@@ -49,6 +49,8 @@ def write_cases(cases: Sequence[dict[str, Any]], folder: Path) -> ReplayJob:
     (folder / "rules.yaml").write_text(_RULE, encoding="utf-8")
     levels, events = [], []
     for number, case in enumerate(cases):
+        if case["level"]["statutory"] is None:
+            case["level"]["extend_up_to"] = None
         levels.append({"name": str(number), "for": {"case": str(number)}, "escalate_to": "head"} | {
             key: value for key, value in case["level"].items() if value is not None
         })  # fmt: skip
