@@ -68,7 +68,10 @@ class BusinessTime:
         return None
 
     def between_ms(self, start_ms: int, end_ms: int) -> int:
-        """The open time in ``[start_ms, end_ms)``, 0 if that is empty."""
+        """The open time in ``[start_ms, end_ms)``, 0 if that is empty.
+
+        The cost grows with the days between: who waits for a deadline gives at most that as the end.
+        """
         if end_ms <= start_ms:
             return 0
         total_ms = 0
