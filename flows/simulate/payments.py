@@ -21,6 +21,7 @@ _CAP = np.array([20e3, 20e3, 45e3, 45e3, 60e3, 20e3, 45e3, 30e3, 200.0, 45e3])
 # Where the stories of the pack are told: no payment as large as theirs, and little away from home or at night.
 _TAME_CAP = np.array([4500.0, 4500.0, 4500.0, 45e3, 45e3, 4500.0, 45e3, 4500.0, 200.0, 45e3])
 _TAME_ODD_CAP = 900.0
+_TAME_SPREAD = 2.0
 WEEKEND_PURCHASES = 1.2
 CARD_FRAUD_RATE = 0.0003
 LABELLED_NORMAL_RATE = 0.005
@@ -64,7 +65,7 @@ class PaymentMaker:
         n = len(table["c"])
         table["n"] = counters.take("txn", n)
         table["party"], table["terminal"] = _parties(rng, table, pop)
-        table["amount"] = _amounts(rng, table, pop, _TAME_CAP if self._tame else _CAP)
+        table["amount"] = _amounts(rng, table, pop, self._tame)
         if self._tame:
             _tame_amounts(table, pop, day)
         table["failed"] = (rng.random(n) < 0.01) & (table["kind"] != SALARY)
@@ -123,10 +124,15 @@ def _parties(rng: np.random.Generator, table: Columns, pop: Population) -> tuple
     return party, terminal
 
 
-def _amounts(rng: np.random.Generator, table: Columns, pop: Population, cap: Array) -> Array:
-    """Amounts in cents: log-normal about the customer's own level, shifted by kind and capped (in yuan, by kind)."""
+def _amounts(rng: np.random.Generator, table: Columns, pop: Population, tame: bool) -> Array:
+    """Amounts in cents: log-normal about the customer's own level, shifted by kind and capped.
+
+    ``tame``: never further from the customer's own level than `_TAME_SPREAD` standard deviations.
+    """
     c, kind = table["c"], table["kind"]
-    log = pop.amount_mu[c] + _SHIFT[kind] + pop.amount_sigma[c] * rng.standard_normal(len(c))
+    cap, spread = (_TAME_CAP, _TAME_SPREAD) if tame else (_CAP, np.inf)
+    level = np.clip(rng.standard_normal(len(c)), -spread, spread)
+    log = pop.amount_mu[c] + _SHIFT[kind] + pop.amount_sigma[c] * level
     cents = np.maximum(np.minimum(np.exp(log), cap[kind]) * 100, 1).astype(np.int64)
     hundred = np.isin(kind, (WITHDRAWAL, DEPOSIT))
     cents = np.where(hundred, np.maximum(cents // 10_000, 1) * 10_000, cents)

@@ -33,6 +33,7 @@ JOURNEYS = (*APPLICATIONS, "transfer")
 SAMPLE = 5
 ASSET_LINES = (500_000.0, 6_000_000.0)
 MUCH_ON_DEMAND = 0.55
+QUIET_DAYS, OFTEN_CLICKS = 30, 90
 _WENT_WELL, _DONE, _ERROR, _TIMEOUT = range(4)
 
 
@@ -44,6 +45,7 @@ class Record:
         self._pop = pop
         self._clicked: dict[str, list[Row]] = defaultdict(list)  # by journey: c, ts, what it was
         self._finished: list[Row] = []  # transfers: c, ts
+        self._clicks = np.zeros((pop.customers, len(book.days)), dtype=np.int32)
         self._profiles: list[tuple[int, int, float]] = []
         self._money: list[Array] = []  # c, ts, signed cents, is a payment
         self._spoken: list[tuple[int, int, str, int | None]] = []
@@ -60,6 +62,7 @@ class Record:
 
     def sessions(self, sessions: Sessions, clicks: Columns) -> None:
         """Journeys begun and where they ended; ``clicks`` are those of these sessions, one after another."""
+        self._count_clicks(clicks["c"], clicks["ts"])
         start = clicks["ts"][np.flatnonzero(np.diff(clicks["session"], prepend=-1))]
         rows = zip(
             sessions.c.tolist(), start.tolist(), sessions.end.tolist(), sessions.script.tolist(),
@@ -98,6 +101,7 @@ class Record:
         self._scores()
         self._after_tickets()
         self._assets()
+        self._gone_quiet()
         self._deposits()
         self._large_payments()
 
@@ -119,7 +123,14 @@ class Record:
                 money.append((c, ts, 0 if event["status"] == "failed" else cents, cents))
         self._money.append(np.array(money, dtype=np.int64).reshape(-1, 4).T)
 
+    def _count_clicks(self, c: Array, ts: Array) -> None:
+        days = self._book.days
+        day = (ts - days[0].start_ms) // DAY_MS
+        inside = day < len(days)
+        np.add.at(self._clicks, (c[inside], day[inside]), 1)
+
     def _add_click(self, c: int, ts: int, event: dict[str, Any]) -> None:
+        self._count_clicks(np.array([c]), np.array([ts]))
         journey = event.get("journey")
         if journey in JOURNEYS:
             error = event.get("error_code")
@@ -188,8 +199,25 @@ class Record:
                 self._also("asset_threshold", c, ts, ts, f"{was:,.0f} to {aum:,.0f}")
             before[c] = aum
 
+    def _gone_quiet(self) -> None:
+        """Customers of the background with 50,000 or more who clicked 90 times or more in 120 days, and hardly in the
+        last 30 of them: as long as that is so."""
+        days = self._book.days
+        if len(days) <= QUIET_DAYS:
+            return
+        worth = dict.fromkeys(range(self._pop.customers), 0.0) | {c: aum for c, _, aum in sorted(self._profiles)}
+        total = np.cumsum(self._clicks, axis=1)
+        for c in np.flatnonzero(total[:, -1] >= OFTEN_CLICKS).tolist():
+            upto = total[c, QUIET_DAYS - 1 :]
+            recent = upto - np.concatenate(([0], total[c, : len(upto) - 1]))
+            before = upto - np.concatenate((np.zeros(min(90, len(upto)), np.int64), total[c, : max(len(upto) - 90, 0)]))
+            quiet = np.flatnonzero((recent <= 2) & (before >= OFTEN_CLICKS)) + QUIET_DAYS - 1
+            if len(quiet) and worth[c] >= 50_000:
+                first, last = days[quiet[0]], days[min(quiet[-1] + 1, len(days) - 1)]
+                self._also("activity_fallen", c, first.start_ms, last.end_ms - 1, "gone quiet")
+
     def _deposits(self) -> None:
-        """From when a third month's net inflow is above 20,000 to that month's end, and so in each month after it."""
+        """From when a third month's net inflow is above 20,000 to the end of the last month that it goes on."""
         for c, rows in self._by_customer():
             net: dict[tuple[int, int], int] = defaultdict(int)
             since: dict[tuple[int, int], int] = {}
@@ -200,21 +228,26 @@ class Record:
                 if net[month] > 2_000_000 and all(net.get(m, 0) > 2_000_000 for m in before):
                     since.setdefault(month, ts)
             for month, ts in since.items():
-                end = max(day.end_ms for day in self._book.days if (day.date.year, day.date.month) == month)
+                if _earlier(month, 1) in since:
+                    continue  # goes on: it is still the same case
+                last = month
+                while _earlier(last, -1) in since:
+                    last = _earlier(last, -1)
+                end = max(day.end_ms for day in self._book.days if (day.date.year, day.date.month) == last)
                 self._also("net_deposits_three_months", c, ts, end - 1, "three months")
 
     def _large_payments(self) -> None:
         """What stories pay with other things in mind: far above the largest, at night, all at once, by card."""
-        largest = {c: rows for c, rows in self._by_customer()}
+        largest = dict(self._by_customer())
         opened = self._instalments()
         paid_to: dict[tuple[int, str], int] = {}
         for event in sorted(self._book.events, key=lambda event: int(event["ts"])):
             if event["stream"] != "txn" or event["direction"] != "out":
                 continue
             c, ts, amount, yuan = event["c"], event["ts"], event["amount"], event["currency"] == "CNY"
-            if event["kind"] == "purchase" and yuan and amount >= 5000 and event["status"] == "success":
-                if not any(0 < looked - ts <= 2 * HOUR_MS for looked in opened[c]):
-                    self._also("card_purchase_instalments", c, ts, ts + 2 * HOUR_MS, "large purchase")
+            split = any(0 < looked - ts <= 2 * HOUR_MS for looked in opened[c])
+            if event["kind"] == "purchase" and yuan and amount >= 5000 and event["status"] == "success" and not split:
+                self._also("card_purchase_instalments", c, ts, ts + 2 * HOUR_MS, "large purchase")
             if event["kind"] != "transfer":
                 continue
             hour = (ts + LOCAL_OFFSET_MS) // HOUR_MS % 24

@@ -94,10 +94,11 @@ def journey_left(book: StoryBook, cast: list[int], decoy: int | None) -> None:
 
 
 def same_question(topic: str) -> Teller:
-    """Questions about one topic (loans or cards) in two or more channels within 3 days. Complete at the first in another
-    channel. In the background nobody asks anywhere but in the app.
+    """Questions about one topic (loans or cards) in two or more channels within 3 days. Complete at the first in
+    another channel. In the background nobody asks anywhere but in the app.
 
-    Decoys: three questions in one channel; two channels, more than three days apart; another topic in the other channel.
+    Decoys: three questions in one channel; two channels, more than three days apart; another topic in the other
+    channel.
     """
 
     def told(book: StoryBook, cast: list[int], decoy: int | None) -> None:
@@ -194,5 +195,3 @@ def key_moment(channel: str, before: str, ends: str) -> Teller:
         book.tell(cast, [found], ts, ts, note=kind or "drawn", expected=decoy is None)
 
     return told
-
-

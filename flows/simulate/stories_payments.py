@@ -1,7 +1,7 @@
 """Stories of risk for the pack: payments that are too many, too large, too late or too far from the customer's habits.
 
-Written as in `stories_service`. In the background of these runs no purchase or transfer is above 4,500, a payment away from
-home or in a night hour is below 900, and no card is stolen.
+Written as in `stories_service`. In the background of these runs no purchase or transfer is above 4,500, a payment away
+from home or in a night hour is below 900, and no card is stolen.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def outflow_velocity(book: StoryBook, cast: list[int], decoy: int | None) -> Non
 
 
 def night_new_payee(book: StoryBook, cast: list[int], decoy: int | None) -> None:
-    """A transfer of 20,000 or more between 23:00 and 6:00 to somebody whom the customer has not paid for 90 days. Complete
-    at once.
+    """A transfer of 20,000 or more between 23:00 and 6:00 to somebody whom the customer has not paid for 90 days.
+    Complete at once.
 
     Decoys: has paid a little to the same account some days before; between 19:00 and 22:45; below 19,500.
     """
@@ -95,23 +95,24 @@ def unusual_amount(book: StoryBook, cast: list[int], decoy: int | None) -> None:
 
 
 def far_from_habits(book: StoryBook, cast: list[int], decoy: int | None) -> None:
-    """A payment of 6,000 to 9,500 by transfer, between 2:00 and 5:00, from a new device in a new city to a new payee, by a
-    customer who pays small amounts in the daytime at home. Complete at once.
+    """A payment of 6,000 to 9,500 by transfer, between 2:00 and 5:00, from a new device in a new city to a new payee, by
+    a customer who pays small amounts in the daytime at home. Complete at once.
 
-    Decoys: the same amounts, but as this customer has done it twice a week: to the same account, from the own phone at
-    home, at about the same hour.
+    Decoys: the same amounts, but as this customer has done it twice a week: to the same account, from the own phone
+    at home, at about the same hour.
     """
     _far(book, cast, decoy, 6000, 9500)
 
 
 def far_from_all(book: StoryBook, cast: list[int], decoy: int | None) -> None:
-    """As `far_from_habits`, with 2,000 to 4,400: too little for a question to the customer, enough for an officer."""
-    _far(book, cast, decoy, 2000, 4400)
+    """As `far_from_habits`, with 2,300 to 4,400: too little for a question to the customer, enough for an officer."""
+    _far(book, cast, decoy, 2300, 4400)
 
 
 def _far(book: StoryBook, cast: list[int], decoy: int | None, low: int, high: int) -> None:
     c = cast[0]
     book.pop.calm[c] |= CALM_WEALTH
+    book.pop.activity[c] = max(float(book.pop.activity[c]), 1.0)  # somebody whose habits are known
     if decoy is None:
         ts = book.moment(book.integer(25, len(book.days) - 1), 2, 5)
         place = {"device_id": book.new_device(), "city": book.elsewhere(c)}
@@ -128,8 +129,8 @@ def _far(book: StoryBook, cast: list[int], decoy: int | None, low: int, high: in
 
 
 def terminal_frauds(book: StoryBook, cast: list[int], decoy: int | None) -> None:
-    """A purchase of 500 or more at a terminal of which, in the 30 days before, three payments were found to be frauds (the
-    labels come seven days after their payment). Complete at once.
+    """A purchase of 500 or more at a terminal of which, in the 30 days before, three payments were found to be frauds
+    (the labels come seven days after their payment). Complete at once.
 
     Decoys: one of the three was none; more than 32 days after the labels; below 450.
     """

@@ -29,8 +29,9 @@ def _months(book: StoryBook) -> list[list[int]]:
 
 
 def wealth_pages_idle_demand(book: StoryBook, cast: list[int], decoy: int | None) -> None:
-    """Three visits (sessions) to `wealth/…` pages within 7 days by a customer with 60 % or more of the assets, and 50,000
-    or more, on demand. Complete at the third. In the background nobody with so much on demand looks at such pages.
+    """Three visits (sessions) to `wealth/…` pages within 7 days by a customer with 60 % or more of the assets, and
+    50,000 or more, on demand. Complete at the third. In the background nobody with so much on demand looks at
+    such pages.
 
     Decoys: two visits of several pages each; three visits in eleven days; a share below 0.5; below 45,000 on demand.
     """
@@ -58,7 +59,10 @@ def net_deposits_three_months(book: StoryBook, cast: list[int], decoy: int | Non
     Decoys: most of the second month's goes out again; 19,000 a month; two months; the second month's failed.
     """
     c = cast[0]
-    book.pop.calm[c] |= CALM_WEALTH | NO_INFLOWS | NO_SALARY
+    pop = book.pop
+    pop.calm[c] |= CALM_WEALTH | NO_INFLOWS | NO_SALARY
+    # Whoever spends little keeps what came in.
+    pop.activity[c], pop.amount_mu[c] = min(float(pop.activity[c]), 1.0), min(float(pop.amount_mu[c]), 3.3)
     kind = "" if decoy is None else ("drained", "too_little", "two_months", "failed")[decoy % 4]
     found, times, account = [], [], book.payee()
     months = _months(book)
@@ -84,8 +88,8 @@ def net_deposits_three_months(book: StoryBook, cast: list[int], decoy: int | Non
 
 
 def regular_inflows_idle(book: StoryBook, cast: list[int], decoy: int | None) -> None:
-    """In each of three calendar months running 50,000 or more came in at once, more than half of the assets is on demand,
-    and nothing is invested in the 3 days after the third. Complete then.
+    """In each of three calendar months running 50,000 or more came in at once, more than half of the assets is on
+    demand, and nothing is invested in the 3 days after the third. Complete then.
 
     Decoys: invests within two days; two months; the third below 46,000; a demand share below 0.4.
     """

@@ -1,7 +1,7 @@
 """Stories of what customers say, for the pack: complaints, scores, comments, discontent after a ticket.
 
-Written as in `stories_service`. The cast gives no other feedback. `record` finds the background's complaints and scores;
-the background's comments are never bad in these runs, so that every bad sentence is one of `phrases`.
+Written as in `stories_service`. The cast gives no other feedback. `record` finds the background's complaints and
+scores; the background's comments are never bad in these runs, so that every bad sentence is one of `phrases`.
 """
 
 from __future__ import annotations
@@ -89,8 +89,8 @@ def bad_words(about_app: bool | None, vip: bool) -> Teller:
 
 
 def unhappy_after_ticket(book: StoryBook, cast: list[int], decoy: int | None) -> None:
-    """Within 7 days of a ticket's `resolved`: a CSAT of 2 or less, a discontent comment, or a follow-up with a satisfaction
-    of 2 or less. Complete then. `record` finds the background's.
+    """Within 7 days of a ticket's `resolved`: a CSAT of 2 or less, a discontent comment, or a follow-up with a
+    satisfaction of 2 or less. Complete then. `record` finds the background's.
 
     Decoys: a CSAT of 4 or 5, or a content comment; nine days or more later; a ticket that is not yet resolved.
     """
