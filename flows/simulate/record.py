@@ -7,9 +7,7 @@ scenario is found here too. Nothing of this reads a rule.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -21,10 +19,10 @@ from flows.simulate.clock import DAY_MS, HOUR_MS, LOCAL_OFFSET_MS, MINUTE_MS
 from flows.simulate.columns import Array, Columns
 from flows.simulate.population import CALM_WEALTH_PAGES, Population
 from flows.simulate.profiles import iso_dates
+from flows.simulate.sequences import Row, by_customer, earlier, followed
 from flows.simulate.sessions import Sessions
 from flows.simulate.voices import COMPLAINT, CSAT, METRICS, STAGES
 
-Row = tuple[int, ...]
 VIP_FROM = words.TIERS.index("platinum")
 GOLD = words.TIERS.index("gold")
 TRANSFER = words.SCRIPT_NO["transfer"]
@@ -33,7 +31,9 @@ JOURNEYS = (*APPLICATIONS, "transfer")
 SAMPLE = 5
 ASSET_LINES = (500_000.0, 6_000_000.0)
 MUCH_ON_DEMAND = 0.55
-QUIET_DAYS, OFTEN_CLICKS = 30, 90
+QUIET_DAYS, BEFORE_DAYS, OFTEN_CLICKS = 30, 120, 90
+LOOKED_AT_MS = 9 * HOUR_MS + 30 * MINUTE_MS
+"""The time of day up to which a day's clicks are counted."""
 _WENT_WELL, _DONE, _ERROR, _TIMEOUT = range(4)
 
 
@@ -125,7 +125,7 @@ class Record:
 
     def _count_clicks(self, c: Array, ts: Array) -> None:
         days = self._book.days
-        day = (ts - days[0].start_ms) // DAY_MS
+        day = (ts - days[0].start_ms - LOOKED_AT_MS) // DAY_MS + 1
         inside = day < len(days)
         np.add.at(self._clicks, (c[inside], day[inside]), 1)
 
@@ -153,11 +153,11 @@ class Record:
 
     def _journeys(self) -> None:
         """Journeys that end with an error and, for 30 minutes, nothing more of any; applications that end half-way."""
-        for c, ts, what, after in _followed(self._clicked, JOURNEYS):
+        for c, ts, what, after in followed(self._clicked, JOURNEYS):
             if what in (_ERROR, _TIMEOUT) and after > 30 * MINUTE_MS:
                 kind = "journey_broken_error" if what == _ERROR else "journey_broken_timeout"
                 self._also(kind, c, ts, ts + 30 * MINUTE_MS, "left after an error")
-        for c, ts, what, after in _followed(self._clicked, APPLICATIONS):
+        for c, ts, what, after in followed(self._clicked, APPLICATIONS):
             if what == _WENT_WELL and after > 2 * HOUR_MS:
                 self._also("journey_left", c, ts, ts + 2 * HOUR_MS, "left half-way")
 
@@ -210,35 +210,36 @@ class Record:
         for c in np.flatnonzero(total[:, -1] >= OFTEN_CLICKS).tolist():
             upto = total[c, QUIET_DAYS - 1 :]
             recent = upto - np.concatenate(([0], total[c, : len(upto) - 1]))
-            before = upto - np.concatenate((np.zeros(min(90, len(upto)), np.int64), total[c, : max(len(upto) - 90, 0)]))
+            gone = max(total.shape[1] - BEFORE_DAYS, 0)
+            before = upto - np.concatenate((np.zeros(len(upto) - gone, np.int64), total[c, :gone]))
             quiet = np.flatnonzero((recent <= 2) & (before >= OFTEN_CLICKS)) + QUIET_DAYS - 1
             if len(quiet) and worth[c] >= 50_000:
-                first, last = days[quiet[0]], days[min(quiet[-1] + 1, len(days) - 1)]
+                first, last = days[quiet[0]], days[quiet[-1]]
                 self._also("activity_fallen", c, first.start_ms, last.end_ms - 1, "gone quiet")
 
     def _deposits(self) -> None:
         """From when a third month's net inflow is above 20,000 to the end of the last month that it goes on."""
-        for c, rows in self._by_customer():
+        for c, rows in by_customer(self._money, self._book.end_ms):
             net: dict[tuple[int, int], int] = defaultdict(int)
             since: dict[tuple[int, int], int] = {}
             for ts, moved, _ in rows:
                 month = self._month(ts)
                 net[month] += moved
-                before = [_earlier(month, n) for n in (1, 2)]
+                before = [earlier(month, n) for n in (1, 2)]
                 if net[month] > 2_000_000 and all(net.get(m, 0) > 2_000_000 for m in before):
                     since.setdefault(month, ts)
             for month, ts in since.items():
-                if _earlier(month, 1) in since:
+                if earlier(month, 1) in since:
                     continue  # goes on: it is still the same case
                 last = month
-                while _earlier(last, -1) in since:
-                    last = _earlier(last, -1)
+                while earlier(last, -1) in since:
+                    last = earlier(last, -1)
                 end = max(day.end_ms for day in self._book.days if (day.date.year, day.date.month) == last)
                 self._also("net_deposits_three_months", c, ts, end - 1, "three months")
 
     def _large_payments(self) -> None:
         """What stories pay with other things in mind: far above the largest, at night, all at once, by card."""
-        largest = dict(self._by_customer())
+        largest = dict(by_customer(self._money, self._book.end_ms))
         opened = self._instalments()
         paid_to: dict[tuple[int, str], int] = {}
         for event in sorted(self._book.events, key=lambda event: int(event["ts"])):
@@ -272,27 +273,3 @@ class Record:
         days = self._book.days
         date = days[min((ts - days[0].start_ms) // DAY_MS, len(days) - 1)].date
         return date.year, date.month
-
-    def _by_customer(self) -> Iterator[tuple[int, list[Row]]]:
-        """Each customer's movements in order of time, but for those after the run."""
-        table = np.concatenate(self._money, axis=1)
-        table = table[:, table[1] < self._book.end_ms]
-        table = table[:, np.lexsort((table[1], table[0]))]
-        c = table[0].tolist()
-        first = 0
-        while first < len(c):
-            last = bisect_left(c, c[first] + 1, first)
-            yield c[first], list(zip(*(column[first:last].tolist() for column in table[1:]), strict=True))
-            first = last
-
-
-def _earlier(month: tuple[int, int], by: int) -> tuple[int, int]:
-    number = month[0] * 12 + month[1] - 1 - by
-    return number // 12, number % 12 + 1
-
-
-def _followed(clicked: dict[str, list[Row]], journeys: tuple[str, ...]) -> Iterator[Row]:
-    """Customer, time and kind of each click in the journeys, and the time (ms) to the customer's next one."""
-    rows = sorted(row for journey in journeys for row in clicked[journey])
-    for row, after in zip(rows, [*rows[1:], (-1, 0, 0)], strict=True):
-        yield *row, after[1] - row[1] if after[0] == row[0] else 1 << 60

@@ -95,8 +95,8 @@ def unusual_amount(book: StoryBook, cast: list[int], decoy: int | None) -> None:
 
 
 def far_from_habits(book: StoryBook, cast: list[int], decoy: int | None) -> None:
-    """A payment of 6,000 to 9,500 by transfer, between 2:00 and 5:00, from a new device in a new city to a new payee, by
-    a customer who pays small amounts in the daytime at home. Complete at once.
+    """A payment of 6,000 to 9,500 by transfer, between 2:00 and 5:00, from a new device in a new city to a new payee,
+    by a customer who pays small amounts in the daytime at home. Complete at once.
 
     Decoys: the same amounts, but as this customer has done it twice a week: to the same account, from the own phone
     at home, at about the same hour.
