@@ -31,14 +31,14 @@ def _texts(values: tuple[str, ...]) -> str:
     return ", ".join(map(text, values))
 
 
-def _data_end(database: str) -> str:
+def data_end(database: str) -> str:
     """The time that the data reach, in milliseconds: what would have come later cannot be known."""
     return (
         f"(SELECT greatest((SELECT max(ts_ms) FROM {database}.events), (SELECT max(ts_ms) FROM {database}.decisions)))"
     )
 
 
-def _with_tier(database: str, facts: str, time: str = "ts_ms") -> str:
+def with_tier(database: str, facts: str, time: str = "ts_ms") -> str:
     """The facts, each with the tier that the customer had at its time; empty if not known."""
     return f"""
 SELECT f.*, p.tier AS tier
@@ -51,7 +51,7 @@ ASOF LEFT JOIN (
 
 def answers(database: str) -> str:
     """Answers to NPS, CSAT and CES surveys with a score on the metric's scale."""
-    return _with_tier(database, f"""
+    return with_tier(database, f"""
 SELECT event_id, customer_id, ts_ms, ts, toDate(ts) AS day, metric, assumeNotNull(score) AS value, channel,
   JSONExtractString(body, 'touchpoint') AS touchpoint, JSONExtractString(body, 'survey_id') AS survey_id,
   JSONExtractString(body, 'ticket_id') AS ticket_id
@@ -80,10 +80,10 @@ FROM (
     )
   )
 )"""
-    return _with_tier(database, f"""
+    return with_tier(database, f"""
 SELECT customer_id, journey, session_id, attempt, start_ms, end_ms, start, toDate(start) AS day, channel,
   arrayMap(x -> x.2, stays) AS path, arrayMap(x -> x.3, stays) AS entered_ms, arrayMap(x -> x.4, stays) AS step_errors,
-  multiIf(finished, 'completed', end_ms > {_data_end(database)} - {ATTEMPT_GAP_MS}, 'under way',
+  multiIf(finished, 'completed', end_ms > {data_end(database)} - {ATTEMPT_GAP_MS}, 'under way',
     last_error = '', 'left', position({fault}, 'TIMEOUT') > 0, 'time-out', 'error') AS outcome
 FROM (
   SELECT customer_id, journey, session_id, attempt, min(v.entered_ms) AS start_ms, max(v.end_ms) AS end_ms,
@@ -112,7 +112,7 @@ ARRAY JOIN path AS step, step_errors AS errors, arrayEnumerate(path) AS place"""
 def tickets(database: str) -> str:
     """Tickets of rules and of other systems: when they were opened, answered, resolved and due."""
     opens = "('opened', 'created')"
-    return _with_tier(database, f"""
+    return with_tier(database, f"""
 SELECT ticket_id, customer_id, origin, rule_id, queue, opened_ms, opened, toDate(opened) AS day, stages, reopened,
   satisfaction, response_ms - opened_ms AS response_time_ms, if(resolves, last_resolved_ms, NULL) - opened_ms
     AS resolution_time_ms,
@@ -121,7 +121,7 @@ SELECT ticket_id, customer_id, origin, rule_id, queue, opened_ms, opened, toDate
   if(first_resolved_ms IS NULL OR first_resolved_ms + {REPEAT_MS} > data_end, NULL, toNullable(reopened = 0 AND NOT
     arrayExists(x -> x > first_resolved_ms AND x <= first_resolved_ms + {REPEAT_MS}, like_it))) AS first_contact
 FROM (
-  SELECT *, {_data_end(database)} AS data_end,
+  SELECT *, {data_end(database)} AS data_end,
     groupArray(opened_ms) OVER (PARTITION BY customer_id, origin, rule_id) AS like_it
   FROM (
     SELECT ticket_id, customer_id, if(countIf(r.stage = 'opened') > 0, 'rule', 'other') AS origin,
@@ -173,10 +173,10 @@ SELECT action_id, kind, rule_id, class, customer_id, ts_ms, ts, toDate(ts) AS da
   multiIf(decision = 'emitted', 'contacted', reason = 'holdout', 'holdout', 'held back') AS arm,
   JSONExtractString(payload, 'metric') AS asked, {goal} AS goal,
   splitByChar('.', goal)[1] AS goal_stream, extract(goal, '^[a-z]+\\\\.([^=]+)=') AS goal_field,
-  extract(goal, '=(.*)$') AS goal_value, ts_ms + {within_ms} <= {_data_end(database)} AS mature
+  extract(goal, '=(.*)$') AS goal_value, ts_ms + {within_ms} <= {data_end(database)} AS mature
 FROM {database}.decisions FINAL
 WHERE kind IN ({_texts(CONTACT_KINDS)}) AND NOT (reason IS NOT NULL AND reason IN ('shadow', 'paused', 'warming'))"""
-    return _with_tier(database, f"""
+    return with_tier(database, f"""
 SELECT c.*, d.responded AS responded, d.converted AS converted
 FROM ({wanted}) AS c
 LEFT JOIN (

@@ -24,27 +24,17 @@ def _grouped(by: Sequence[str]) -> str:
     return f" GROUP BY {', '.join(by)}" if by else ""
 
 
-def voice(database: str, by: Sequence[str], where: str = "1") -> str:
-    """NPS (-100 to 100), CSAT (a share) and CES (a mean of 1 to 7), with the answers by kind."""
-    nps, nps_low, nps_high = formulas.nps("promoters", "detractors", "n"), *formulas.nps_interval(
-        "promoters", "detractors", "n"
-    )  # fmt: skip
-    csat, (csat_low, csat_high) = formulas.share("satisfied", "n"), formulas.wilson("satisfied", "n")
-    ces_low, ces_high = formulas.mean_interval("mean", "deviation", "n", (1, 7))
-    columns = ", ".join(
-        f"multiIf(metric = 'nps', {one}, metric = 'csat', {two}, {three}) AS {name}"
-        for name, one, two, three in (
-            ("value", nps, csat, "toNullable(mean)"), ("low", nps_low, csat_low, ces_low),
-            ("high", nps_high, csat_high, ces_high),
-        )
-    )  # fmt: skip
+def voice(facts: str, by: Sequence[str], where: str = "1") -> str:
+    """NPS (-100 to 100), CSAT (a share) and CES (a mean of 1 to 7), with the answers by kind.
+
+    ``facts``: a table of answers, or a SELECT in parentheses.
+    """
+    columns = ", ".join(dict.fromkeys(("metric", *by)))
     return f"""
-SELECT metric, {_list(*by)}n, {columns}, promoters, detractors, satisfied
+SELECT {columns}, n, {formulas.score_columns("n")}
 FROM (
-  SELECT metric, {_list(*by)}count() AS n, countIf(metric = 'nps' AND value >= 9) AS promoters,
-    countIf(metric = 'nps' AND value <= 6) AS detractors, countIf(metric = 'csat' AND value >= 4) AS satisfied,
-    avg(value) AS mean, stddevSamp(value) AS deviation
-  FROM {database}.kpi_answers WHERE {where} GROUP BY metric{"".join(f", {name}" for name in by)}
+  SELECT {columns}, count() AS n, {formulas.score_counts("a.value")}
+  FROM {facts} AS a WHERE {where} GROUP BY {columns}
 )"""
 
 

@@ -11,12 +11,13 @@ from typing import Any
 
 from clickhouse_connect.driver.client import Client
 
-from sinks import kpi_facts, kpi_figures
+from sinks import kpi_facts, kpi_figures, kpi_surveys
 
 Row = dict[str, Any]
 
 DIMENSIONS: dict[str, tuple[str, ...]] = {
     "voice": ("touchpoint", "channel", "tier", "day"),
+    "surveys": ("metric", "rule_id", "touchpoint", "channel", "tier", "day"),
     "journeys": ("channel", "tier", "day"),
     "tickets": ("origin", "rule_id", "queue", "tier", "day"),
     "contacts": ("kind", "class", "tier", "day"),
@@ -66,7 +67,17 @@ class Asker:
 
     def voice(self, by: Sequence[str] = ()) -> list[Row]:
         """NPS, CSAT and CES."""
-        return self._rows(kpi_figures.voice(self._name, by, self.period.where), "metric", *by)
+        return self._rows(kpi_figures.voice(f"{self._name}.kpi_answers", by, self.period.where), "metric", *by)
+
+    def surveys(self, by: Sequence[str] = ()) -> list[Row]:
+        """By metric: surveys sent, answered, how soon and with what score."""
+        facts = f"({kpi_surveys.surveys(self._name, self.days)})"
+        return self._rows(kpi_surveys.survey_figures(facts, by, self.period.where), "metric", *by)
+
+    def survey_answers(self, by: Sequence[str] = ()) -> list[Row]:
+        """By metric: answers by whether a survey asked for them, with the score of each kind."""
+        facts = f"({kpi_surveys.survey_answers(self._name, self.days)})"
+        return self._rows(kpi_figures.voice(facts, ("belongs", *by), self.period.where), "metric", "belongs", *by)
 
     def journeys(self, by: Sequence[str] = ()) -> list[Row]:
         """Attempts and completion by journey."""

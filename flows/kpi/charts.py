@@ -11,6 +11,7 @@ from flows.kpi.sankey import END_COLOURS, sankey
 from flows.kpi.svg import Dot
 from flows.kpi.tables import Table
 from sinks.kpi_figures import REASONS
+from sinks.kpi_surveys import BELONGS
 
 Chart = tuple[str, str]
 """Caption and SVG; the SVG is empty where there is nothing to show."""
@@ -54,6 +55,38 @@ def _voice(ask: Asker, rows: dict[str, list[Row]]) -> list[Chart]:
             if row["metric"] == metric and not name.endswith("day")
         ]
         charts.append((f"{title}, with 95 % intervals", svg.dots(dots, title, form)))
+    return charts
+
+
+_BELONGS_COLOURS = dict(zip(BELONGS, (svg.GREEN, svg.YELLOW, svg.SKY, svg.GREY, svg.RED), strict=True))
+
+
+def _surveys(ask: Asker, rows: dict[str, list[Row]]) -> list[Chart]:
+    shown = [
+        (_label(row, named=True) or "all", row, colour)
+        for (_, found), colour in zip(
+            [(name, found) for name, found in rows.items() if name != "survey_answers"], _COLOURS, strict=False
+        )
+        for row in found
+    ]
+    rates = [
+        Dot(f"{row['metric']} · {label}", row["rate"], row["rate_low"], row["rate_high"], row["n"], colour)
+        for label, row, colour in shown
+    ]
+    title = f"Response to surveys within {ask.days} days"
+    charts = [(f"{title}, with 95 % intervals", svg.dots(rates, title, words.percent, _SHARE_BOUNDS))]
+    for metric, said in _METRICS.items():
+        dots = [
+            Dot(label, row["value"], row["low"], row["high"], row["scored"], colour)
+            for label, row, colour in shown
+            if row["metric"] == metric
+        ]
+        charts.append((f"{said}, of answers to surveys, by who asked", svg.dots(dots, said, words.VOICE[metric])))
+    counts: dict[str, dict[str, int]] = {}
+    for row in ask.survey_answers():
+        counts.setdefault(row["metric"], {})[row["belongs"]] = row["n"]
+    caption = "Answers by what asked for them, in shares"
+    charts.append((caption, svg.bars(list(counts.items()), _BELONGS_COLOURS, caption, whole=True)))
     return charts
 
 
@@ -154,6 +187,6 @@ def _rules(ask: Asker, rows: dict[str, list[Row]]) -> list[Chart]:
 
 
 _CHARTS: dict[str, Callable[[Asker, dict[str, list[Row]]], list[Chart]]] = {
-    "voice": _voice, "journeys": _journeys, "tickets": _tickets, "contacts": _contacts, "fatigue": _fatigue,
-    "rules": _rules,
+    "voice": _voice, "surveys": _surveys, "journeys": _journeys, "tickets": _tickets, "contacts": _contacts,
+    "fatigue": _fatigue, "rules": _rules,
 }  # fmt: skip

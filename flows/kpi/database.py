@@ -78,7 +78,7 @@ def of_files(events: Sequence[Path], actions: Sequence[Path], timezone: str) -> 
 
 def checked(opened: Opened) -> Opened:
     """The same, or KpiError if a database of an older version has no views."""
-    if not opened.client.query(f"EXISTS TABLE `{opened.database}`.kpi_rules_by_day").result_rows[0][0]:
+    if not opened.client.query(f"EXISTS TABLE `{opened.database}`.kpi_survey_answers_by_day").result_rows[0][0]:
         raise KpiError(
             f"database {opened.database}: it has no views of key figures, for an older version of the program made it; "
             "the next `cem run` adds them, and so does a new `cem demo`"

@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from html.parser import HTMLParser
 from pathlib import Path
@@ -32,11 +32,14 @@ from flows.kpi.svg import Dot, dots, ticks
 from flows.kpi.tables import SUBJECTS, subject_tables
 from flows.replay import ReplayJob, replay
 from flows.simulate import simulate
-from flows.simulate.clock import DAY_MS, DEFAULT_START_MS
+from flows.simulate.clock import DAY_MS, DEFAULT_START_MS, HOUR_MS
 from flows.simulate.columns import STREAMS
+from rules.load import load_rules
 from rules.policy import load_policy
+from sinks.kpi_surveys import BELONGS
 from sinks.kpi_views import KPI_VIEWS
 from tests.reference import kpi as plain
+from tests.reference import kpi_surveys as plain_surveys
 
 Record = dict[str, Any]
 
@@ -48,6 +51,26 @@ caps: [{class: survey, max: 2, per: 30d}, {class: "*", max: 4, per: 7d}]
 quiet_hours: {from: "21:00", to: "09:00", action: drop}
 """
 GOALS = {"idle-cash": "txn.kind=investment", "prepay-hesitation": "click.action=prepay_submit", "*": "txn.kind=salary"}
+SURVEYS = """
+version: 1
+rules:
+  - id: ask-nps
+    class: survey
+    trigger: click[action == "finish"]
+    cooldown: 5d
+    then: [survey: {metric: nps, touchpoint: "{click.journey}", channel: app}]
+  - id: ask-csat
+    class: service
+    trigger: txn[kind == "transfer"]
+    cooldown: 9d
+    then: [survey: {metric: csat, touchpoint: transfer, channel: sms}, survey: {metric: free, touchpoint: transfer}]
+  - id: ask-shadow
+    class: survey
+    status: shadow
+    trigger: txn[kind == "transfer"]
+    cooldown: 9d
+    then: [survey: {metric: csat, touchpoint: transfer}]
+"""
 STAGES = ("accepted", "analysing", "resolved", "followed_up", "reopened", "resolved", "closed")
 
 
@@ -67,9 +90,7 @@ def handled(decisions: Sequence[Record], rng: random.Random) -> Iterator[Record]
             continue
         common = {"customer_id": decision["customer_id"], "channel": "app"}
         if decision["kind"] == "survey":
-            answer = {"stream": "feedback", "metric": "ces", "touchpoint": "survey", "survey_id": decision["action_id"]}
-            ts = decision["ts"] + rng.randrange(10 * DAY_MS)
-            yield {**common, **answer, "event_id": f"s{number}", "ts": ts, "score": rng.choice([1, 3, 6, 7, 7.5, 0, 8])}
+            yield from answers(decision, number, rng)
         elif decision["kind"] == "ticket":
             ts = decision["ts"]
             last = rng.choice([1, 3, 4, 5, 7, 7])
@@ -80,6 +101,21 @@ def handled(decisions: Sequence[Record], rng: random.Random) -> Iterator[Record]
                 yield {**common, "stream": "ticket", "event_id": f"t{number}-{stage}", "ts": ts, **body}
 
 
+def answers(survey: Record, number: int, rng: random.Random) -> Iterator[Record]:
+    """Answers to a survey: soon or late, once or twice, with its id or without, or with one that is wrong."""
+    for turn in range(rng.choice([1, 1, 1, 2, 3])):
+        metric = rng.choice([*[survey["payload"]["metric"]] * 8, "nps", "comment"])
+        answer = {
+            "stream": "feedback", "event_id": f"s{number}-{turn}", "customer_id": survey["customer_id"],
+            "channel": rng.choice(["app", "sms"]), "metric": metric, "touchpoint": rng.choice(["survey", "transfer"]),
+            "ts": survey["ts"] + rng.choice([rng.randrange(-HOUR_MS, 3 * HOUR_MS), rng.randrange(10 * DAY_MS)]),
+            "score": rng.choice([1, 2, 3, 4, 5, 6, 7, 7.5, 0, 9, 10]),
+        }  # fmt: skip
+        told = [survey["action_id"]] * 6 + ["", None, "no-such-survey"]
+        survey_id = rng.choice(told)
+        yield answer if survey_id is None else answer | {"survey_id": survey_id}
+
+
 @pytest.fixture(scope="module")
 def quarter(tmp_path_factory: pytest.TempPathFactory) -> Quarter:
     folder = tmp_path_factory.mktemp("kpi")
@@ -88,7 +124,11 @@ def quarter(tmp_path_factory: pytest.TempPathFactory) -> Quarter:
     (folder / "policy.yaml").write_text(POLICY)
     policy, problems = load_policy(folder / "policy.yaml")
     assert policy is not None, problems
-    rules, _ = demo_rules()
+    (folder / "surveys.yaml").write_text(SURVEYS)
+    more_rules, problems = load_rules([folder / "surveys.yaml"])
+    assert more_rules is not None, problems
+    shipped, _ = demo_rules()
+    rules = replace(shipped, rules=(*shipped.rules, *more_rules.rules))
     until_ms = DEFAULT_START_MS + 91 * DAY_MS
     replay(ReplayJob(rules, tuple(paths), folder / "out", policy, until_ms=until_ms))
     decisions = [json.loads(line) for line in (folder / "out" / "actions.ndjson").open()]
@@ -174,6 +214,29 @@ def test_contacts_are_those_of_a_plain_computation(
     assert all(row["difference_low"] <= row["difference"] <= row["difference_high"] for row in compared)
     ask = Asker(opened.client, period=Period(*MONTH), days=days, goals=goals)
     same(ask.contacts(), plain.contacts(quarter.bank, [], *(day.isoformat() for day in MONTH), days, goals))
+
+
+@pytest.mark.parametrize("days", [7, 2])
+def test_surveys_are_those_of_a_plain_computation(opened: Opened, quarter: Quarter, days: int) -> None:
+    ask = Asker(opened.client, days=days)
+    month = Asker(opened.client, period=Period(*MONTH), days=days)
+    april = tuple(day.isoformat() for day in MONTH)
+    for by in [*dimension_sets("surveys"), ["rule_id"], ["touchpoint", "day"]]:
+        same(ask.surveys(by), plain_surveys.surveys(quarter.bank, by, *EVER, days))
+        same(ask.survey_answers(by), plain_surveys.survey_answers(quarter.bank, by, *EVER, days))
+    same(month.surveys(), plain_surveys.surveys(quarter.bank, [], april[0], april[1], days))
+    same(month.survey_answers(), plain_surveys.survey_answers(quarter.bank, [], april[0], april[1], days))
+
+
+def test_every_answer_is_counted_once(opened: Opened) -> None:
+    ask = Asker(opened.client)
+    found = ask.survey_answers()
+    for row in ask.voice():
+        assert sum(one["n"] for one in found if one["metric"] == row["metric"]) == row["n"]
+    assert {one["belongs"] for one in found} == set(BELONGS)
+    views = opened.client.query("SELECT sum(answered), sum(late), countIf(outcome = 'shadow') FROM cem.kpi_surveys")
+    answered, late, shadow = views.result_rows[0]
+    assert min(answered, late, shadow) > 0
 
 
 def test_links_of_paths_are_those_of_a_plain_computation(opened: Opened, quarter: Quarter) -> None:
@@ -287,7 +350,7 @@ def test_marks_of_an_axis_hold_what_is_drawn() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nothing"], "choose from voice, journeys"),
+        (["nothing"], "choose from voice, surveys"),
         (["voice", "--by", "rule_id"], "voice cannot be asked by 'rule_id'"),
         (["--from", "yesterday"], "'yesterday' is no day"),
         (["--from", "2026-04-02", "--to", "2026-04-01"], "ends (2026-04-01) before it begins"),

@@ -11,7 +11,6 @@ ZONES = ["Asia/Shanghai", "Asia/Shanghai", "Europe/Berlin", "America/New_York", 
 DURATIONS = ["1s", "10s", "1m", "10m", "1h", "6h", "1d", "2d", "1w", "30d"]
 CLASSES = ["service", "service", "marketing", "survey", "risk"]
 CHANNELS = ["app", "web", "wechat", "sms", "call"]
-METRICS = ["nps", "csat", "ces"]
 
 # Values of the streams' fields; null (a missing field) and wrong types come on top.
 TEXTS: dict[str, dict[str, list[str]]] = {
@@ -276,9 +275,6 @@ def actions(rng: Random, values: Values, names: list[str]) -> list[dict[str, Any
         payload: dict[str, Any] = {"text": template(rng, values, names)}
         if kind in ("survey", "notify"):
             payload["channel"] = rng.choice([*CHANNELS, "{click.channel}"])
-        apart = Random(payload["text"])  # so that a seed's case is what it was without metrics
-        if apart.random() < (0.9 if kind == "survey" else 0.2):  # what else has a metric is no survey of it
-            payload["metric"] = apart.choice([*METRICS, *METRICS, "{feedback.metric}", 3, None])
         if rng.random() < 0.15:
             payload |= {"n": rng.choice([1, 2.5, True, None]), "deep": {"list": ["{ts}", 3], "s": "{{}}"}}
         out.append({kind: payload})
@@ -378,18 +374,6 @@ def random_rules(rng: Random, n: int, zone: str | None = None, prefix: str = "r"
     return "\n".join(lines) + "\n"
 
 
-def random_metric_caps(rng: Random) -> list[dict[str, Any]]:
-    """Caps on surveys of a metric, of the usual class or of another."""
-    caps = [
-        {"metric": metric, "max": rng.choice([0, 1, 1, 2, 5]), "per": rng.choice(DURATIONS[3:])}
-        for metric in rng.sample(METRICS, rng.randint(1, 2))
-    ]
-    for cap in caps:
-        if rng.random() < 0.7:
-            cap["class"] = rng.choice(["*", "marketing", "survey", "service", "risk"])
-    return caps
-
-
 def random_policy(rng: Random) -> str | None:
     """The YAML text of a valid policy, or None for none."""
     if rng.random() < 0.1:
@@ -407,9 +391,6 @@ def random_policy(rng: Random) -> str | None:
             {"class": klass, "max": rng.choice([1, 2, 3, 5, 10]), "per": rng.choice(DURATIONS[3:])}
             for klass in rng.sample(caps, rng.randint(1, 3))
         ]
-    apart = Random(json.dumps(document))
-    if apart.random() < 0.5:
-        document["caps"] = [*document.get("caps", []), *random_metric_caps(apart)]
     if rng.random() < 0.75:
         times = ["21:00", "09:00", "00:00", "02:30", "08:15", "18:00", "23:59"]
         quiet: dict[str, Any] = {"from": rng.choice(times), "to": rng.choice(times)}

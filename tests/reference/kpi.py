@@ -84,7 +84,8 @@ def groups(rows: Iterable[Record], by: Sequence[str], first: str, last: str) -> 
 # ---- voice
 
 
-def voice(bank: Bank, by: Sequence[str], first: str, last: str) -> Rows:
+def answers(bank: Bank) -> Rows:
+    """Feedback with a score on the scale of its metric."""
     scales = {"nps": (0, 10), "csat": (1, 5), "ces": (1, 7)}
     rows = []
     for event in bank.stream("feedback"):
@@ -92,29 +93,44 @@ def voice(bank: Bank, by: Sequence[str], first: str, last: str) -> Rows:
         if event.get("score") is not None and low <= event["score"] <= high:
             rows.append({
                 "metric": event["metric"], "score": event["score"], "channel": event.get("channel", ""),
-                "touchpoint": event.get("touchpoint", ""), "day": bank.day(event["ts"]),
-                "tier": bank.tier(event["customer_id"], event["ts"]),
+                "touchpoint": event.get("touchpoint", ""), "day": bank.day(event["ts"]), "ts": event["ts"],
+                "tier": bank.tier(event["customer_id"], event["ts"]), "customer_id": event["customer_id"],
+                "survey_id": event.get("survey_id") or "", "event_id": event["event_id"],
             })  # fmt: skip
-    out = []
-    for key, found in groups(rows, ["metric", *by], first, last).items():
-        scores = [row["score"] for row in found]
-        n = len(scores)
-        promoters = detractors = satisfied = 0
-        if key[0] == "nps":
-            signs = [(score >= 9) - (score <= 6) for score in scores]
-            promoters, detractors, mean = signs.count(1), signs.count(-1), fmean(signs)
-            spread = Z * math.sqrt(fmean([(sign - mean) ** 2 for sign in signs]) / n)
-            value, low, high = 100 * mean, max(-100, 100 * (mean - spread)), min(100, 100 * (mean + spread))
-        elif key[0] == "csat":
-            satisfied = sum(score in (4, 5) for score in scores)
-            value, (low, high) = satisfied / n, wilson(satisfied, n)
-        else:
-            value, (low, high) = fmean(scores), mean_interval(scores, 1, 7)
-        out.append({
-            **dict(zip(["metric", *by], key, strict=True)), "n": n, "value": value, "low": low, "high": high,
-            "promoters": promoters, "detractors": detractors, "satisfied": satisfied,
-        })  # fmt: skip
-    return out
+    return rows
+
+
+def voice(bank: Bank, by: Sequence[str], first: str, last: str) -> Rows:
+    rows = answers(bank)
+    return [
+        {
+            **dict(zip(["metric", *by], key, strict=True)),
+            "n": len(found),
+            **scored(key[0], [row["score"] for row in found]),
+        }
+        for key, found in groups(rows, ["metric", *by], first, last).items()
+    ]
+
+
+def scored(metric: str, scores: Sequence[float]) -> Record:
+    """NPS, CSAT or CES of some scores."""
+    n = len(scores)
+    promoters = detractors = satisfied = 0
+    value = low = high = None
+    if metric == "nps" and n:
+        signs = [(score >= 9) - (score <= 6) for score in scores]
+        promoters, detractors, mean = signs.count(1), signs.count(-1), fmean(signs)
+        spread = Z * math.sqrt(fmean([(sign - mean) ** 2 for sign in signs]) / n)
+        value, low, high = 100 * mean, max(-100, 100 * (mean - spread)), min(100, 100 * (mean + spread))
+    elif metric == "csat" and n:
+        satisfied = sum(4 <= score <= 5 for score in scores)
+        value, (low, high) = satisfied / n, wilson(satisfied, n)
+    elif n:
+        value, (low, high) = fmean(scores), mean_interval(scores, 1, 7)
+    return {
+        "value": value, "low": low, "high": high,
+        "promoters": promoters, "detractors": detractors, "satisfied": satisfied,
+    }  # fmt: skip
 
 
 # ---- journeys
