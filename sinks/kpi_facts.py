@@ -10,16 +10,14 @@ from collections.abc import Mapping
 
 ATTEMPT_GAP_MS = 30 * 60_000
 """A journey on which nothing happens for so long is over; what goes on later is another attempt."""
-REPEAT_MS = 7 * 86_400_000
-"""A further ticket, or a ticket opened again, within this time says that the first contact did not resolve it."""
 RESPONSE_DAYS = 7
 FINISHES = "((action = 'finish' OR step = 'done') AND error_code = '')"
 """The condition on a click that ends a journey well."""
 DEFAULT_GOAL = "click.action=finish"
 CONTACT_KINDS = ("notify", "survey", "ticket")
 """What reaches a customer: a ticket does through the manager who calls; alerts and tags stay inside the bank."""
-
-_UNIT_MS = "['ms', 's', 'm', 'h', 'd', 'w'], [1, 1000, 60000, 3600000, 86400000, 604800000]"
+ESCALATE = "escalate"
+"""What becomes of a ticket that a rule opened: its deadlines, and what it must not do. No contact and no firing."""
 
 
 def text(value: str) -> str:
@@ -109,54 +107,6 @@ FROM (SELECT *, outcome AS attempt_outcome FROM {database}.kpi_attempts)
 ARRAY JOIN path AS step, step_errors AS errors, arrayEnumerate(path) AS place"""
 
 
-def tickets(database: str) -> str:
-    """Tickets of rules and of other systems: when they were opened, answered, resolved and due."""
-    opens = "('opened', 'created')"
-    return with_tier(database, f"""
-SELECT ticket_id, customer_id, origin, rule_id, queue, opened_ms, opened, toDate(opened) AS day, stages, reopened,
-  satisfaction, response_ms - opened_ms AS response_time_ms, if(resolves, last_resolved_ms, NULL) - opened_ms
-    AS resolution_time_ms,
-  multiIf(due_ms IS NULL, NULL, first_resolved_ms IS NOT NULL, toNullable(first_resolved_ms <= due_ms),
-    data_end > due_ms, toNullable(false), NULL) AS sla_met,
-  if(first_resolved_ms IS NULL OR first_resolved_ms + {REPEAT_MS} > data_end, NULL, toNullable(reopened = 0 AND NOT
-    arrayExists(x -> x > first_resolved_ms AND x <= first_resolved_ms + {REPEAT_MS}, like_it))) AS first_contact
-FROM (
-  SELECT *, {data_end(database)} AS data_end,
-    groupArray(opened_ms) OVER (PARTITION BY customer_id, origin, rule_id) AS like_it
-  FROM (
-    SELECT ticket_id, customer_id, if(countIf(r.stage = 'opened') > 0, 'rule', 'other') AS origin,
-      max(r.rule_id) AS rule_id, max(r.queue) AS queue,
-      arraySort(groupArray((r.ts_ms, r.event_id, r.stage))) AS history,
-      arrayMap(x -> x.3, history) AS stages, arrayFilter(x -> x.3 IN {opens}, history) AS openings,
-      if(empty(openings), history[1].1, openings[1].1) AS opened_ms,
-      if(empty(openings), arrayPopFront(history), arrayFilter(x -> x.3 NOT IN {opens}, history)) AS later,
-      if(empty(later), NULL, toNullable(later[1].1)) AS response_ms,
-      arrayFilter(x -> x.3 = 'resolved', history) AS resolutions,
-      if(empty(resolutions), NULL, toNullable(resolutions[1].1)) AS first_resolved_ms,
-      if(empty(resolutions), NULL, toNullable(resolutions[-1].1)) AS last_resolved_ms,
-      NOT empty(resolutions) AND NOT arrayExists(x -> x.3 = 'reopened' AND x > resolutions[-1], history) AS resolves,
-      countIf(r.stage = 'reopened') AS reopened,
-      if(empty(openings), min(r.ts), minIf(r.ts, r.stage IN {opens})) AS opened,
-      argMaxIf(r.satisfaction, (r.ts_ms, r.event_id), r.satisfaction IS NOT NULL) AS satisfaction,
-      if(max(r.sla_ms) = 0, NULL, toNullable(opened_ms + max(r.sla_ms))) AS due_ms
-    FROM (
-      SELECT JSONExtractString(body, 'ticket_id') AS ticket_id, customer_id, ts_ms, ts, event_id,
-        JSONExtractString(body, 'stage') AS stage,
-        JSONExtract(body, 'satisfaction', 'Nullable(Float64)') AS satisfaction,
-        '' AS rule_id, '' AS queue, toInt64(0) AS sla_ms
-      FROM {database}.events FINAL WHERE stream = 'ticket'
-      UNION ALL
-      SELECT action_id, customer_id, ts_ms, ts, '', 'opened', NULL, toString(rule_id),
-        JSONExtractString(payload, 'queue'),
-        toInt64OrZero(extract(JSONExtractString(payload, 'sla'), '^([0-9]+)(?:ms|s|m|h|d|w)$'))
-          * transform(extract(JSONExtractString(payload, 'sla'), '[a-z]+$'), {_UNIT_MS}, 0)
-      FROM {database}.decisions FINAL WHERE kind = 'ticket' AND decision = 'emitted'
-    ) AS r
-    GROUP BY ticket_id, customer_id
-  )
-)""", "opened_ms")  # fmt: skip
-
-
 def contacts(database: str, days: int = RESPONSE_DAYS, goals: Mapping[str, str] | None = None) -> str:
     """Contacts that rules wanted, sent or not, with what the customer did in the days after.
 
@@ -195,7 +145,10 @@ LEFT JOIN (
 
 
 def firings(database: str) -> str:
-    """Decisions, each with the firing it belongs to and what labels said of the event that set it off."""
+    """Decisions, each with the firing it belongs to and what labels said of the event that set it off.
+
+    Escalations are left out: no rule fired, a ticket's clock did.
+    """
     return f"""
 SELECT d.action_id AS action_id, d.kind AS kind, d.rule_id AS rule_id, d.class AS class, d.customer_id AS customer_id,
   d.ts_ms AS ts_ms, d.ts AS ts, toDate(d.ts) AS day,
@@ -203,7 +156,7 @@ SELECT d.action_id AS action_id, d.kind AS kind, d.rule_id AS rule_id, d.class A
   ifNull(toString(d.would_be), '') AS would_be,
   cityHash64(d.rule_id, d.rule_version, d.customer_id, ifNull(d.anchor_event_id, toString(toDate(d.ts))),
     ifNull(d.holding_id, '')) AS firing, l.label AS label
-FROM (SELECT * FROM {database}.decisions FINAL) AS d
+FROM (SELECT * FROM {database}.decisions FINAL WHERE kind <> {text(ESCALATE)}) AS d
 LEFT JOIN (
   SELECT customer_id, JSONExtractString(body, 'subject_event_id') AS subject,
     toNullable(argMax(JSONExtractBool(body, 'label'), (ts_ms, event_id))) AS label

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sinks import kpi_facts, kpi_figures, kpi_surveys
+from sinks import kpi_facts, kpi_figures, kpi_surveys, kpi_tickets
 
 FACTS = {
     "kpi_answers": kpi_facts.answers,
     "kpi_attempts": kpi_facts.attempts,
     "kpi_steps": kpi_facts.steps,
-    "kpi_tickets": kpi_facts.tickets,
+    "kpi_tickets": kpi_tickets.tickets,
     "kpi_contacts": kpi_facts.contacts,
     "kpi_sent": kpi_facts.sent,
     "kpi_firings": kpi_facts.firings,
@@ -30,7 +30,8 @@ def kpi_views(database: str) -> dict[str, str]:
         "kpi_voice_by_day": kpi_figures.voice(f"{database}.kpi_answers", ("day", "touchpoint", "channel", "tier")),
         "kpi_journeys_by_day": kpi_figures.journeys(database, day),
         "kpi_steps_by_day": kpi_figures.steps(database, day),
-        "kpi_ticket_figures_by_day": kpi_figures.tickets(database, ("day", "origin", "rule_id", "queue")),
+        "kpi_ticket_figures_by_day": kpi_tickets.ticket_figures(database, ("day", "origin", "rule_id", "queue")),
+        "kpi_escalations_by_day": kpi_tickets.escalations(database, ("day", "rule_id", "queue", "level")),
         "kpi_conversion": kpi_figures.contacts(f"{database}.kpi_contacts", ()),
         "kpi_fatigue_by_class": kpi_figures.fatigue(database, ("class",)),
         "kpi_rules_by_day": kpi_figures.rules(database, day),

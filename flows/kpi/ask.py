@@ -11,7 +11,7 @@ from typing import Any
 
 from clickhouse_connect.driver.client import Client
 
-from sinks import kpi_facts, kpi_figures, kpi_surveys
+from sinks import kpi_facts, kpi_figures, kpi_surveys, kpi_tickets
 
 Row = dict[str, Any]
 
@@ -19,7 +19,7 @@ DIMENSIONS: dict[str, tuple[str, ...]] = {
     "voice": ("touchpoint", "channel", "tier", "day"),
     "surveys": ("metric", "rule_id", "touchpoint", "channel", "tier", "day"),
     "journeys": ("channel", "tier", "day"),
-    "tickets": ("origin", "rule_id", "queue", "tier", "day"),
+    "tickets": ("origin", "rule_id", "queue", "level", "tier", "day"),
     "contacts": ("kind", "class", "tier", "day"),
     "fatigue": ("kind", "class", "rule_id", "day"),
     "rules": ("class", "kind", "day"),
@@ -99,7 +99,11 @@ class Asker:
 
     def tickets(self, by: Sequence[str] = ()) -> list[Row]:
         """Response and resolution times, first-contact resolution, deadlines met, satisfaction."""
-        return self._rows(kpi_figures.tickets(self._name, by, self.period.where), *by)
+        return self._rows(kpi_tickets.ticket_figures(self._name, by, self.period.where), *by)
+
+    def escalations(self, by: Sequence[str] = ()) -> list[Row]:
+        """Warnings, breaches and other escalations of tickets."""
+        return self._rows(kpi_tickets.escalations(self._name, by, self.period.where), *by, "event", "clock")
 
     def contacts(self, by: Sequence[str] = ()) -> list[Row]:
         """Response and conversion against the control group."""

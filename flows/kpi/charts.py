@@ -35,7 +35,20 @@ def _label(row: Row, *, named: bool = False) -> str:
     return " · ".join(f"{name.removesuffix('_id')}: {value}" if named else value for name, value in values.items())
 
 
-_DIMENSIONS = ("touchpoint", "channel", "tier", "day", "origin", "rule_id", "queue", "kind", "class", "journey", "step")
+_DIMENSIONS = (
+    "touchpoint",
+    "channel",
+    "tier",
+    "day",
+    "origin",
+    "rule_id",
+    "queue",
+    "level",
+    "kind",
+    "class",
+    "journey",
+    "step",
+)
 _SHARE_BOUNDS = (0.0, 1.0)
 
 
@@ -120,10 +133,17 @@ def _journeys(ask: Asker, rows: dict[str, list[Row]]) -> list[Chart]:
     return charts
 
 
+_TICKET_SHARES = (
+    "resolved", "first_contact", "sla_first_response", "sla", "sla_statutory", "warned", "breached", "illegal",
+    "repeat", "satisfied", "reopened",
+)  # fmt: skip
+_CLOCK_COLOURS = {"first_response": svg.SKY, "resolution": svg.BLUE, "statutory": svg.PURPLE, "no clock": svg.GREY}
+
+
 def _tickets(ask: Asker, rows: dict[str, list[Row]]) -> list[Chart]:
     charts = []
     for title, figures, form, bounds in (
-        ("Shares", ("resolved", "first_contact", "sla", "satisfied", "reopened"), words.percent, _SHARE_BOUNDS),
+        ("Shares", _TICKET_SHARES, words.percent, _SHARE_BOUNDS),
         ("Times", ("first_response_ms", "resolution_ms"), words.span, None),
         ("Satisfaction, 1 to 5", ("satisfaction",), words.number, (1.0, 5.0)),
     ):  # fmt: skip
@@ -134,7 +154,11 @@ def _tickets(ask: Asker, rows: dict[str, list[Row]]) -> list[Chart]:
             if row["figure"] in figures
         ]  # fmt: skip
         charts.append((f"{title}, with 95 % intervals", svg.dots(dots, title, form, bounds, _unit(dots, form))))
-    return charts
+    counts: dict[str, dict[str, int]] = {}
+    for row in rows["escalations"]:
+        parts = counts.setdefault(f"{row['event']} · {_label(row)}".strip(" ·"), {})
+        parts[row["clock"] or "no clock"] = row["n"]
+    return [*charts, ("Escalations by clock", svg.bars(list(counts.items()), _CLOCK_COLOURS, "Escalations by clock"))]
 
 
 def _unit(rows: Sequence[Dot], form: words.Format) -> float:

@@ -144,7 +144,10 @@ def _tickets(ask: Asker, by: Sequence[str] | None) -> list[Table]:
         Column("95 %", lambda row: shown(row, "low", "high")), Column("median", lambda row: shown(row, "median")),
     )  # fmt: skip
     note = "Tickets of rules are opened by the decision; of others, the first message about them counts as that."
-    return [Table("tickets", f"Tickets{_by(by)}", rows, columns, note)]
+    escalations = Table("escalations", f"Escalations of tickets{_by(by)}", ask.escalations(by), (
+        *_keys(by), _key("event"), _key("clock"), _value("n", "escalations"), _value("tickets", "tickets"),
+    ), "By the engine's clocks, of the tickets of rules.")  # fmt: skip
+    return [Table("tickets", f"Tickets{_by(by)}", rows, columns, note), escalations]
 
 
 def _contacts(ask: Asker, by: Sequence[str] | None) -> list[Table]:

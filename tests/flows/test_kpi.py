@@ -40,6 +40,7 @@ from sinks.kpi_surveys import BELONGS
 from sinks.kpi_views import KPI_VIEWS
 from tests.reference import kpi as plain
 from tests.reference import kpi_surveys as plain_surveys
+from tests.reference import kpi_tickets as plain_tickets
 
 Record = dict[str, Any]
 
@@ -71,6 +72,10 @@ rules:
     cooldown: 9d
     then: [survey: {metric: csat, touchpoint: transfer}]
 """
+CLOCKS = {"first_response": 1, "resolution": 3, "statutory": 15}
+ESCALATIONS = [(event, clock) for event in ("warning", "breach") for clock in CLOCKS] + [
+    ("illegal_transition", ""), ("illegal_extension", ""), ("reopen", ""),
+]  # fmt: skip
 STAGES = ("accepted", "analysing", "resolved", "followed_up", "reopened", "resolved", "closed")
 
 
@@ -99,6 +104,26 @@ def handled(decisions: Sequence[Record], rng: random.Random) -> Iterator[Record]
                 told = {"satisfaction": rng.choice([1, 2, 3, 4, 5, 4.5])} if name in ("followed_up", "closed") else {}
                 body = {"ticket_id": decision["action_id"], "stage": name, **told}
                 yield {**common, "stream": "ticket", "event_id": f"t{number}-{stage}", "ts": ts, **body}
+
+
+def clocked(decisions: Sequence[Record], rng: random.Random) -> Iterator[Record]:
+    """The same with the deadlines of most tickets, and with what came of them, as the engine's clocks write it."""
+    for decision in decisions:
+        if decision["kind"] != "ticket" or rng.random() < 0.3:
+            yield decision
+            continue
+        due = {clock: decision["ts"] + days * DAY_MS for clock, days in CLOCKS.items() if rng.random() < 0.8}
+        repeat = {} if rng.random() < 0.1 else {"repeat": rng.choice([0, 0, 1, 4])}
+        more = {"due": due, "level": rng.choice(["urgent", "normal"])} | repeat
+        yield decision | {"payload": decision["payload"] | more}
+        if decision["decision"] != "emitted":
+            continue
+        for number, (event, clock) in enumerate(rng.sample(ESCALATIONS, rng.choice([0, 0, 1, 2, 3]))):
+            payload = {"ticket_id": decision["action_id"], "event": event, "queue": "q", "to": "", "stage": "created"}
+            payload |= {"clock": clock, "due": due.get(clock)} if clock else {}
+            ts = decision["ts"] + rng.randrange(5 * DAY_MS)
+            named = {"action_id": f"{decision['action_id'][:-2]}-{number}", "kind": "escalate", "ts": ts}
+            yield decision | named | {"payload": payload, "features": {}}
 
 
 def answers(survey: Record, number: int, rng: random.Random) -> Iterator[Record]:
@@ -136,10 +161,13 @@ def quarter(tmp_path_factory: pytest.TempPathFactory) -> Quarter:
     rng = random.Random(7)
     more = folder / "more.ndjson.gz"
     told = [json.dumps(event) for event in handled(decisions, rng)]
+    decisions = list(clocked(decisions, random.Random(8)))
+    actions = folder / "out" / "clocked.ndjson"
+    actions.write_text("".join(json.dumps(decision) + "\n" for decision in decisions))
     with gzip.open(more, "wt") as file:
         file.write("\n".join([*told, *told[:20], "", "{broken"]))  # twice, blank and broken: counted once or not at all
     events = [json.loads(line) for path in paths for line in path.open()] + [json.loads(line) for line in told]
-    return Quarter([*paths, more], folder / "out" / "actions.ndjson", plain.Bank(events, decisions, ZONE))
+    return Quarter([*paths, more], actions, plain.Bank(events, decisions, ZONE))
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +209,8 @@ CASES: list[tuple[str, Ask, Any]] = [
     ("journeys", lambda ask: ask.journeys, plain.journeys),
     ("journeys", lambda ask: ask.steps, plain.steps),
     ("journeys", lambda ask: ask.paths, plain.paths),
-    ("tickets", lambda ask: ask.tickets, plain.tickets),
+    ("tickets", lambda ask: ask.tickets, plain_tickets.tickets),
+    ("tickets", lambda ask: ask.escalations, plain_tickets.escalations),
     ("fatigue", lambda ask: ask.fatigue, plain.fatigue),
     ("fatigue", lambda ask: ask.spread, plain.spread),
     ("rules", lambda ask: ask.rules, plain.rules),

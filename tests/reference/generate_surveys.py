@@ -36,6 +36,7 @@ def _caps(rng: Random) -> list[dict[str, Any]]:
         cap = {"metric": metric, "max": rng.choice([0, 1, 1, 2, 5]), "per": rng.choice(DURATIONS[3:])}
         klass = rng.choice(["*", "*", "*", "service", "survey", "risk", None])
         caps.append(cap if klass is None else cap | {"class": klass})
-    if rng.random() < 0.5:
-        caps.append({"class": rng.choice(["*", "survey"]), "max": rng.choice([2, 5, 20]), "per": rng.choice(DURATIONS)})
+    if rng.random() < 0.8:
+        klass, most = rng.choice(["*", "*", "service", "survey"]), rng.choice([1, 2, 5])
+        caps.append({"class": klass, "max": most, "per": rng.choice(DURATIONS[5:])})
     return rng.sample(caps, len(caps))
