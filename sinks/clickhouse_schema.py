@@ -174,8 +174,9 @@ def migrate(client: Client, database: str, timezone: str, *, anew: bool = False)
 
 def _make_views(client: Client, database: str, *, older: bool) -> None:
     """The views of key figures; those that are there are replaced where the database is ``older`` than they."""
-    named = f"SELECT name FROM system.tables WHERE database = '{database}' AND name LIKE 'kpi\\_%'"
-    there = {str(row[0]) for row in client.query(named).result_rows} if older else set()
+    named = f"database = '{database}' AND name LIKE 'kpi\\_%'"
+    listed = f"SELECT arrayStringConcat(groupArray(name), ',') FROM system.tables WHERE {named}"
+    there = set(str(client.command(listed)).split(",")) if older else set()
     for statement in kpi_view_statements(f"`{database}`", there):
         client.command(statement)
 

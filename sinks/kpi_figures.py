@@ -17,10 +17,12 @@ MAX_PLACES = 8
 
 
 def listed(*columns: str) -> str:
+    """Columns at the beginning of a list."""
     return "".join(f"{column}, " for column in columns)
 
 
 def grouped(by: Sequence[str]) -> str:
+    """The clause that groups by some columns, or by none."""
     return f" GROUP BY {', '.join(by)}" if by else ""
 
 
