@@ -160,7 +160,7 @@ def quarter(tmp_path_factory: pytest.TempPathFactory) -> Quarter:
     decisions.sort(key=lambda decision: (decision["ts"], decision["action_id"]))
     rng = random.Random(7)
     more = folder / "more.ndjson.gz"
-    told = [json.dumps(event) for event in handled(decisions, rng)]
+    told = [json.dumps(event) for event in handled(decisions, rng) if event["ts"] <= until_ms]
     decisions = list(clocked(decisions, random.Random(8)))
     actions = folder / "out" / "clocked.ndjson"
     actions.write_text("".join(json.dumps(decision) + "\n" for decision in decisions))
@@ -266,6 +266,7 @@ def test_every_answer_is_counted_once(opened: Opened) -> None:
     views = opened.client.query("SELECT sum(answered), sum(late), countIf(outcome = 'shadow') FROM cem.kpi_surveys")
     answered, late, shadow = views.result_rows[0]
     assert min(answered, late, shadow) > 0
+    assert any(0 < row["n"] < row["sent"] for row in ask.surveys())
 
 
 def test_links_of_paths_are_those_of_a_plain_computation(opened: Opened, quarter: Quarter) -> None:
