@@ -150,7 +150,7 @@ def _tickets(ask: Asker, rows: dict[str, list[Row]]) -> list[Chart]:
         dots = [
             Dot(f"{words.TICKET[row['figure']][0]} · {_label(row)}".strip(" ·"), row["value"], row["low"],
                 row["high"], row["n"])
-            for row in sorted(rows["tickets"], key=lambda row: str(row["figure"]))
+            for row in sorted(rows["tickets"], key=lambda row: list(words.TICKET).index(row["figure"]))
             if row["figure"] in figures
         ]  # fmt: skip
         charts.append((f"{title}, with 95 % intervals", svg.dots(dots, title, form, bounds, _unit(dots, form))))
