@@ -17,7 +17,8 @@ DEFAULT_GOAL = "click.action=finish"
 CONTACT_KINDS = ("notify", "survey", "ticket")
 """What reaches a customer: a ticket does through the manager who calls; alerts and tags stay inside the bank."""
 ESCALATE = "escalate"
-"""What becomes of a ticket that a rule opened: its deadlines, and what it must not do. No contact and no firing."""
+TOLD_OF_TICKETS = ("warning", "breach", "illegal_transition", "illegal_extension")
+"""The events of escalations that a ticket's clocks and stages led to; all others are actions of rules."""
 
 
 def text(value: str) -> str:
@@ -147,8 +148,9 @@ LEFT JOIN (
 def firings(database: str) -> str:
     """Decisions, each with the firing it belongs to and what labels said of the event that set it off.
 
-    Escalations are left out: no rule fired, a ticket's clock did.
+    Escalations of a ticket's clocks and stages are left out: no rule fired.
     """
+    told = f"kind = {text(ESCALATE)} AND JSONExtractString(payload, 'event') IN ({_texts(TOLD_OF_TICKETS)})"
     return f"""
 SELECT d.action_id AS action_id, d.kind AS kind, d.rule_id AS rule_id, d.class AS class, d.customer_id AS customer_id,
   d.ts_ms AS ts_ms, d.ts AS ts, toDate(d.ts) AS day,
@@ -156,7 +158,7 @@ SELECT d.action_id AS action_id, d.kind AS kind, d.rule_id AS rule_id, d.class A
   ifNull(toString(d.would_be), '') AS would_be,
   cityHash64(d.rule_id, d.rule_version, d.customer_id, ifNull(d.anchor_event_id, toString(toDate(d.ts))),
     ifNull(d.holding_id, '')) AS firing, l.label AS label
-FROM (SELECT * FROM {database}.decisions FINAL WHERE kind <> {text(ESCALATE)}) AS d
+FROM (SELECT * FROM {database}.decisions FINAL WHERE NOT ({told})) AS d
 LEFT JOIN (
   SELECT customer_id, JSONExtractString(body, 'subject_event_id') AS subject,
     toNullable(argMax(JSONExtractBool(body, 'label'), (ts_ms, event_id))) AS label

@@ -13,6 +13,7 @@ REPEAT_MS = 7 * 86_400_000
 CLOCKS = ("first_response", "resolution", "statutory")
 
 _OPENS = "('opened', 'created')"
+_DONE = "('resolved', 'followed_up', 'closed')"
 # What a day is, is for the calendar to say.
 _UNIT_MS = "['ms', 's', 'm', 'h'], [1, 1000, 60000, 3600000]"
 
@@ -22,10 +23,10 @@ def tickets(database: str) -> str:
     return with_tier(database, f"""
 SELECT ticket_id, customer_id, origin, rule_id, queue, level, opened_ms, opened, toDate(opened) AS day, stages,
   reopened, satisfaction, repeat, response_ms - opened_ms AS response_time_ms,
-  if(resolves, last_resolved_ms, NULL) - opened_ms AS resolution_time_ms, timed, due.1 AS first_response_due_ms,
+  if(resolves, last_resolved_ms, NULL) - opened_ms AS resolution_time_ms, followed, due.1 AS first_response_due_ms,
   due.2 AS resolution_due_ms, due.3 AS statutory_due_ms, escalations,
   {_clock_met(1, "response_ms IS NOT NULL")} AS first_response_met,
-  if(timed, {_clock_met(2, "ends")}, multiIf(sla_due_ms IS NULL, NULL,
+  if(followed, {_clock_met(2, "ends")}, multiIf(sla_due_ms IS NULL, NULL,
     first_resolved_ms IS NOT NULL, toNullable(first_resolved_ms <= sla_due_ms),
     data_end > sla_due_ms, toNullable(false), NULL)) AS sla_met,
   {_clock_met(3, "ends")} AS statutory_met,
@@ -57,14 +58,19 @@ FROM {database}.decisions FINAL WHERE kind = {text(ESCALATE)} AND decision = 'em
 
 
 def _histories(database: str) -> str:
-    """Tickets with what happened to them: decisions that open them, messages, and that the engine opened them again."""
+    """Tickets with what happened to them: the decision that opens one, messages, and rules that open it again.
+
+    A rule opens again only what is done, and then the ticket system's own message may follow.
+    """
     due = ", ".join(f"JSONExtract(payload, 'due', '{clock}', 'Nullable(Int64)')" for clock in CLOCKS)
     sla = "JSONExtractString(payload, 'sla')"
     return f"""
 SELECT ticket_id, customer_id, if(countIf(r.stage = 'opened') > 0, 'rule', 'other') AS origin,
   max(r.rule_id) AS rule_id, max(r.queue) AS queue, max(r.level) AS level, max(r.repeat) AS repeat,
-  max(r.timed) AS timed, (max(r.due.1), max(r.due.2), max(r.due.3)) AS due,
-  arraySort(groupArray((r.ts_ms, r.event_id, r.stage))) AS history,
+  max(r.followed) AS followed, (max(r.due.1), max(r.due.2), max(r.due.3)) AS due,
+  arraySort(groupArray((r.ts_ms, r.event_id, r.stage))) AS told,
+  arrayFilter(x -> x.3 <> 'reopen' OR arrayExists(y -> y.3 IN {_DONE} AND y.1 <= x.1, told), told) AS happened,
+  arrayMap(x -> (x.1, x.2, if(x.3 = 'reopen', 'reopened', x.3)), happened) AS history,
   arrayMap(x -> x.3, history) AS stages, arrayFilter(x -> x.3 IN {_OPENS}, history) AS openings,
   if(empty(openings), history[1].1, openings[1].1) AS opened_ms,
   if(empty(openings), arrayPopFront(history), arrayFilter(x -> x.3 NOT IN {_OPENS}, history)) AS later,
@@ -72,29 +78,27 @@ SELECT ticket_id, customer_id, if(countIf(r.stage = 'opened') > 0, 'rule', 'othe
   arrayFilter(x -> x.3 = 'resolved', history) AS resolutions,
   if(empty(resolutions), NULL, toNullable(resolutions[1].1)) AS first_resolved_ms,
   if(empty(resolutions), NULL, toNullable(resolutions[-1].1)) AS last_resolved_ms,
-  arrayFilter(x -> x.3 IN ('resolved', 'closed', 'reopened'), history) AS turns,
+  arrayFilter(x -> x.3 = 'reopened' OR x.3 IN {_DONE}, history) AS turns,
   NOT empty(turns) AND turns[-1].3 <> 'reopened' AS ends,
   NOT empty(resolutions) AND NOT arrayExists(x -> x.3 = 'reopened' AND x > resolutions[-1], history) AS resolves,
-  greatest(countIf(r.stage = 'reopened' AND NOT r.told), countIf(r.stage = 'reopened' AND r.told)) AS reopened,
+  greatest(arrayCount(x -> x.3 = 'reopened', happened), arrayCount(x -> x.3 = 'reopen', happened)) AS reopened,
   if(empty(openings), min(r.ts), minIf(r.ts, r.stage IN {_OPENS})) AS opened,
   argMaxIf(r.satisfaction, (r.ts_ms, r.event_id), r.satisfaction IS NOT NULL) AS satisfaction,
   if(max(r.sla_ms) = 0, NULL, toNullable(opened_ms + max(r.sla_ms))) AS sla_due_ms
 FROM (
   SELECT JSONExtractString(body, 'ticket_id') AS ticket_id, customer_id, ts_ms, ts, event_id,
     JSONExtractString(body, 'stage') AS stage, JSONExtract(body, 'satisfaction', 'Nullable(Float64)') AS satisfaction,
-    '' AS rule_id, '' AS queue, '' AS level, CAST(NULL, 'Nullable(Int64)') AS repeat, false AS timed,
-    CAST((NULL, NULL, NULL), 'Tuple(Nullable(Int64), Nullable(Int64), Nullable(Int64))') AS due, toInt64(0) AS sla_ms,
-    true AS told
+    '' AS rule_id, '' AS queue, '' AS level, CAST(NULL, 'Nullable(Int64)') AS repeat, false AS followed,
+    CAST((NULL, NULL, NULL), 'Tuple(Nullable(Int64), Nullable(Int64), Nullable(Int64))') AS due, toInt64(0) AS sla_ms
   FROM {database}.events FINAL WHERE stream = 'ticket'
   UNION ALL
-  SELECT ticket_id, customer_id, ts_ms, ts, action_id, 'reopened', NULL, '', '', '', NULL, false, (NULL, NULL, NULL), 0,
-    false
+  SELECT ticket_id, customer_id, ts_ms, ts, action_id, 'reopen', NULL, '', '', '', NULL, false, (NULL, NULL, NULL), 0
   FROM ({_escalated(database)}) WHERE event = 'reopen'
   UNION ALL
   SELECT action_id, customer_id, ts_ms, ts, '', 'opened', NULL, toString(rule_id), JSONExtractString(payload, 'queue'),
     JSONExtractString(payload, 'level'), JSONExtract(payload, 'repeat', 'Nullable(Int64)'), JSONHas(payload, 'due'),
     ({due}), toInt64OrZero(extract({sla}, '^([0-9]+)(?:ms|s|m|h)$'))
-      * transform(extract({sla}, '[a-z]+$'), {_UNIT_MS}, 0), false
+      * transform(extract({sla}, '[a-z]+$'), {_UNIT_MS}, 0)
   FROM {database}.decisions FINAL WHERE kind = 'ticket' AND decision = 'emitted'
 ) AS r
 GROUP BY ticket_id, customer_id"""
@@ -107,6 +111,7 @@ def ticket_figures(database: str, by: Sequence[str], where: str = "1") -> str:
         "resolution_ms": "resolution_time_ms",
         "satisfaction": "satisfaction",
     }
+    clocked = " OR ".join(f"{clock}_due_ms IS NOT NULL" for clock in CLOCKS)
     shares = {
         "resolved": ("1", "resolution_time_ms IS NOT NULL"),
         "reopened": ("has(stages, 'resolved')", "reopened > 0"),
@@ -114,9 +119,9 @@ def ticket_figures(database: str, by: Sequence[str], where: str = "1") -> str:
         "sla_first_response": ("first_response_met IS NOT NULL", "first_response_met"),
         "sla": ("sla_met IS NOT NULL", "sla_met"),
         "sla_statutory": ("statutory_met IS NOT NULL", "statutory_met"),
-        "warned": ("timed", _escalates("= 'warning'")),
-        "breached": ("timed", _escalates("= 'breach'")),
-        "illegal": ("timed", _escalates("IN ('illegal_transition', 'illegal_extension')")),
+        "warned": (clocked, _escalates("= 'warning'")),
+        "breached": (clocked, _escalates("= 'breach'")),
+        "illegal": ("followed", _escalates("IN ('illegal_transition', 'illegal_extension')")),
         "repeat": ("repeat IS NOT NULL", "repeat > 0"),
         "satisfied": ("satisfaction IS NOT NULL", "satisfaction >= 4"),
     }

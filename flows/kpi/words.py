@@ -84,7 +84,7 @@ TICKET: Mapping[str, tuple[str, Format]] = {
     "warned": ("with a warning", percent),
     "breached": ("with a breach", percent),
     "illegal": ("with an illegal step", percent),
-    "repeat": ("repeated within 30 days", percent),
+    "repeat": ("repeated", percent),
     "satisfaction": ("satisfaction, 1 to 5", number),
     "satisfied": ("satisfied (4 or 5)", percent),
 }

@@ -7,6 +7,7 @@ import io
 import json
 import random
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -36,6 +37,7 @@ from flows.simulate.clock import DAY_MS, DEFAULT_START_MS, HOUR_MS
 from flows.simulate.columns import STREAMS
 from rules.load import load_rules
 from rules.policy import load_policy
+from sinks.clickhouse import Tables
 from sinks.kpi_surveys import BELONGS
 from sinks.kpi_views import KPI_VIEWS
 from tests.reference import kpi as plain
@@ -292,6 +294,76 @@ def test_views_can_be_read_under_their_names(opened: Opened) -> None:
     by_day = ["day", "touchpoint", "channel", "tier"]
     found = list(opened.client.query("SELECT * FROM cem.kpi_voice_by_day").named_results())
     assert len(found) == len(Asker(opened.client).voice(by_day))
+
+
+FOLLOWED_RULES = """
+version: 1
+rules:
+  - id: complaint
+    trigger: feedback[metric == "complaint"]
+    then: [ticket: {queue: complaints}]
+  - id: unhappy
+    trigger: feedback[metric == "csat" and score <= 2]
+    then: [escalate: {event: reopen, ticket_id: "{feedback.ticket_id}"}]
+"""
+FOLLOWING = """
+version: 1
+tickets:
+  calendar: always
+  warn: 50%
+  levels: [{name: usual, first_response: 1h, resolution: 8h, statutory: 15d}]
+"""
+
+
+def test_tickets_that_the_engine_follows(opened: Opened, tmp_path: Path) -> None:
+    """A is answered and resolved in time, B late, C by nobody, and D is opened again."""
+    (tmp_path / "rules.yaml").write_text(FOLLOWED_RULES)
+    (tmp_path / "policy.yaml").write_text(FOLLOWING)
+    rules, problems = load_rules([tmp_path / "rules.yaml"])
+    policy, policy_problems = load_policy(tmp_path / "policy.yaml")
+    assert rules is not None, problems
+    assert policy is not None, policy_problems
+
+    def event(customer: str, at_ms: int, **fields: Any) -> Record:
+        common = {"customer_id": customer, "event_id": f"{customer}{at_ms}", "ts": DEFAULT_START_MS + at_ms}
+        return {"stream": "feedback", **common, **fields}
+
+    def decide(events: list[Record]) -> list[Record]:
+        events.sort(key=lambda event: event["ts"])
+        (tmp_path / "events.ndjson").write_text("".join(json.dumps(event) + "\n" for event in events))
+        until_ms = DEFAULT_START_MS + 3 * DAY_MS
+        replay(ReplayJob(rules, (tmp_path / "events.ndjson",), tmp_path / "out", policy, until_ms=until_ms))
+        return [json.loads(line) for line in (tmp_path / "out" / "actions.ndjson").open()]
+
+    complaints = [event(customer, 0, metric="complaint") for customer in "ABCD"]
+    tickets = {one["customer_id"]: one["action_id"] for one in decide(list(complaints)) if one["kind"] == "ticket"}
+    stages = [("A", 30, "accepted"), ("A", 60, "resolved"), ("B", 90, "accepted"), ("B", 600, "resolved"),
+              ("D", 10, "accepted"), ("D", 20, "resolved")]  # fmt: skip
+    messages = [
+        event(customer, at * 60_000, stream="ticket", ticket_id=tickets[customer], stage=stage)
+        for customer, at, stage in stages
+    ]
+    bad = event("D", 30 * 60_000, metric="csat", score=1, ticket_id=tickets["D"])
+    shutil.rmtree(tmp_path / "out")
+    decisions = decide([*complaints, *messages, bad])
+
+    tables = Tables(opened.client, "followed", ZONE)
+    tables.create()
+    tables.insert_events(json.dumps(one).encode() for one in [*complaints, *messages, bad])
+    tables.insert_decisions(json.dumps(one).encode() for one in decisions)
+    columns = "customer_id, first_response_met, sla_met, statutory_met, reopened, level"
+    found = opened.client.query(f"SELECT {columns} FROM followed.kpi_tickets ORDER BY ALL").result_rows
+    assert list(map(tuple, found)) == [
+        ("A", 1, 1, 1, 0, "usual"), ("B", 0, 0, 1, 0, "usual"), ("C", 0, 0, None, 0, "usual"),
+        ("D", 1, 0, None, 1, "usual"),
+    ]  # fmt: skip
+    told = {(row["event"], row["clock"]): row["tickets"] for row in Asker(opened.client, "followed").escalations()}
+    assert told == {
+        ("warning", "first_response"): 2, ("breach", "first_response"): 2, ("warning", "resolution"): 3,
+        ("breach", "resolution"): 3, ("reopen", ""): 1, ("illegal_transition", ""): 3,  # resolved, never analysed
+    }  # fmt: skip
+    fired = {row["rule_id"]: row["decisions"] for row in Asker(opened.client, "followed").rules()}
+    assert fired == {"complaint": 4, "unhappy": 1}
 
 
 # ---- the command

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 Record = dict[str, Any]
 Rows = list[Record]
 
+TOLD = ("warning", "breach", "illegal_transition", "illegal_extension")
 Z = 1.959963984540054
 DAY_MS = 86_400_000
 GAP_MS = 30 * 60_000
@@ -374,7 +375,7 @@ def rules(bank: Bank, by: Sequence[str], first: str, last: str) -> Rows:
         {**d, "day": bank.day(d["ts"]), "outcome": d["reason"] or "emitted",
          "label": labels.get((d["customer_id"], d["anchor_event_id"])),
          "firing": (d["rule_version"], d["customer_id"], d["anchor_event_id"] or bank.day(d["ts"]), d["holding_id"])}
-        for d in bank.decisions if d["kind"] != "escalate"
+        for d in bank.decisions if d["kind"] != "escalate" or d["payload"]["event"] not in TOLD
     ]  # fmt: skip
     out = []
     for key, found in groups(rows, ["rule_id", *by], first, last).items():

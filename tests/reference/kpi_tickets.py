@@ -11,6 +11,7 @@ from typing import Any
 
 from tests.reference.kpi import DAY_MS, Bank, Record, Rows, groups, mean_interval, quantile, wilson
 
+DONE = ("resolved", "followed_up", "closed")
 UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
 
 
@@ -26,8 +27,8 @@ def tickets(bank: Bank, by: Sequence[str], first: str, last: str) -> Rows:
                 name: [row[name] for row in found if row[name] is not None]
                 for name in ("sla", "sla_first_response", "sla_statutory", "repeat")
             },
-            "warned": ["warning" in row["escalated"] for row in found if row["timed"]],
-            "breached": ["breach" in row["escalated"] for row in found if row["timed"]],
+            "warned": ["warning" in row["escalated"] for row in found if row["clocks"]],
+            "breached": ["breach" in row["escalated"] for row in found if row["clocks"]],
             "illegal": [any(x.startswith("illegal") for x in row["escalated"]) for row in found if row["timed"]],
             "satisfied": [row["satisfaction"] >= 4 for row in found if row["satisfaction"] is not None],
         }
@@ -66,7 +67,8 @@ def _tickets(bank: Bank) -> Rows:
             payload = decision["payload"]
             key = payload["ticket_id"], decision["customer_id"]
             told[key].append(payload)
-            if payload["event"] == "reopen":
+            done = [at for at, _, stage in histories[key] if stage in DONE and at <= decision["ts"]]
+            if payload["event"] == "reopen" and done:
                 histories[key].append((decision["ts"], decision["action_id"], "reopened"))
     rows = [
         _ticket(bank, key, sorted(history), made.get(key), satisfaction.get(key))
@@ -115,14 +117,20 @@ def _clocks(history: list[tuple[int, str, str]], decision: Record | None, told: 
     """What the engine's clocks say: those that stopped without a breach were kept to, those that run are open."""
     payload = decision["payload"] if decision else {}
     stages = [stage for _, _, stage in sorted(history)]
-    turns = [stage for stage in stages if stage in ("resolved", "closed", "reopened")]
+    turns = [stage for stage in stages if stage in (*DONE, "reopened")]
     over = bool(turns) and turns[-1] != "reopened"
     stopped = {
         "first_response": any(stage not in ("opened", "created") for stage in stages),
         "resolution": over, "statutory": over,
     }  # fmt: skip
     broken = {one["clock"] for one in told if one["event"] == "breach"}
-    row: Record = {"timed": "due" in payload, "escalated": [one["event"] for one in told], "level": "", "repeat": None}
+    row: Record = {
+        "timed": "due" in payload,
+        "clocks": list(payload.get("due", {})),
+        "escalated": [one["event"] for one in told],
+        "level": "",
+        "repeat": None,
+    }
     for clock, is_stopped in stopped.items():
         known = clock in payload.get("due", {}) and (clock in broken or is_stopped)
         row[f"sla_{clock}"] = clock not in broken if known else None

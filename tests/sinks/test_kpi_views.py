@@ -121,7 +121,9 @@ def test_clocks_of_tickets(client: Client) -> None:
         "runs, broken": ({"due": due}, [(HOUR_MS, "accepted")], [("breach", "resolution")]),
         "reopened": ({"due": due}, [*resolved, (3 * HOUR_MS, "reopened")], []),
         "reopened by a clock": ({"due": due}, resolved, [("reopen", "")]),
+        "reopened too early": ({"due": due}, [(2 * DAY_MS, "resolved")], [("reopen", "")]),
         "closed": ({"due": due}, [(DAY_MS, "closed")], [("illegal_transition", "")]),
+        "followed up": ({"due": due}, [(DAY_MS, "followed_up")], []),
         "two clocks": ({"due": {"resolution": due["resolution"]}, "sla": "1ms"}, resolved, []),
         "no clocks": ({"due": {}, "sla": "1ms"}, resolved, []),
         "hours": ({"sla": "4h"}, resolved, []),
@@ -149,7 +151,9 @@ def test_clocks_of_tickets(client: Client) -> None:
         "runs, broken": (1, 0, None),
         "reopened": (1, None, None),
         "reopened by a clock": (1, None, None),
+        "reopened too early": (1, 1, 1),
         "closed": (1, 1, 1),
+        "followed up": (1, 1, 1),
         "two clocks": (None, 1, None),
         "no clocks": (None, None, None),
         "hours": (None, 1, None),
@@ -161,18 +165,24 @@ def test_clocks_of_tickets(client: Client) -> None:
     figures = "figure, n, round(n * value) FROM tickets.kpi_ticket_figures_by_day WHERE figure IN"
     names = "('warned', 'breached', 'illegal', 'repeat', 'reopened')"
     assert rows(client, f"SELECT {figures} {names}") == {
-        "warned": (10, 1), "breached": (10, 2), "illegal": (10, 1), "repeat": (2, 1), "reopened": (12, 2),
+        "warned": (11, 1), "breached": (11, 2), "illegal": (12, 1), "repeat": (2, 1), "reopened": (13, 2),
     }  # fmt: skip
     found = client.query("SELECT event, clock, n, tickets FROM tickets.kpi_escalations_by_day ORDER BY ALL").result_rows
     assert list(map(tuple, found)) == [
         ("breach", "first_response", 1, 1), ("breach", "resolution", 2, 2), ("illegal_transition", "", 1, 1),
-        ("reopen", "", 1, 1), ("warning", "resolution", 1, 1),
+        ("reopen", "", 2, 2), ("warning", "resolution", 1, 1),
     ]  # fmt: skip
 
 
 def test_escalations_are_no_contacts_and_no_firings(client: Client) -> None:
-    told = {"payload": {"ticket_id": "ticket", "event": "warning", "clock": "resolution"}}
-    filled(client, "kinds", [decision("ticket", 0, "ticket"), decision("escalate", 1, "escalate", **told)], [])
-    for view in ("kpi_contacts", "kpi_sent", "kpi_firings"):
+    """But what a rule escalates is a firing of it."""
+    told = ("warning", "breach", "illegal_transition", "illegal_extension", "reopen", "other", None)
+    escalated = [
+        decision(f"e{number}", number, "escalate", payload={"ticket_id": "ticket", "event": event})
+        for number, event in enumerate(told)
+    ]
+    filled(client, "kinds", [decision("ticket", 0, "ticket"), *escalated], [])
+    for view in ("kpi_contacts", "kpi_sent"):
         assert list(rows(client, f"SELECT kind, action_id FROM kinds.{view}")) == ["ticket"], view
-    assert rows(client, "SELECT rule_id, fired, decisions FROM kinds.kpi_rules_by_day") == {"r": (1, 1)}
+    assert set(rows(client, "SELECT action_id FROM kinds.kpi_firings")) == {"ticket", "e4", "e5", "e6"}
+    assert rows(client, "SELECT rule_id, fired, decisions FROM kinds.kpi_rules_by_day") == {"r": (1, 4)}
