@@ -55,6 +55,16 @@ class FolderRules:
             return None
         return {f"{SCORE}-{model_number(model.spec.name)}": model for model in tables.plan.scored.models}
 
+    def rule_set(self) -> RuleSet:
+        """The rules under which the folder was used last.
+
+        Raises
+        ------
+        StateError
+            It is not known what they are, or they are wrong.
+        """
+        return self._rules(str(self._folder.about.get("rules") or ""))
+
     def is_running(self, shard: str) -> bool:
         """Whether a shard is one that the next run would go on with; those of models may be left of earlier rules."""
         stage, running = shard.rpartition("-")[0], self.running()
