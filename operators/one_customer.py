@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import numpy as np
 
 from operators.decider import Decider
 from operators.decider_state import Sections, restore_decider
-from operators.survey import CUSTOMERS, KeptCustomer, end_of, read_rows, watermark_of
+from operators.survey import CUSTOMERS, KeptCustomer, read_rows
 from operators.tables import PlanTables
 from rules.policy import Policy
 from state.json_values import from_json, to_json
@@ -18,25 +17,17 @@ from state.packing import Packer
 from state.row_snapshots import RowFrame
 
 
-@dataclass(frozen=True, slots=True)
-class OneCustomer:
-    """A decider with one customer, who has the row 0, up to when it has taken events, and the watermark."""
+def restore_one(
+    tables: PlanTables, policy: Policy, frames: Sequence[Sections], found: KeptCustomer, now_ms: int
+) -> Decider:
+    """A decider with nobody but a customer, who has the row 0, as a run under these tables would restore them.
 
-    decider: Decider
-    t_ms: int
-    watermark_ms: int
-
-
-def restore_one(tables: PlanTables, policy: Policy, frames: Sequence[Sections], found: KeptCustomer) -> OneCustomer:
-    """Restore a customer from the files of their shard, the oldest first, as a run under these tables would.
-
-    ``found``: the customer, as ``find_customer`` finds them in these files.
+    ``frames``: the files of their shard, the oldest first; ``found``: the customer, as ``find_customer`` finds them
+    there; ``now_ms``: up to when events have been taken.
     """
     decider = Decider(tables, policy, _no_events)
-    watermark_ms = watermark_of(frames[-1])
-    t_ms = min(watermark_ms, end_of(frames[-1]))
-    restore_decider(decider, [_sections_of_one(frames, found)], t_ms)
-    return OneCustomer(decider, t_ms, watermark_ms)
+    restore_decider(decider, [_sections_of_one(frames, found)], now_ms)
+    return decider
 
 
 def _no_events(_message: bytes) -> NoReturn:

@@ -23,7 +23,8 @@ from rules.model import Rule, RuleSet
 from rules.policy import Policy
 from rules.unparse import selector_text
 from state.disk import StateError
-from state.sequencer import BEFORE_ALL_MS
+from state.row_snapshots import Sections
+from state.sequencer import AFTER_ALL_MS, BEFORE_ALL_MS
 from state.state_folder import StateFolder
 from state.timers import Firing
 
@@ -57,15 +58,16 @@ def explain_state(asked: Asked) -> Answer:
         return head | {"as_of": None, "known": False, "waiting": 0, "summary": _unknown(asked, None, 0)}
     frames = shards["decide"].sections
     waiting = len(waiting_of(ordering_of(shards), customer_id))
-    t_ms = min(watermark_of(frames[-1]), end_of(frames[-1]))
+    t_ms = _now_ms(folder, frames[-1])
     as_of = None if t_ms <= BEFORE_ALL_MS else t_ms
     found = find_customer(frames, customer_id)
     head |= {"as_of": as_of, "known": found is not None, "waiting": waiting}
     if found is None:
         return head | {"summary": _unknown(asked, as_of, waiting)}
     present = Present(
-        asked.rules, rule, asked.policy, lambda rules_id: asked.kept.tables(rules_id).plan, frames, found, customer_id
-    )
+        asked.rules, rule, asked.policy, lambda rules_id: asked.kept.tables(rules_id).plan, frames, found, customer_id,
+        t_ms,
+    )  # fmt: skip
     tries = [_tried(asked, present, one) for one in present.tries()]
     armed = present.customer.armed.get(rule.id)
     return head | {
@@ -81,6 +83,16 @@ def explain_state(asked: Asked) -> Answer:
         "next_tick": present.next_tick_ms,
         "tries": tries,
     }  # fmt: skip
+
+
+def _now_ms(folder: StateFolder, sections: Sections) -> int:
+    """Up to when a shard has taken events and let deadlines come, as of a file."""
+    watermark_ms, end_ms = watermark_of(sections), end_of(sections)
+    about = folder.about.get("run")
+    until = str(about.get("--until")) if isinstance(about, dict) else ""
+    if watermark_ms == AFTER_ALL_MS and until.isdecimal():
+        end_ms = max(end_ms, int(until))
+    return min(watermark_ms, end_ms)
 
 
 def _notes(asked: Asked) -> Iterator[str]:
@@ -114,7 +126,7 @@ def _tried(asked: Asked, present: Present, one: Try) -> Answer:
     rule = present.rule
     condition = Standing(rule, present.probes.parts, one.values)
     policy = PolicyNow(
-        asked.policy, present.plan, present.customer, asked.customer_id, present.profile, present.one.t_ms,
+        asked.policy, present.plan, present.customer, asked.customer_id, present.profile, present.t_ms,
         _paused(asked), present.warm_from_ms,
     )  # fmt: skip
     checks = list(policy.checks(rule, one.firing))
@@ -162,11 +174,11 @@ def _paused(asked: Asked) -> str:
 
 def _summary(asked: Asked, present: Present, waiting: int, tries: list[Answer]) -> Iterator[str]:
     rule, zone = present.rule, present.rule.timezone
-    yield f"{asked.customer_id} as of {local_time(present.one.t_ms, zone, TIME)}, which is how far the state is."
+    yield f"{asked.customer_id} as of {local_time(present.t_ms, zone, TIME)}, which is how far the state is."
     if waiting:
         yield _waiting(waiting)
     if rule.daily is None:
-        yield f"The rule is tried at each {' or '.join(map(selector_text, rule.triggers))}; that event counts too, then."
+        yield f"The rule is tried at each {' or '.join(map(selector_text, rule.triggers))}, which then counts too."
     else:
         yield from _ticks(present, tries)
     if rule.unless is not None:

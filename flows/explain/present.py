@@ -11,7 +11,7 @@ import numpy as np
 from flows.explain.probes import EVALUATED, Probes, make_probes
 from operators.feature_values import FeatureReader
 from operators.firing import firing_of
-from operators.one_customer import OneCustomer, restore_one
+from operators.one_customer import restore_one
 from operators.plan_changes import warm_from_ms
 from operators.survey import KeptCustomer
 from operators.tables import PlanTables
@@ -52,13 +52,13 @@ class Present:
         The rule as it is decided by: one that is paused as if it were live.
     probes
         The names of its parts.
-    one
-        The customer, and up to when the state has taken events.
+    t_ms
+        Up to when the state has taken events.
     """
 
     def __init__(
         self, rules: RuleSet, rule: Rule, policy: Policy, earlier: Callable[[str], Plan],
-        frames: Sequence[Sections], found: KeptCustomer, customer_id: str,
+        frames: Sequence[Sections], found: KeptCustomer, customer_id: str, t_ms: int,
     ) -> None:  # fmt: skip
         self.probes: Probes = make_probes(rule, customer_id)
         probe = replace(self.probes.rules[0], when=None)
@@ -67,7 +67,7 @@ class Present:
         )
         plan = make_plan(replace(rules, rules=(*others, probe)), keeps_profiles=True)
         self.tables = PlanTables(plan, rules_id=_ASKED, earlier=earlier)
-        self.one: OneCustomer = restore_one(self.tables, policy, frames, found)
+        self.t_ms, self._decider = t_ms, restore_one(self.tables, policy, frames, found, t_ms)
         self._number = _number(plan, rule.id)
         self._planned, self._probe = plan.rules[self._number], plan.rules[_number(plan, EVALUATED)]
         self.rule = self._planned.rule
@@ -80,42 +80,42 @@ class Present:
     @property
     def customer(self) -> Customer:
         """What is remembered of them beside the row."""
-        return self.one.decider.customers.by_row.get(_ROW) or Customer()
+        return self._decider.customers.by_row.get(_ROW) or Customer()
 
     @property
     def profile(self) -> tuple[Any, ...] | None:
         """The values of the attributes that the plan reads."""
-        return self.one.decider.customers.profile(_ROW)
+        return self._decider.customers.profile(_ROW)
 
     @property
     def warm_from_ms(self) -> int:
         """From when on all windows of the rule are filled."""
-        return warm_from_ms(self.plan, self.one.decider.since).get(self._number, 0)
+        return warm_from_ms(self.plan, self._decider.since).get(self._number, 0)
 
     @property
     def next_tick_ms(self) -> int | None:
         """When a date rule is tried next, null if no profile has come at all."""
-        ticks = self.one.decider.timers.ticks()
+        ticks = self._decider.timers.ticks()
         return min((timer.at_ms for timer in ticks if timer.rule == self._number), default=None)
 
     def held(self) -> list[Timer]:
         """What quiet hours hold of the rule."""
-        timers = self.one.decider.timers.by_row({_ROW}).get(_ROW, [])
+        timers = self._decider.timers.by_row({_ROW}).get(_ROW, [])
         return [timer for timer in timers if timer.kind == HELD and timer.rule == self._number]
 
     def tries(self) -> Iterator[Try]:
         """The rule tried now, once or for each holding."""
-        for holding_id, holding in self.one.decider.customers.holdings_at(self._planned, self.profile, None):
+        for holding_id, holding in self._decider.customers.holdings_at(self._planned, self.profile, None):
             evaluation = self._evaluation(self._probe, holding)
             values = {name: compute(evaluation) for name, compute in self._probe.computes}
             firing = firing_of(
-                self._planned, self._evaluation(self._planned, holding), "", "", self.one.t_ms, False, holding_id,
+                self._planned, self._evaluation(self._planned, holding), "", "", self.t_ms, False, holding_id,
                 self.warm_from_ms,
             )  # fmt: skip
             yield Try(holding_id, values, firing)
 
     def _evaluation(self, planned: RulePlan, holding: dict[str, Any] | None) -> Evaluation:
-        decider, t_ms = self.one.decider, self.one.t_ms
+        decider, t_ms = self._decider, self.t_ms
         row: Words = np.array([_ROW], np.int64)
         features = FeatureReader(self.tables, planned.features).read(decider.store, row, t_ms)[0]
         evaluation = Evaluation(
