@@ -130,10 +130,10 @@ def story() -> list[dict[str, Any]]:
 class Bank:
     """Events that a run with state has read, and what it decided."""
 
-    def __init__(self, folder: Path, events: Sequence[dict[str, Any]]) -> None:
+    def __init__(self, folder: Path, events: Sequence[dict[str, Any]], rules: str = RULES) -> None:
         self.folder, self.state, self.events = folder, folder / "state", list(events)
         self.read: dict[Path, tuple[FolderRules, RuleSet, Policy]] = {}
-        (folder / "rules.yaml").write_text(RULES, encoding="utf-8")
+        (folder / "rules.yaml").write_text(rules, encoding="utf-8")
         (folder / "policy.yaml").write_text(POLICY, encoding="utf-8")
         self.decisions = self.run([], state=self.state)
 
@@ -189,8 +189,8 @@ def bank(tmp_path_factory: pytest.TempPathFactory) -> Bank:
     return Bank(tmp_path_factory.mktemp("bank"), story())
 
 
-def small(tmp_path: Path, *events: dict[str, Any]) -> Bank:
-    return Bank(tmp_path, sorted([*events, event("click", "end", "nobody", END)], key=lambda one: one["ts"]))
+def small(tmp_path: Path, *events: dict[str, Any], rules: str = RULES) -> Bank:
+    return Bank(tmp_path, sorted([*events, event("click", "end", "nobody", END)], key=lambda one: one["ts"]), rules)
 
 
 GOLD = event("profile", "p", "A", T, tier="gold", aum=5)
@@ -367,8 +367,11 @@ def test_a_folder_in_use_is_looked_at_and_not_changed(bank: Bank) -> None:
         assert files() == before
 
 
-def test_time_goes_on_to_until(tmp_path: Path) -> None:
-    found = small(tmp_path, event("click", "s", "A", END - HOUR, action="start"))
+@pytest.mark.parametrize("dropped", ["", ', per="device_id"'])
+def test_time_goes_on_to_until(tmp_path: Path, dropped: str) -> None:
+    """Also where nothing is asked over entities, and one stage does it all."""
+    rules = RULES.replace(dropped, "")
+    found = small(tmp_path, event("click", "s", "A", END - HOUR, action="start"), rules=rules)
     found.state = tmp_path / "later"
     found.run([], state=found.state, until_ms=END + 3 * DAY)
     answer = found.answer("A", "waits")
