@@ -15,7 +15,7 @@ from flows.live.pauses import PauseFiles, PausesError
 from flows.state_customer import ordering_of, shards_of_customer, waiting_of
 from flows.state_folder import policy_digest
 from flows.state_rules import FolderRules
-from flows.words import local_time
+from flows.words import duration, local_time
 from operators.policy_gate import QUIET_HOURS
 from operators.survey import end_of, find_customer, watermark_of
 from operators.views import open_tickets
@@ -197,7 +197,7 @@ def _ticks(present: Present, tries: list[Answer]) -> Iterator[str]:
     if present.profile is None:
         yield "A date rule looks at customers with a profile, and there is none."
     elif not tries:
-        yield "No entry of profile.holdings has an id: there is nothing to try it for."
+        yield "profile.holdings has no entry with an id: there is nothing to try it for."
 
 
 def _deadline(present: Present) -> Iterator[str]:
@@ -206,7 +206,8 @@ def _deadline(present: Present) -> Iterator[str]:
     armed = present.customer.armed.get(rule.id)
     awaited = " or ".join(map(selector_text, rule.unless.selectors))
     if armed is None or armed.firing is None:
-        yield f"It does not wait for anything: no {awaited} is due."
+        within = duration(rule.unless.within_ms)
+        yield f"It waits for nothing now. Set off, it would wait {within} for {awaited}, and ask the policy then."
         return
     firing = armed.firing
     since = local_time(firing.anchor_ms, zone, TIME)

@@ -133,10 +133,11 @@ class PolicyNow:
             return Check(OPT_OUT, False, f"nobody can opt out of {what}")
         column = self.plan.profile_column("opt_out")
         listed = None if self.profile is None or column is None else self.profile[column]
-        said = f"opt_out lists {value_text(listed)}" if self.profile is not None else "the customer has no profile"
-        return Check(
-            OPT_OUT, self._is_held_back(OPT_OUT, rule, firing, opts_out=True), f"{' and '.join(kinds)}: {said}"
+        said = (
+            f"opt_out lists {value_text(listed or None)}" if self.profile is not None else "the customer has no profile"
         )
+        held_back = self._is_held_back(OPT_OUT, rule, firing, opts_out=True)
+        return Check(OPT_OUT, held_back, f"{' and '.join(kinds)}: {said}")
 
     def _cooldown(self, rule: Rule, firing: Firing) -> Check:
         last_ms = self._ledgers(rule)[0].last_ms((rule.id, firing.holding_id))
@@ -179,10 +180,10 @@ class PolicyNow:
         is_quiet = self._is_held_back(QUIET_HOURS, rule, firing, quiet_hours=replace(quiet, defer=False))
         now = local_time(self.t_ms, self.policy.timezone, "%H:%M:%S")
         text = f"{clock(quiet.from_minute)} to {clock(quiet.to_minute)} in {self.policy.timezone}; it is {now}"
-        return Check(
-            QUIET_HOURS, is_quiet, text,
-            PolicyGate(self.policy, None).release_ms(self.t_ms) if is_quiet else None,
-        )  # fmt: skip
+        if not is_quiet:
+            return Check(QUIET_HOURS, False, text)
+        until_ms = PolicyGate(self.policy, None).release_ms(self.t_ms)
+        return Check(QUIET_HOURS, True, f"{text}, until {self._local(until_ms, rule)}", until_ms)
 
     def _open_ticket(self, rule: Rule, firing: Firing) -> Check:
         if all(action.kind != "ticket" for action in rule.actions):
