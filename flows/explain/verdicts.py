@@ -112,4 +112,5 @@ class Verdicts:
 
 
 def clock(minute: int) -> str:
+    """A minute of the day as `21:00`."""
     return f"{minute // 60:02}:{minute % 60:02}"
