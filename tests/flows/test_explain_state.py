@@ -20,6 +20,8 @@ from flows.state_rules import FolderRules
 from rules.model import RuleSet
 from rules.policy import Policy, load_policy
 from state.state_folder import StateFolder
+from tests.flows.interrupted import finish, run_until
+from tests.reference.generate import Case
 
 T = 1_760_000_000_000  # 2025-10-09 16:53:20 in Shanghai
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
@@ -383,6 +385,32 @@ def test_the_command_answers_the_same(bank: Bank) -> None:
     policy = str(bank.folder / "policy.yaml")
     for customer, rule in (("c2", "invites"), ("c1", "prepay"), ("c2", "matures"), ("c7", "waits")):
         assert bank.answer(customer, rule, "--policy", policy) == bank.answer(customer, rule)
+
+
+def test_a_run_that_was_killed_and_goes_on(tmp_path: Path) -> None:
+    """Of two partitions one is behind, so that an event waits; then it is decided as was said."""
+    searches = [more("prepay", "A", n, T + hours * HOUR) for n, hours in enumerate((1, 2, 90))]
+    ahead = [GOLD, *searches, event("click", "x", "nobody", T + 99 * HOUR)]
+    behind = [event("click", f"e{hours}", "nobody", T + hours * HOUR) for hours in range(100)]
+    lines = [[json.dumps(one).encode() for one in part] for part in (ahead, behind)]
+    case = Case([RULES], POLICY, lines, {"lateness_ms": 0, "max_jump_ms": 0})
+    assert run_until(case, tmp_path, batches=8)
+    asked = ["explain", "--state", str(tmp_path / "state"), "--policy", str(tmp_path / "policy.yaml")]
+    result = CliRunner().invoke(app, [*asked, "--customer", "A", "--rule", "prepay", "--json"])
+    answer = json.loads(result.stdout)
+    assert T + 2 * HOUR < answer["as_of"] < T + 90 * HOUR
+    assert answer["waiting"] == 1
+    assert "One event of the customer waits" in answer["summary"][1]
+    (one,) = answer["tries"]
+    assert one["failed"] == ["`searches >= 3` does not hold: `searches` is 2."]
+    (said,) = one["actions"]
+    finish(case, tmp_path)
+    (made,) = map(json.loads, (tmp_path / "out" / "actions.ndjson").read_text(encoding="utf-8").splitlines())
+    assert (made["anchor_event_id"], made["decision"]) == ("prepay-2", said["decision"])
+    result = CliRunner().invoke(app, [*asked, "--customer", "A", "--rule", "prepay", "--json"])
+    assert [check["reason"] for check in json.loads(result.stdout)["tries"][0]["policy"] if check["holds_back"]] == [
+        "cooldown", "open_ticket",
+    ]  # fmt: skip
 
 
 def test_text_for_people(bank: Bank) -> None:
