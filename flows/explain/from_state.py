@@ -96,7 +96,8 @@ def _now_ms(folder: StateFolder, sections: Sections) -> int:
 
 
 def _notes(asked: Asked) -> Iterator[str]:
-    if asked.folder.about.get("policy") != policy_digest(asked.policy):
+    known = asked.folder.about.get("policy")  # a folder of format 1 says it elsewhere, and as an older release did
+    if known is not None and known != policy_digest(asked.policy):
         yield "The run has another contact policy than was given; what is said of it here is by the one given."
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tarfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -411,6 +412,24 @@ def test_a_run_that_was_killed_and_goes_on(tmp_path: Path) -> None:
     assert [check["reason"] for check in json.loads(result.stdout)["tries"][0]["policy"] if check["holds_back"]] == [
         "cooldown", "open_ticket",
     ]  # fmt: skip
+
+
+def test_a_folder_of_format_1_takes_the_rules_that_are_given(tmp_path: Path) -> None:
+    with tarfile.open(Path(__file__).with_name("format-1.tar.xz")) as archive:
+        archive.extractall(tmp_path, filter="data")
+    folder = tmp_path / "format-1"
+    asked = ["explain", "--state", str(folder / "state"), "--customer", "C011", "--rule", "tried"]
+    result = CliRunner().invoke(app, asked)
+    assert result.exit_code == 3
+    assert "give them with --rules" in result.output
+    given = ["--rules", str(folder / "rules.yaml"), "--policy", str(folder / "policy.yaml"), "--json"]
+    answer = json.loads(CliRunner().invoke(app, [*asked, *given]).stdout)
+    assert (answer["waiting"], answer["notes"]) == (2, [])
+    shown = CliRunner().invoke(
+        app, ["state", "show", str(folder / "state"), "--customer", "C011", "--rules", given[1]]
+    )  # fmt: skip
+    (clicks,) = [let["value"] for let in answer["tries"][0]["lets"]]
+    assert f'count(click, last="3d") = {clicks}' in shown.stdout
 
 
 def test_text_for_people(bank: Bank) -> None:
