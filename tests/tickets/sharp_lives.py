@@ -106,7 +106,7 @@ def sharp_life(rng: Random, policy: dict[str, Any], customers: int = 6, openings
     for number in range(customers):
         about = {"customer_id": f"C{number}"}
         tier = rng.choice(["gold", "plain", "short", "short", "silent", "none"])
-        events.append(about | {"stream": "profile", "event_id": "p", "ts": base_ms - 1, "tier": tier})
+        events.append(about | {"stream": "profile", "event_id": "p", "ts": base_ms - 1_000, "tier": tier})
         t_ms = base_ms
         for place in range(openings):
             t_ms += rng.choice([0, HOUR_MS, DAY_MS, 10 * DAY_MS, 12 * DAY_MS])
