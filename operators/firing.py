@@ -137,6 +137,13 @@ class Desk:
         if self.tickets is not None and customer is not None:
             self._escalate(row, self.tickets.meet(number, row, customer, self._store.id_of(row), t_ms))
 
+    def drop_tickets(self, rows: Iterable[int], t_ms: int) -> None:
+        """Follow no more those tickets of some customers that have been closed for long enough."""
+        for row in rows if self.tickets is not None else ():
+            customer = self._customers.by_row.get(row)
+            if self.tickets is not None and customer is not None and customer.followed:
+                self.tickets.drop_over(customer, t_ms)
+
     def _escalate(self, row: int, decisions: Iterable[Decision]) -> None:
         for record in decisions:
             self._write(record, record.rule_id, None)
