@@ -64,6 +64,9 @@ def simulate(
     story_rate: Annotated[
         float, typer.Option(min=0.0, help="With --out: injected stories of each kind per customer.")
     ] = 0.002,
+    stories: Annotated[
+        str, typer.Option(help="With --out: demo, the demonstration's stories, or pack, those of the bank's pack.")
+    ] = "demo",
     rate: Annotated[
         float | None,
         typer.Option(min=0.001, max=1e6, help=f"{_LIVE}: events a second; 1000, or none if there is a backlog."),
@@ -93,7 +96,15 @@ def simulate(
         })  # fmt: skip
     elif out is not None:
         _write(out, customers=customers, days=days, seed=seed, events_per_customer_day=events_per_customer_day,
-               partitions_per_stream=partitions or 1, story_rate=story_rate)  # fmt: skip
+               partitions_per_stream=partitions or 1, story_rate=story_rate, stories=_set(stories))  # fmt: skip
+
+
+def _set(name: str) -> str:
+    from flows.simulate.run import STORY_SETS
+
+    if name not in STORY_SETS:
+        raise typer.BadParameter(f"{name!r} is none of {', '.join(STORY_SETS)}", param_hint="--stories")
+    return name
 
 
 def _write(out: Path, *, days: int, **numbers: Any) -> None:
@@ -108,6 +119,9 @@ def _write(out: Path, *, days: int, **numbers: Any) -> None:
     for stream, n in report.events.items():
         print(f"{stream:>10} {n:>12,}")
     stories = ", ".join(f"{kind} {n}" for kind, n in report.stories.items())
+    if report.left_out:
+        left_out = ", ".join(f"{kind} ({needed} days)" for kind, needed in report.left_out.items())
+        print(f"left out, as {days} days are too few: {left_out}")
     print(f"{sum(report.events.values()):,} events at {report.events_per_second:,.0f}/s; stories: {stories}")
 
 

@@ -27,9 +27,13 @@ class StoryBook:
         self.days = days
         self.rng = rng
         self.lines: dict[tuple[int, str], list[StoryLine]] = {}
+        self.events: list[dict[str, Any]] = []
+        """Every story event with its customer number `c`, as it was told."""
         self._names = names
         self._number = STORY_NUMBERS
         self._truth: list[dict[str, Any]] = []
+        self._index: dict[str, dict[str, list[dict[str, Any]]]] = {}
+        self._indexed = 0
         self._kind = ""
         self._told: Counter[str] = Counter()
 
@@ -83,6 +87,7 @@ class StoryBook:
         event_id = self.new_number(stream)
         present = {name: value for name, value in fields.items() if value is not None}
         event = {"stream": stream, "event_id": event_id, "customer_id": f"C{customer:07d}", "ts": ts} | present
+        self.events.append(event | {"c": customer})
         day = (ts - self.days[0].start_ms) // (24 * HOUR_MS)
         self.lines.setdefault((day, stream), []).append((ts, customer, _json(event) + "\n"))
         return event_id
@@ -112,6 +117,39 @@ class StoryBook:
             balance=max(int(self.pop.demand[customer]) / 100 - amount, 0.0),
         )  # fmt: skip
 
+    def purchase(self, customer: int, ts: int, amount: float, merchant: str, **fields: Any) -> str:
+        """A card purchase at home, unless `fields` say otherwise."""
+        known: dict[str, Any] = {
+            "amount": amount, "channel": "pos", "direction": "out", "currency": "CNY", "kind": "purchase",
+            "account_id": f"A{customer:07d}", "merchant_id": merchant, "mcc": self.one_of(words.MCCS),
+            "city": self.home(customer), "status": "success",
+            "balance": max(int(self.pop.demand[customer]) / 100 - amount, 0.0),
+        }  # fmt: skip
+        return self.emit("txn", customer, ts, **known | fields)
+
+    def visit(self, customer: int, ts: int, fragments: Sequence[str], **fields: Any) -> list[str]:
+        """One session of several clicks, from `ts` on, half a minute or so apart."""
+        session, found = self.new_number("session"), []
+        for fragment in fragments:
+            found.append(self.click(customer, ts, session, fragment, **fields))
+            ts += self.integer(15_000, 45_000)
+        return found
+
+    def said(self, customer: int, ts: int, metric: str, text: str | None, score: int | None = None, **more: Any) -> str:
+        """A piece of feedback; `more` has its touchpoint, ticket and channel."""
+        known = {"channel": "app", "metric": metric, "score": score, "text": text} | more
+        return self.emit("feedback", customer, ts, **known)
+
+    def case(self, customer: int, ts: int, ticket_id: str, stage: str, satisfaction: int | None = None) -> str:
+        """A stage of a service ticket."""
+        return self.emit(
+            "ticket", customer, ts, ticket_id=ticket_id, stage=stage, actor_id="S001", satisfaction=satisfaction
+        )
+
+    def payee(self, bank: str = "ext") -> str:
+        """An account that nobody has paid to before: at another bank, unless `bank` is `own`."""
+        return f"{bank}-{self.integer(1, 1 << 40):x}"
+
     def income(self, customer: int, ts: int, amount: float, kind: str, counterparty: str) -> str:
         """Money coming in."""
         return self.emit(
@@ -120,11 +158,11 @@ class StoryBook:
             balance=int(self.pop.demand[customer]) / 100 + amount,
         )  # fmt: skip
 
-    def label(self, customer: int, ts: int, subject: str, fraud: bool) -> str:
+    def label(self, customer: int, ts: int, subject: str, fraud: bool, terminal: str | None = None) -> str:
         """The verdict on a transaction."""
         return self.emit(
-            "label", customer, ts, subject_event_id=subject, label=fraud, source="investigation"
-        )  # fmt: skip
+            "label", customer, ts, subject_event_id=subject, label=fraud, source="investigation", terminal_id=terminal
+        )
 
     def profile(self, customer: int, ts: int, aum: float, demand: float, without: int | None = None) -> str:
         """The customer's profile with new amounts, and without the holding in slot `without`."""
@@ -156,6 +194,27 @@ class StoryBook:
         record |= {"customer_id": who[0]} if len(who) == 1 else {"customer_ids": who}
         record |= {"start_ts": start_ts, "end_ts": end_ts, "event_ids": list(evidence), "expected": expected}
         self._truth.append(record | {"note": note})
+
+    def also(self, kind: str, customer: int, start_ts: int, end_ts: int, note: str) -> None:
+        """Writes down what no story meant to tell and yet happened, unless it is told already."""
+        if self.is_told(kind, customer, start_ts, end_ts):
+            return
+        self.begin(kind)
+        self.tell([customer], (), start_ts, end_ts, note=note, expected=True)
+
+    def is_told(self, kind: str, customer: int, start_ts: int, end_ts: int) -> bool:
+        """Whether an expected instance of this kind overlaps these times (ms, ends included)."""
+        told = (record for record in self._by_customer(kind).get(f"C{customer:07d}", ()))
+        return any(start_ts <= record["end_ts"] and record["start_ts"] <= end_ts for record in told)
+
+    def _by_customer(self, kind: str) -> dict[str, list[dict[str, Any]]]:
+        """The expected instances of a kind; read once, as a large bank has many."""
+        index = self._index
+        for record in self._truth[self._indexed :]:
+            if record["expected"] and "customer_id" in record:
+                index.setdefault(record["story"], {}).setdefault(record["customer_id"], []).append(record)
+        self._indexed = len(self._truth)
+        return index.get(kind, {})
 
     def count(self, *, expected: bool) -> dict[str, int]:
         """Instances (or decoys) by kind."""

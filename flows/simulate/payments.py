@@ -5,7 +5,7 @@ import numpy as np
 from flows.simulate import vocabulary as words
 from flows.simulate.clock import DAY_MS, HOUR_MS, Day, own_hours
 from flows.simulate.columns import Array, Columns, Counters, concat, take
-from flows.simulate.population import CALM_WEALTH, NO_SALARY, Population, own_choice
+from flows.simulate.population import CALM_WEALTH, NO_INFLOWS, NO_SALARY, Population, own_choice
 from flows.simulate.sessions import Sessions
 
 POS, ONLINE, TRANSFER_OUT, TRANSFER_IN, SALARY, WITHDRAWAL, DEPOSIT, REPAYMENT, FEE, INVESTMENT = range(10)
@@ -18,6 +18,10 @@ _DRAWN_CDF = np.cumsum([0.46, 0.36, 0.07, 0.03, 0.02, 0.02, 0.04])
 # (200,000 in, 50,000 and more out) belong to the stories, so the background stays below them.
 _SHIFT = np.array([0.0, 0.1, 1.9, 2.0, 0.0, 2.2, 2.5, 2.3, -1.5, 4.0])
 _CAP = np.array([20e3, 20e3, 45e3, 45e3, 60e3, 20e3, 45e3, 30e3, 200.0, 45e3])
+# Where the stories of the pack are told: no payment as large as theirs, and little away from home or at night.
+_TAME_CAP = np.array([4500.0, 4500.0, 4500.0, 45e3, 45e3, 4500.0, 45e3, 4500.0, 200.0, 45e3])
+_TAME_ODD_CAP = 900.0
+_TAME_SPREAD = 2.0
 WEEKEND_PURCHASES = 1.2
 CARD_FRAUD_RATE = 0.0003
 LABELLED_NORMAL_RATE = 0.005
@@ -35,10 +39,14 @@ def card_thefts(customers: int) -> int:
 
 
 class PaymentMaker:
-    """Makes a block's transactions of one day."""
+    """Makes a block's transactions of one day.
 
-    def __init__(self, per_customer_day: float) -> None:
+    ``tame``: payments are neither large nor odd, and no card is stolen.
+    """
+
+    def __init__(self, per_customer_day: float, tame: bool = False) -> None:
         self._rate = per_customer_day
+        self._tame = tame
 
     def make(
         self, rng: np.random.Generator, pop: Population, lo: int, hi: int, day: Day, counters: Counters,
@@ -57,9 +65,11 @@ class PaymentMaker:
         n = len(table["c"])
         table["n"] = counters.take("txn", n)
         table["party"], table["terminal"] = _parties(rng, table, pop)
-        table["amount"] = _amounts(rng, table, pop, day)
+        table["amount"] = _amounts(rng, table, pop, self._tame)
+        if self._tame:
+            _tame_amounts(table, pop, day)
         table["failed"] = (rng.random(n) < 0.01) & (table["kind"] != SALARY)
-        _steal_cards(rng, table, pop.customers)
+        _steal_cards(rng, table, pop.customers, 0.0 if self._tame else CARD_FRAUD_RATE)
         _settle(table, pop, lo, hi)
         return table
 
@@ -76,6 +86,7 @@ class PaymentMaker:
         kind = _DRAWN[np.minimum(drawn, len(_DRAWN) - 1)]
         ts = day.start_ms + (hours * HOUR_MS).astype(np.int64)
         heard = (ts < pop.mute_from[c]) | (ts >= pop.mute_to[c])
+        heard &= ((pop.calm[c] & NO_INFLOWS) == 0) | ~np.isin(kind, INFLOWS)
         return c[heard], ts[heard], kind[heard]
 
 
@@ -113,11 +124,16 @@ def _parties(rng: np.random.Generator, table: Columns, pop: Population) -> tuple
     return party, terminal
 
 
-def _amounts(rng: np.random.Generator, table: Columns, pop: Population, day: Day) -> Array:
-    """Amounts in cents: log-normal about the customer's own level, shifted by kind and capped."""
+def _amounts(rng: np.random.Generator, table: Columns, pop: Population, tame: bool) -> Array:
+    """Amounts in cents: log-normal about the customer's own level, shifted by kind and capped.
+
+    ``tame``: never further from the customer's own level than `_TAME_SPREAD` standard deviations.
+    """
     c, kind = table["c"], table["kind"]
-    log = pop.amount_mu[c] + _SHIFT[kind] + pop.amount_sigma[c] * rng.standard_normal(len(c))
-    cents = np.maximum(np.minimum(np.exp(log), _CAP[kind]) * 100, 1).astype(np.int64)
+    cap, spread = (_TAME_CAP, _TAME_SPREAD) if tame else (_CAP, np.inf)
+    level = np.clip(rng.standard_normal(len(c)), -spread, spread)
+    log = pop.amount_mu[c] + _SHIFT[kind] + pop.amount_sigma[c] * level
+    cents = np.maximum(np.minimum(np.exp(log), cap[kind]) * 100, 1).astype(np.int64)
     hundred = np.isin(kind, (WITHDRAWAL, DEPOSIT))
     cents = np.where(hundred, np.maximum(cents // 10_000, 1) * 10_000, cents)
     cents = np.where(kind == INVESTMENT, np.maximum(cents // 100_000, 1) * 100_000, cents)
@@ -126,9 +142,17 @@ def _amounts(rng: np.random.Generator, table: Columns, pop: Population, day: Day
     return np.where(kind == SALARY, pay, cents)
 
 
-def _steal_cards(rng: np.random.Generator, table: Columns, customers: int) -> None:
+def _tame_amounts(table: Columns, pop: Population, day: Day) -> None:
+    """Less where a payment is odd in another way already."""
+    hour = (table["ts"] - day.start_ms) // HOUR_MS
+    odd = (table["city"] != pop.city[table["c"]]) | (hour < 7) | (hour >= 22)
+    odd &= ~np.isin(table["kind"], INFLOWS)
+    table["amount"] = np.where(odd, np.minimum(table["amount"], int(_TAME_ODD_CAP * 100)), table["amount"])
+
+
+def _steal_cards(rng: np.random.Generator, table: Columns, customers: int, rate: float) -> None:
     """A few card payments are made by somebody else: elsewhere, much larger, at a terminal that copies cards."""
-    fraud = (table["kind"] == POS) & (rng.random(len(table["c"])) < CARD_FRAUD_RATE)
+    fraud = (table["kind"] == POS) & (rng.random(len(table["c"])) < rate)
     rows = np.flatnonzero(fraud)
     n = len(rows)
     table["fraud"] = fraud

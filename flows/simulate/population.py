@@ -24,6 +24,10 @@ CALM_FEEDBACK = 8  # no feedback
 CALM_MOVES = 16  # no travel, no new phone
 FROZEN = 32  # the profile changes only by the story
 NO_SALARY = 64  # salaries come from the story
+CALM_WEALTH_PAGES = 128  # no looking at wealth pages
+CALM_QUESTIONS = 256  # no searches
+CALM_TICKETS = 512  # no service tickets
+NO_INFLOWS = 1024  # nothing comes in but by the story
 
 
 @dataclass(slots=True)
@@ -104,7 +108,7 @@ def _block(rng: np.random.Generator, lo: int, hi: int, day0: int, days: int) -> 
         mood=rng.standard_normal(n).astype(np.float32),
         device_owner=np.where(shared, index - 1, index),
         device_no=np.where(shared, 0, zeros).astype(np.int8),
-        calm=zeros.astype(np.uint8),
+        calm=zeros.astype(np.uint16),
         mute_from=zeros,
         mute_to=zeros.copy(),
     )
@@ -124,3 +128,10 @@ def own_choice(customer: Array, pick: Array, purpose: int, size: int) -> Array:
     """A customer's own `pick`-th thing (merchant, payee, terminal) out of `size`: always the same one."""
     key = customer.astype(np.uint64) * np.uint64(1024) + pick.astype(np.uint64) + np.uint64(purpose << 52)
     return (mix64(mix64(key) + np.uint64(purpose)) % np.uint64(size)).astype(np.int64)
+
+
+def tame(pop: Population) -> None:
+    """Keeps the background clear of what the stories of the pack are about: salaries below the large inflows, and no
+    holding that matures within 40 days after the run."""
+    np.minimum(pop.salary, 4_500_000, out=pop.salary)
+    pop.holding_matures += 30

@@ -9,8 +9,10 @@ from flows.simulate.clock import HOUR_MS, Day, own_hours
 from flows.simulate.columns import Array, Columns, Counters
 from flows.simulate.population import (
     CALM_ERRORS,
+    CALM_QUESTIONS,
     CALM_SEARCH,
     CALM_WEALTH,
+    CALM_WEALTH_PAGES,
     DEVICES_PER_CUSTOMER,
     WEB_DEVICE,
     Population,
@@ -21,6 +23,7 @@ RETRY_ERROR_RATE = 0.15
 GIVE_UP_RATE = 0.25
 WEEKEND_FACTOR = 0.85
 MAX_DWELL_MS = 120_000
+TAME_DAYS = 8
 
 
 @dataclass(slots=True)
@@ -31,15 +34,20 @@ class Sessions:
     script: Array
     end: Array  # ts of the last click
     finished: Array
+    clicks: Array  # steps of the script that were taken
     errors: Array
     device: Array
     city: Array
 
 
 class SessionMaker:
-    """Makes a block's sessions of one day."""
+    """Makes a block's sessions of one day.
 
-    def __init__(self, per_customer_day: float) -> None:
+    ``tame``: nobody looks at loans or prepayment more often than every eighth day, and searches are in the app.
+    """
+
+    def __init__(self, per_customer_day: float, tame: bool = False) -> None:
+        self._tame = tame
         self.table = words.script_table()
         self._rate = per_customer_day
         self._weight_cdf = np.cumsum(self.table.weight)
@@ -64,13 +72,19 @@ class SessionMaker:
         calm = pop.calm[c]
         quiet = ((calm & CALM_SEARCH) > 0) & np.isin(script, words.QUIET_SCRIPTS)
         quiet |= ((calm & CALM_WEALTH) > 0) & (script == words.SCRIPT_NO["wealth_buy"])
+        quiet |= ((calm & CALM_WEALTH_PAGES) > 0) & (script == words.SCRIPT_NO["wealth_look"])
+        quiet |= ((calm & CALM_QUESTIONS) > 0) & (script == words.SCRIPT_NO["search"])
+        if self._tame:
+            quiet |= ((c + day.index) % TAME_DAYS != 0) & np.isin(script, words.QUIET_SCRIPTS)
         script = np.where(quiet, 0, script)
         full = self.table.steps[script]
         length = np.where(rng.random(n) < GIVE_UP_RATE, 1 + (rng.random(n) * full).astype(np.int64), full)
         channel = np.searchsorted((0.80, 0.90), rng.random(n)).astype(np.int8)  # app, wechat, web
+        if self._tame:
+            channel = np.where(np.isin(script, words.SEARCH_SCRIPTS), 0, channel)
         phone = pop.device_owner[c] * DEVICES_PER_CUSTOMER + pop.device_no[c]
         device = np.where(channel == 2, c * DEVICES_PER_CUSTOMER + WEB_DEVICE, phone)
-        sessions = Sessions(c, script, start, length == full, np.zeros(n, np.int64), device, city[c - lo])
+        sessions = Sessions(c, script, start, length == full, length, np.zeros(n, np.int64), device, city[c - lo])
         clicks = self._expand(rng, sessions, length, calm)
         row = clicks.pop("row")
         clicks |= {

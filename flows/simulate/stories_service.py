@@ -220,7 +220,8 @@ def churn_risk(book: StoryBook, cast: list[int], decoy: int | None) -> None:
 
 def salary_growth(book: StoryBook, cast: list[int], decoy: int | None) -> None:
     """Every txn of kind `salary` but the first in the run is at least 1.1 times the one before it, and there are two or
-    more (one a month). Complete at the second; the background's salaries vary by a percent.
+    more (one a month). Complete at the second, and again (an instance of its own) at each later one; the
+    background's salaries vary by a percent.
 
     Decoys: salaries that grow by 2 to 5 percent a month.
     """
@@ -239,3 +240,6 @@ def salary_growth(book: StoryBook, cast: list[int], decoy: int | None) -> None:
         amount *= book.rng.uniform(1.12, 1.25) if decoy is None else book.rng.uniform(1.02, 1.05)
     note = f"{len(found)} salaries" if decoy is None else "slow"
     book.tell(cast, found, times[0], times[1], note=note, expected=decoy is None)
+    for number in range(2, len(times) if decoy is None else 0):
+        book.begin("salary_growth")
+        book.tell(cast, found[number : number + 1], times[number], times[number], note=note, expected=True)

@@ -115,6 +115,8 @@ SCRIPTS: tuple[Script, ...] = (
     ),
 )
 SCRIPT_NO = {script.name: number for number, script in enumerate(SCRIPTS)}
+START_STEPS = len(_START)
+SEARCH_SCRIPTS = tuple(SCRIPT_NO[name] for name in ("search", "prepay_look", "prepay"))
 QUIET_SCRIPTS = tuple(SCRIPT_NO[name] for name in ("mortgage", "prepay_look", "prepay"))
 
 

@@ -6,7 +6,7 @@ from flows.simulate import texts
 from flows.simulate import vocabulary as words
 from flows.simulate.clock import DAY_MS, HOUR_MS, MINUTE_MS, Day, own_hours
 from flows.simulate.columns import Array, Columns, Counters, concat, take
-from flows.simulate.population import CALM_FEEDBACK, Population
+from flows.simulate.population import CALM_FEEDBACK, CALM_TICKETS, Population
 from flows.simulate.sessions import Sessions
 from flows.simulate.texts import NEGATIVE, NEUTRAL, POSITIVE, TOPIC_NO, Texts
 
@@ -31,9 +31,13 @@ REOPENED_RATE = 1 / 16
 
 
 class VoiceMaker:
-    """Makes a block's feedback and tickets of one day; remembers who met an error lately."""
+    """Makes a block's feedback and tickets of one day; remembers who met an error lately.
 
-    def __init__(self, customers: int, texts_: Texts, rate: float) -> None:
+    ``tame``: whoever is discontent gives a score or complains; no comment is bad.
+    """
+
+    def __init__(self, customers: int, texts_: Texts, rate: float, tame: bool = False) -> None:
+        self._tame = tame
         self._texts = texts_
         self._rate = rate
         self._error_day = np.full(customers, -9, dtype=np.int32)
@@ -61,7 +65,7 @@ class VoiceMaker:
         self._score(rng, pop, table, day)
         feedback = table | {"n": counters.take("feedback", len(table["c"])), "case": np.full(len(table["c"]), -1)}
         del feedback["errors"]
-        tickets = self._tickets(rng, feedback, lo, hi, day, counters)
+        tickets = self._tickets(rng, pop, feedback, lo, hi, day, counters)
         return concat([feedback, self._surveys(rng, tickets, counters)]), tickets
 
     def _score(self, rng: np.random.Generator, pop: Population, table: Columns, day: Day) -> None:
@@ -75,6 +79,8 @@ class VoiceMaker:
         metric = np.searchsorted((0.4, 0.7, 0.85), rng.random(n)).astype(np.int8)
         metric = np.where(metric == 3, COMMENT, metric)
         metric = np.where((mood == NEGATIVE) & ~mild & (rng.random(n) < 0.3), COMPLAINT, metric)
+        if self._tame:
+            metric = np.where((metric == COMMENT) & (mood == NEGATIVE), CSAT, metric)
         nps_low = np.where(mild, rng.integers(4, 7, n), rng.integers(0, 7, n))
         nps = np.choose(mood, (nps_low, rng.integers(7, 9, n), rng.integers(9, 11, n)))
         csat = np.choose(mood, (rng.integers(1, 3, n), np.full(n, 3), rng.integers(4, 6, n)))
@@ -87,10 +93,12 @@ class VoiceMaker:
         table["touch"] = _TOUCHPOINT_OF_TOPIC[table["topic"]]
 
     def _tickets(
-        self, rng: np.random.Generator, feedback: Columns, lo: int, hi: int, day: Day, counters: Counters
-    ) -> Columns:
+        self, rng: np.random.Generator, pop: Population, feedback: Columns, lo: int, hi: int, day: Day,
+        counters: Counters,
+    ) -> Columns:  # fmt: skip
         complained = (feedback["metric"] == COMPLAINT) & (rng.random(len(feedback["c"])) < 0.7)
         called = np.repeat(np.arange(lo, hi), rng.poisson(OTHER_TICKET_RATE * self._rate, hi - lo))
+        called = called[(pop.calm[called] & CALM_TICKETS) == 0]
         hours = own_hours(rng, np.full(len(called), 11.0), np.full(len(called), 2.0), day.weekend)
         c = np.concatenate((feedback["c"][complained], called))
         opened = np.concatenate((feedback["ts"][complained], day.start_ms + (hours * HOUR_MS).astype(np.int64)))

@@ -162,7 +162,9 @@ def test_nudges() -> None:
 
 
 ROOT = Path(__file__).parents[2]
-PACKS = [path for path in sorted((ROOT / "rules/packs").glob("*.yaml")) if "demo" not in path.name]
+PACKS = [
+    path for path in sorted((ROOT / "rules/packs").glob("*.yaml")) if "policy" not in path.name and path.stem != "demo"
+]
 
 
 def pack() -> RuleSet:
