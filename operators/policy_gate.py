@@ -151,9 +151,13 @@ class PolicyGate:
         """What was emitted longer ago counts for no cap."""
         return self._cap_horizon_ms
 
-    def caps_of(self, rule_class: str) -> Sequence[Cap]:
-        """The caps that count for the rules of a class."""
-        return self._limits[rule_class].caps
+    def caps_of(self, rule: Rule, firing: Firing) -> Sequence[Cap]:
+        """The caps that any action of a firing is held against."""
+        limits, kinds = self._limits[rule.rule_class], [action.kind for action in rule.actions]
+        metrics = [
+            _metric(payload) if kind == SURVEY else None for kind, payload in zip(kinds, firing.payloads, strict=True)
+        ]
+        return list(dict.fromkeys(cap for metric in metrics for cap in limits.caps_of(metric)))
 
     def release_ms(self, t_ms: int) -> int:
         """When quiet hours end that hold at ``t_ms``."""

@@ -157,7 +157,7 @@ class PolicyNow:
         )  # fmt: skip
 
     def _caps(self, rule: Rule, firing: Firing) -> Check:
-        caps = PolicyGate(self.policy, None).caps_of(rule.rule_class)
+        caps = PolicyGate(self.policy, None).caps_of(rule, firing)
         if not caps:
             return Check(CAP, False, f"the policy has none for class {rule.rule_class!r}")
         ledgers = self._ledgers(rule)
@@ -165,6 +165,7 @@ class PolicyNow:
         for cap in caps:
             count = _counted(cap, ledgers, self.t_ms)
             what = "of any class but risk" if cap.rule_class == "*" else f"of class {cap.rule_class!r}"
+            what = what if cap.metric is None else f"surveys of {cap.metric!r} {what}"
             texts.append(f"{count} of at most {cap.max} {what} within {duration(cap.per_ms)}")
             if count >= cap.max > 0:
                 free_ms = _room_ms(cap, ledgers, self.t_ms)
@@ -208,7 +209,7 @@ def _first_ticket(rule: Rule) -> tuple[Any, ...]:
 
 
 def _counted(cap: Cap, ledgers: list[ContactLedger], t_ms: int) -> int:
-    return sum(ledger.count(cap.rule_class, t_ms - cap.per_ms) for ledger in ledgers)
+    return sum(ledger.count(cap.rule_class, t_ms - cap.per_ms, cap.metric) for ledger in ledgers)
 
 
 def _room_ms(cap: Cap, ledgers: list[ContactLedger], t_ms: int) -> int:

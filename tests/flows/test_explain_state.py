@@ -86,7 +86,7 @@ POLICY = """\
 version: 1
 timezone: Asia/Shanghai
 holdout: {percent: 40, salt: s, classes: [survey]}
-caps: [{class: survey, max: 2, per: 20d}]
+caps: [{class: survey, max: 2, per: 20d}, {metric: ces, max: 1, per: 30d}]
 quiet_hours: {from: "21:00", to: "09:00", classes: [marketing], action: defer}
 tickets:
   calendar: always
@@ -276,6 +276,19 @@ def test_a_cap_says_when_there_is_room(tmp_path: Path) -> None:
     assert check["until_ms"] == times[0] + 20 * DAY  # the invitation and the tag of that time fill it
     held_out = next(one["customer_id"] for one in found.decisions if one["reason"] == "holdout")
     assert found.tried(held_out, "invites")["first"] == "holdout"
+
+
+def test_a_cap_on_one_metric_of_surveys(tmp_path: Path) -> None:
+    rules = RULES.replace("metric: nps", "metric: ces")
+    first_ms = END - 25 * DAY
+    found = small(tmp_path, *(more("invites", who, 0, first_ms) for who in CUSTOMERS), rules=rules)
+    customer = next(one["customer_id"] for one in found.decisions if one["decision"] == "emitted")
+    check = found.check(customer, "invites", "cap")
+    assert "1 of at most 1 surveys of 'ces' of class 'survey' within 30 days" in check["text"]
+    assert "0 of at most 2 of class 'survey' within 20 days" in check["text"]
+    assert (check["holds_back"], check["until_ms"]) == (True, first_ms + 30 * DAY)
+    actions = found.tried(customer, "invites")["actions"]
+    assert [(one["kind"], one["reason"]) for one in actions] == [("survey", "cap"), ("tag", None)]
 
 
 def test_an_open_ticket_that_is_followed(tmp_path: Path) -> None:
