@@ -26,6 +26,7 @@ from rules.model import Rule
 from rules.unparse import aggregate_text
 from state.contacts import ContactLedger
 from state.customer_records import Record
+from state.followed_tickets import FollowedTicket
 from state.hashing import text_hashes
 from state.row_snapshots import Sections
 from state.state_folder import StateFolder
@@ -121,11 +122,19 @@ def _contacts(record: Record, rules: dict[str, Rule]) -> list[str]:
 
 
 def _tickets(record: Record) -> list[str]:
+    tickets = map(FollowedTicket.from_record, record.get("followed", ()))
+    followed = {ticket.ticket_id: _followed_text(ticket) for ticket in tickets}
     return _section("tickets", [
         f"{ticket} of {rule_id if holding_id is None else _rule_text((rule_id, holding_id))}: "
-        f"{'closed' if is_closed else 'open'}"
+        f"{'closed' if is_closed else 'open'}{followed.get(ticket, '')}"
         for rule_id, holding_id, ticket, is_closed in record.get("tickets", ())
     ])  # fmt: skip
+
+
+def _followed_text(ticket: FollowedTicket) -> str:
+    due = "" if ticket.due_ms is None else f", due {time_text(ticket.due_ms)}"
+    paused = " and paused" if ticket.paused else ""
+    return f", followed as {ticket.stage}{paused}{due}, level {ticket.level or '(none)'}"
 
 
 def _to_come(record: Record) -> list[str]:

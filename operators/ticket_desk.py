@@ -6,6 +6,7 @@ the bank's own people, so the contact policy neither holds them back nor counts 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -19,7 +20,7 @@ from state.business_time import BusinessTime
 from state.calendar import MAX_LOCAL_MS, wall_time
 from state.customer import Customer
 from state.followed_tickets import ILLEGAL_EXTENSION, ILLEGAL_TRANSITION, FollowedTicket, TicketMessage
-from state.ticket_clocks import BREACH, FIRST_RESPONSE, RESOLUTION, STATUTORY, WARNING, Clock, Limit
+from state.ticket_clocks import BREACH, FIRST_RESPONSE, RESOLUTION, STATUTORY, WARNING, Clock, Limit, limit_of
 from state.timers import TICKET, TimerQueue
 
 ESCALATE, REOPEN = "escalate", "reopen"
@@ -197,7 +198,7 @@ def limits_of(level: ServiceLevel | None, sla: object) -> Iterable[tuple[str, Li
     for name in (FIRST_RESPONSE, RESOLUTION, STATUTORY):
         if name in limits:
             limit = limits[name]
-            yield name, Limit(limit.amount, limit.unit, level.most_days if level and name == STATUTORY else 0)
+            yield name, limit_of(limit.amount, limit.unit, level.most_days if level and name == STATUTORY else 0)
 
 
 def _is_covered(calendar: WorkCalendar, due_ms: int) -> bool:
@@ -208,4 +209,5 @@ def _is_covered(calendar: WorkCalendar, due_ms: int) -> bool:
 
 
 def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
+    """A text that many tickets may have, kept once."""
+    return sys.intern(value) if isinstance(value, str) and value else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -159,7 +160,9 @@ class FollowedTicket:
     @classmethod
     def from_record(cls, record: list[Any]) -> FollowedTicket:
         """The ticket of a record."""
-        *plain, clocks = record
-        ticket = cls(*plain)
+        ticket_id, *plain, clocks = record
+        # of what is not the ticket's alone one text is enough for all of them
+        shared: list[Any] = [sys.intern(value) if type(value) is str else value for value in plain]
+        ticket = cls(ticket_id, *shared)
         ticket.clocks = [Clock.from_record(clock) for clock in clocks]
         return ticket

@@ -5,7 +5,9 @@ Pure: the time is an argument, and what is open when is a ``BusinessTime``.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from state.business_time import BusinessTime
@@ -26,6 +28,12 @@ class Limit:
     amount: int
     unit: str
     most: int = 0
+
+
+@lru_cache(4_096)  # a great many tickets have one of a few limits
+def limit_of(amount: int, unit: str, most: int = 0) -> Limit:
+    """The limit; one for all clocks that have the same."""
+    return Limit(amount, sys.intern(unit), most)
 
 
 @dataclass(slots=True)
@@ -134,4 +142,4 @@ class Clock:
     def from_record(cls, record: list[Any]) -> Clock:
         """The clock of a record."""
         name, amount, unit, most, *rest = record
-        return cls(name, Limit(amount, unit, most), *rest)
+        return cls(sys.intern(name), limit_of(amount, unit, most), *rest)

@@ -15,6 +15,7 @@ from flows.lines import LineReader
 from flows.replay import ACTIONS, ReplayJob, replay
 from flows.words import duration, local_time
 from operators.ticket_desk import limits_of
+from rules.fields import CLOSED_VALUES
 from rules.model import Rule
 from rules.ticket_policy import ServiceLevel, TicketPolicy
 from state.followed_tickets import ILLEGAL_EXTENSION, ILLEGAL_TRANSITION
@@ -47,17 +48,34 @@ def _is_about(record: Record, ticket_id: str) -> bool:
 
 
 def _messages(job: ReplayJob, ticket_id: str, decision: Record) -> Iterator[Record]:
-    """What the stream ``ticket`` says of it."""
-    wanted = ticket_id.encode()
+    """What the stream ``ticket`` says of it, without dead letters; what was delivered twice is there once."""
+    wanted, known = ticket_id.encode(), set()
     for path in job.events:
         with LineReader(path) as reader:
             while (batch := reader.read_batch()) is not None:
                 for line in batch.lines:
                     if wanted in line and b'"ticket"' in line:
-                        record = json.loads(line)
+                        record = _record(line)
                         about = record.get("stream"), record.get("ticket_id"), record.get("customer_id")
-                        if about == ("ticket", ticket_id, decision["customer_id"]):
+                        if about != ("ticket", ticket_id, decision["customer_id"]):
+                            continue
+                        ts, stage, event_id = record.get("ts"), record.get("stage"), record.get("event_id")
+                        if (
+                            type(ts) is int
+                            and stage in CLOSED_VALUES["ticket", "stage"]
+                            and (ts, event_id) not in known
+                        ):
+                            known.add((ts, event_id))
                             yield record
+
+
+def _record(line: bytes) -> Record:
+    """The object of a line; an empty one for a dead letter."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return record if isinstance(record, dict) else {}
 
 
 def _event(record: Record) -> dict[str, Any]:

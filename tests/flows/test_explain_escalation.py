@@ -85,3 +85,20 @@ def test_escalations_are_no_contacts(run: tuple[list[str], list[dict[str, Any]]]
     said = CliRunner().invoke(app, [*command, tickets[0]["action_id"]])
     assert "Emitted" in said.output
     assert "0 of at most 2" in said.output
+
+
+def test_dead_letters_and_deliveries_again_are_no_messages(run: tuple[list[str], list[dict[str, Any]]]) -> None:
+    command, made = run
+    path = Path(command[command.index("--events") + 1])
+    lines = path.read_text(encoding="utf-8").splitlines()
+    ticket = made[0]["action_id"]
+    cut_off, listed = lines[1][:-9], json.dumps(["ticket", ticket])
+    without_stage = json.dumps({**json.loads(lines[1]), "stage": None})
+    text = "\n".join([*lines[:2], cut_off, listed, without_stage, *lines[1:], ""])
+    path.write_text(text, encoding="utf-8")
+    wrong = next(one for one in made if one["payload"].get("event") == "illegal_transition")
+    said = CliRunner().invoke(app, [*command, wrong["action_id"], "--json"])
+    assert said.exit_code == 0, said.output
+    history = [one["what"] for one in json.loads(said.stdout)["history"]]
+    assert history.count("message resolved") == 1
+    assert "illegal_transition" in history

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from flows.cli import app
 from flows.loading import load
 from flows.replay import ReplayJob, replay
 from tests.tickets.sla import local_ms
@@ -33,16 +35,23 @@ def _click(at_ms: int, **more: Any) -> dict[str, Any]:
 
 
 def _run(
-    events: list[dict[str, Any]], folder: Path, until_ms: int, *, policy: str = POLICY, rules: str = RULES
+    events: list[dict[str, Any]], folder: Path, until_ms: int, *, policy: str = POLICY, state: Path | None = None
 ) -> list[dict[str, Any]]:
-    (folder / "rules.yaml").write_text(rules, encoding="utf-8")
+    folder.mkdir(exist_ok=True)
+    (folder / "rules.yaml").write_text(RULES, encoding="utf-8")
     (folder / "policy.yaml").write_text(policy, encoding="utf-8")
     (folder / "events.ndjson").write_text("".join(json.dumps(event) + "\n" for event in events), encoding="utf-8")
     loaded = load([folder / "rules.yaml"], folder / "policy.yaml", [])
     assert loaded.rules is not None, "\n".join(map(str, loaded.problems))
     replay(
         ReplayJob(
-            loaded.rules, (folder / "events.ndjson",), folder / "out", loaded.policy, until_ms=until_ms, max_jump_ms=0
+            loaded.rules,
+            (folder / "events.ndjson",),
+            folder / "out",
+            loaded.policy,
+            until_ms=until_ms,
+            max_jump_ms=0,
+            state=state,
         )
     )
     return [json.loads(line) for line in (folder / "out" / "actions.ndjson").read_bytes().splitlines()]
@@ -109,3 +118,13 @@ def test_what_is_no_number_of_days_is_as_if_it_were_not_there(days: Any, tmp_pat
     (_, told) = _run(events, tmp_path, OPENED + 2)
     assert told["payload"]["event"] == "illegal_transition"
     assert "extend_days" not in told["payload"]
+
+
+def test_what_a_state_folder_shows_of_a_ticket(tmp_path: Path) -> None:
+    (opened,) = _run([_click(OPENED)], tmp_path, OPENED)
+    events = [_click(OPENED), _message(opened["action_id"], "m1", OPENED + HOUR_MS, "accepted", paused=True)]
+    state = tmp_path / "state"
+    _run(events, tmp_path / "kept", OPENED + 2 * HOUR_MS, state=state)
+    said = CliRunner().invoke(app, ["state", "show", str(state), "--customer", "C1"])
+    due = "followed as accepted and paused, due 2026-03-17 16:00:00.000 UTC, level all"
+    assert f"  {opened['action_id']} of asked: open, {due}" in said.output.splitlines()
