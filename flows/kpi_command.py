@@ -21,7 +21,9 @@ WRONG_USAGE = 2
 
 _Subjects = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[SUBJECT]...", help="voice, journeys, tickets, contacts, fatigue, rules; all if none."),
+    typer.Argument(
+        metavar="[SUBJECT]...", help="voice, surveys, journeys, tickets, contacts, fatigue, rules; all if none."
+    ),
 ]
 _Files = Annotated[list[Path] | None, typer.Option(readable=False, help="Event files of a replay; repeat for several.")]
 
@@ -44,7 +46,9 @@ def kpi(
     by: Annotated[
         str | None, typer.Option(metavar="NAMES", help="Dimensions, such as touchpoint,tier; which, is in docs/kpi.md.")
     ] = None,
-    days: Annotated[int, typer.Option(min=1, max=366, help="contacts: respond and convert within so many days.")] = 7,
+    days: Annotated[
+        int, typer.Option(min=1, max=366, help="surveys, contacts: answer, convert within so many days.")
+    ] = 7,
     goal: Annotated[
         list[str] | None,
         typer.Option(metavar="RULE=STREAM.FIELD=VALUE", help="contacts: what is conversion; * for all other rules."),
@@ -52,7 +56,7 @@ def kpi(
     html: Annotated[Path | None, typer.Option(readable=False, help="Write a page with charts here too.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
-    """Tell how it went: customers' voice, journeys, tickets, contacts against the control group, fatigue, rules."""
+    """Tell how it went: voice, surveys, journeys, tickets, contacts against the control group, fatigue, rules."""
     from clickhouse_connect.driver.exceptions import ClickHouseError
 
     from flows.demo.lock import InUseError

@@ -26,6 +26,8 @@ PAUSED, SHADOW, WARMING, HOLDOUT, OPT_OUT, COOLDOWN, CAP, QUIET_HOURS, OPEN_TICK
     "paused", "shadow", "warming", "holdout", "opt_out", "cooldown", "cap", "quiet_hours", "open_ticket",
 )  # fmt: skip
 
+SURVEY = "survey"
+
 
 @dataclass(slots=True)
 class Verdict:
@@ -44,18 +46,26 @@ class _Limits:
     control_group: bool
     opt_out: bool
     caps: tuple[Cap, ...]
+    metric_caps: Mapping[str, tuple[Cap, ...]]
     quiet_hours: bool
 
     @classmethod
     def of(cls, policy: Policy, rule_class: str) -> _Limits:
         counted = {rule_class} if rule_class == UNCAPPED_CLASS else {rule_class, "*"}
         holdout, quiet = policy.holdout, policy.quiet_hours
+        caps = [cap for cap in policy.caps if cap.rule_class in counted]
+        metrics = {cap.metric for cap in caps if cap.metric is not None}
         return cls(
             holdout is not None and rule_class in holdout.classes and rule_class != UNCAPPED_CLASS,
             rule_class != UNCAPPED_CLASS,
-            tuple(cap for cap in policy.caps if cap.rule_class in counted),
+            tuple(cap for cap in caps if cap.metric is None),
+            {metric: tuple(cap for cap in caps if cap.metric in (None, metric)) for metric in metrics},
             quiet is not None and rule_class in quiet.classes,
         )
+
+    def caps_of(self, metric: str | None) -> tuple[Cap, ...]:
+        """The caps on a survey of a metric, or with null on any other decision."""
+        return self.caps if metric is None else self.metric_caps.get(metric, self.caps)
 
 
 class PolicyGate:
@@ -97,6 +107,7 @@ class PolicyGate:
         held: list[int] = []
         for index in indices:
             kind = rule.actions[index].kind
+            metric = _metric(firing.payloads[index]) if kind == SURVEY else None
             reason = None
             if firing.warming:
                 reason = WARMING
@@ -110,7 +121,9 @@ class PolicyGate:
                 reason = OPT_OUT
             elif cooling:
                 reason = COOLDOWN
-            elif limits.caps and _is_capped(limits.caps, customer.contacts, ledger if shadow else None, t_ms):
+            elif (caps := limits.caps_of(metric)) and _is_capped(
+                caps, customer.contacts, ledger if shadow else None, t_ms
+            ):
                 reason = CAP
             elif quiet:
                 reason = QUIET_HOURS
@@ -125,7 +138,7 @@ class PolicyGate:
             else:
                 verdicts.append(self._ticket_verdict(customer, key, kind, index, ticket_ids[index]))
             if reason is None and verdicts[-1].reason in (None, SHADOW):
-                ledger.record(key, rule.rule_class, t_ms, self._cap_horizon_ms, self._cooldowns_ms)
+                ledger.record(key, rule.rule_class, t_ms, self._cap_horizon_ms, self._cooldowns_ms, metric)
         return verdicts, held
 
     @property
@@ -181,11 +194,17 @@ class PolicyGate:
         return minute >= quiet.from_minute or minute < quiet.to_minute
 
 
+def _metric(payload: dict[str, object]) -> str | None:
+    """What a survey asks for; null if its payload does not say so in a text."""
+    metric = payload.get("metric")
+    return metric if isinstance(metric, str) and metric else None
+
+
 def _is_capped(caps: Sequence[Cap], contacts: ContactLedger, shadow: ContactLedger | None, t_ms: int) -> bool:
     for cap in caps:
-        count = contacts.count(cap.rule_class, t_ms - cap.per_ms)
+        count = contacts.count(cap.rule_class, t_ms - cap.per_ms, cap.metric)
         if shadow is not None:
-            count += shadow.count(cap.rule_class, t_ms - cap.per_ms)
+            count += shadow.count(cap.rule_class, t_ms - cap.per_ms, cap.metric)
         if count >= cap.max:
             return True
     return False

@@ -27,11 +27,15 @@ class Holdout:
 
 @dataclass(frozen=True, slots=True)
 class Cap:
-    """At most ``max`` emitted decisions of ``rule_class`` (``*``: any) per customer within ``per_ms``."""
+    """At most ``max`` emitted decisions of ``rule_class`` (``*``: any but risk) per customer within ``per_ms``.
+
+    With ``metric`` it concerns surveys of that metric alone.
+    """
 
     rule_class: str
     max: int
     per_ms: int
+    metric: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,18 +148,31 @@ def _caps(reader: MappingReader, problems: Problems) -> tuple[Cap, ...]:
         return ()
     caps = []
     for item in node.items:
-        cap = _reader(item, "a cap", ("class", "max", "per"), problems)
+        cap = _reader(item, "a cap", ("class", "metric", "max", "per"), problems)
         if cap is None:
             continue
-        for key in ("class", "max"):
+        metric = _metric(cap)
+        for key in ("class", "max") if metric is None else ("max",):
             if key not in cap.node.entries:
                 cap.require(key)
         per_ms = cap.duration_ms("per", required=True)
         zero = cap.zero_duration("per")
         if zero is not None:
             problems.add("E109", zero, "`per` must be longer than nothing")
-        caps.append(Cap(cap.choice("class", (*CLASSES, "*"), "*"), cap.integer("max", 0, None, 0), per_ms))
+        rule_class = cap.choice("class", (*CLASSES, "*"), "*" if metric is None else "survey")
+        caps.append(Cap(rule_class, cap.integer("max", 0, None, 0), per_ms, metric))
     return tuple(caps)
+
+
+def _metric(cap: MappingReader) -> str | None:
+    """The metric of a cap; empty if what is written is none, so that no class is asked for."""
+    if "metric" not in cap.node.entries:
+        return None
+    node = cap.get("metric")
+    metric = cap.string(node, "metric")
+    if metric == "" and node is not None:
+        cap.problems.add("E108", node.position, "`metric` is empty", "such as nps, csat or ces")
+    return metric or ""
 
 
 def _quiet_hours(node: Node, problems: Problems) -> QuietHours | None:

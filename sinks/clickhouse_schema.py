@@ -125,9 +125,12 @@ _MIGRATIONS: list[list[str]] = [
     [_table(EVENTS), _table(DECISIONS), _table(DEAD_LETTERS)],
     [_table(RULE_CHANGES), _EVENT_LINES, _EVENT_VIEW, _DECISION_LINES, _DECISION_VIEW],
     _ADD_MODELS,
-    kpi_view_statements(),  # a view that changes later needs a migration of its own, which drops it first
+    [],  # the first views of key figures, all of them made anew since
+    [],
 ]
 SCHEMA_VERSION = len(_MIGRATIONS)
+_VIEWS_VERSION = 5
+"""With this the views of key figures are made as they are now: it is a new one whenever one of them changes."""
 
 
 def qualified(database: str, table: str) -> str:
@@ -164,7 +167,18 @@ def migrate(client: Client, database: str, timezone: str, *, anew: bool = False)
                     database=f"`{database}`", timezone=timezone, last_ms=_LAST_MS, tuple=_TUPLE, aliases=_ALIASES
                 )
             )
+        if version == _VIEWS_VERSION:
+            _make_views(client, database, older=found < _VIEWS_VERSION)
         client.command(f"INSERT INTO {versions} (version) VALUES ({version})")
+
+
+def _make_views(client: Client, database: str, *, older: bool) -> None:
+    """The views of key figures; those that are there are replaced where the database is ``older`` than they."""
+    named = f"database = '{database}' AND name LIKE 'kpi\\_%'"
+    listed = f"SELECT arrayStringConcat(groupArray(name), ',') FROM system.tables WHERE {named}"
+    there = set(str(client.command(listed)).split(",")) if older else set()
+    for statement in kpi_view_statements(f"`{database}`", there):
+        client.command(statement)
 
 
 def drop(client: Client, database: str) -> None:

@@ -10,16 +10,15 @@ from collections.abc import Mapping
 
 ATTEMPT_GAP_MS = 30 * 60_000
 """A journey on which nothing happens for so long is over; what goes on later is another attempt."""
-REPEAT_MS = 7 * 86_400_000
-"""A further ticket, or a ticket opened again, within this time says that the first contact did not resolve it."""
 RESPONSE_DAYS = 7
 FINISHES = "((action = 'finish' OR step = 'done') AND error_code = '')"
 """The condition on a click that ends a journey well."""
 DEFAULT_GOAL = "click.action=finish"
 CONTACT_KINDS = ("notify", "survey", "ticket")
 """What reaches a customer: a ticket does through the manager who calls; alerts and tags stay inside the bank."""
-
-_UNIT_MS = "['ms', 's', 'm', 'h', 'd', 'w'], [1, 1000, 60000, 3600000, 86400000, 604800000]"
+ESCALATE = "escalate"
+TOLD_OF_TICKETS = ("warning", "breach", "illegal_transition", "illegal_extension")
+"""The events of escalations that a ticket's clocks and stages led to; all others are actions of rules."""
 
 
 def text(value: str) -> str:
@@ -31,14 +30,14 @@ def _texts(values: tuple[str, ...]) -> str:
     return ", ".join(map(text, values))
 
 
-def _data_end(database: str) -> str:
+def data_end(database: str) -> str:
     """The time that the data reach, in milliseconds: what would have come later cannot be known."""
     return (
         f"(SELECT greatest((SELECT max(ts_ms) FROM {database}.events), (SELECT max(ts_ms) FROM {database}.decisions)))"
     )
 
 
-def _with_tier(database: str, facts: str, time: str = "ts_ms") -> str:
+def with_tier(database: str, facts: str, time: str = "ts_ms") -> str:
     """The facts, each with the tier that the customer had at its time; empty if not known."""
     return f"""
 SELECT f.*, p.tier AS tier
@@ -51,7 +50,7 @@ ASOF LEFT JOIN (
 
 def answers(database: str) -> str:
     """Answers to NPS, CSAT and CES surveys with a score on the metric's scale."""
-    return _with_tier(database, f"""
+    return with_tier(database, f"""
 SELECT event_id, customer_id, ts_ms, ts, toDate(ts) AS day, metric, assumeNotNull(score) AS value, channel,
   JSONExtractString(body, 'touchpoint') AS touchpoint, JSONExtractString(body, 'survey_id') AS survey_id,
   JSONExtractString(body, 'ticket_id') AS ticket_id
@@ -80,10 +79,10 @@ FROM (
     )
   )
 )"""
-    return _with_tier(database, f"""
+    return with_tier(database, f"""
 SELECT customer_id, journey, session_id, attempt, start_ms, end_ms, start, toDate(start) AS day, channel,
   arrayMap(x -> x.2, stays) AS path, arrayMap(x -> x.3, stays) AS entered_ms, arrayMap(x -> x.4, stays) AS step_errors,
-  multiIf(finished, 'completed', end_ms > {_data_end(database)} - {ATTEMPT_GAP_MS}, 'under way',
+  multiIf(finished, 'completed', end_ms > {data_end(database)} - {ATTEMPT_GAP_MS}, 'under way',
     last_error = '', 'left', position({fault}, 'TIMEOUT') > 0, 'time-out', 'error') AS outcome
 FROM (
   SELECT customer_id, journey, session_id, attempt, min(v.entered_ms) AS start_ms, max(v.end_ms) AS end_ms,
@@ -109,54 +108,6 @@ FROM (SELECT *, outcome AS attempt_outcome FROM {database}.kpi_attempts)
 ARRAY JOIN path AS step, step_errors AS errors, arrayEnumerate(path) AS place"""
 
 
-def tickets(database: str) -> str:
-    """Tickets of rules and of other systems: when they were opened, answered, resolved and due."""
-    opens = "('opened', 'created')"
-    return _with_tier(database, f"""
-SELECT ticket_id, customer_id, origin, rule_id, queue, opened_ms, opened, toDate(opened) AS day, stages, reopened,
-  satisfaction, response_ms - opened_ms AS response_time_ms, if(resolves, last_resolved_ms, NULL) - opened_ms
-    AS resolution_time_ms,
-  multiIf(due_ms IS NULL, NULL, first_resolved_ms IS NOT NULL, toNullable(first_resolved_ms <= due_ms),
-    data_end > due_ms, toNullable(false), NULL) AS sla_met,
-  if(first_resolved_ms IS NULL OR first_resolved_ms + {REPEAT_MS} > data_end, NULL, toNullable(reopened = 0 AND NOT
-    arrayExists(x -> x > first_resolved_ms AND x <= first_resolved_ms + {REPEAT_MS}, like_it))) AS first_contact
-FROM (
-  SELECT *, {_data_end(database)} AS data_end,
-    groupArray(opened_ms) OVER (PARTITION BY customer_id, origin, rule_id) AS like_it
-  FROM (
-    SELECT ticket_id, customer_id, if(countIf(r.stage = 'opened') > 0, 'rule', 'other') AS origin,
-      max(r.rule_id) AS rule_id, max(r.queue) AS queue,
-      arraySort(groupArray((r.ts_ms, r.event_id, r.stage))) AS history,
-      arrayMap(x -> x.3, history) AS stages, arrayFilter(x -> x.3 IN {opens}, history) AS openings,
-      if(empty(openings), history[1].1, openings[1].1) AS opened_ms,
-      if(empty(openings), arrayPopFront(history), arrayFilter(x -> x.3 NOT IN {opens}, history)) AS later,
-      if(empty(later), NULL, toNullable(later[1].1)) AS response_ms,
-      arrayFilter(x -> x.3 = 'resolved', history) AS resolutions,
-      if(empty(resolutions), NULL, toNullable(resolutions[1].1)) AS first_resolved_ms,
-      if(empty(resolutions), NULL, toNullable(resolutions[-1].1)) AS last_resolved_ms,
-      NOT empty(resolutions) AND NOT arrayExists(x -> x.3 = 'reopened' AND x > resolutions[-1], history) AS resolves,
-      countIf(r.stage = 'reopened') AS reopened,
-      if(empty(openings), min(r.ts), minIf(r.ts, r.stage IN {opens})) AS opened,
-      argMaxIf(r.satisfaction, (r.ts_ms, r.event_id), r.satisfaction IS NOT NULL) AS satisfaction,
-      if(max(r.sla_ms) = 0, NULL, toNullable(opened_ms + max(r.sla_ms))) AS due_ms
-    FROM (
-      SELECT JSONExtractString(body, 'ticket_id') AS ticket_id, customer_id, ts_ms, ts, event_id,
-        JSONExtractString(body, 'stage') AS stage,
-        JSONExtract(body, 'satisfaction', 'Nullable(Float64)') AS satisfaction,
-        '' AS rule_id, '' AS queue, toInt64(0) AS sla_ms
-      FROM {database}.events FINAL WHERE stream = 'ticket'
-      UNION ALL
-      SELECT action_id, customer_id, ts_ms, ts, '', 'opened', NULL, toString(rule_id),
-        JSONExtractString(payload, 'queue'),
-        toInt64OrZero(extract(JSONExtractString(payload, 'sla'), '^([0-9]+)(?:ms|s|m|h|d|w)$'))
-          * transform(extract(JSONExtractString(payload, 'sla'), '[a-z]+$'), {_UNIT_MS}, 0)
-      FROM {database}.decisions FINAL WHERE kind = 'ticket' AND decision = 'emitted'
-    ) AS r
-    GROUP BY ticket_id, customer_id
-  )
-)""", "opened_ms")  # fmt: skip
-
-
 def contacts(database: str, days: int = RESPONSE_DAYS, goals: Mapping[str, str] | None = None) -> str:
     """Contacts that rules wanted, sent or not, with what the customer did in the days after.
 
@@ -173,10 +124,10 @@ SELECT action_id, kind, rule_id, class, customer_id, ts_ms, ts, toDate(ts) AS da
   multiIf(decision = 'emitted', 'contacted', reason = 'holdout', 'holdout', 'held back') AS arm,
   JSONExtractString(payload, 'metric') AS asked, {goal} AS goal,
   splitByChar('.', goal)[1] AS goal_stream, extract(goal, '^[a-z]+\\\\.([^=]+)=') AS goal_field,
-  extract(goal, '=(.*)$') AS goal_value, ts_ms + {within_ms} <= {_data_end(database)} AS mature
+  extract(goal, '=(.*)$') AS goal_value, ts_ms + {within_ms} <= {data_end(database)} AS mature
 FROM {database}.decisions FINAL
 WHERE kind IN ({_texts(CONTACT_KINDS)}) AND NOT (reason IS NOT NULL AND reason IN ('shadow', 'paused', 'warming'))"""
-    return _with_tier(database, f"""
+    return with_tier(database, f"""
 SELECT c.*, d.responded AS responded, d.converted AS converted
 FROM ({wanted}) AS c
 LEFT JOIN (
@@ -195,7 +146,11 @@ LEFT JOIN (
 
 
 def firings(database: str) -> str:
-    """Decisions, each with the firing it belongs to and what labels said of the event that set it off."""
+    """Decisions, each with the firing it belongs to and what labels said of the event that set it off.
+
+    Escalations of a ticket's clocks and stages are left out: no rule fired.
+    """
+    told = f"kind = {text(ESCALATE)} AND JSONExtractString(payload, 'event') IN ({_texts(TOLD_OF_TICKETS)})"
     return f"""
 SELECT d.action_id AS action_id, d.kind AS kind, d.rule_id AS rule_id, d.class AS class, d.customer_id AS customer_id,
   d.ts_ms AS ts_ms, d.ts AS ts, toDate(d.ts) AS day,
@@ -203,7 +158,7 @@ SELECT d.action_id AS action_id, d.kind AS kind, d.rule_id AS rule_id, d.class A
   ifNull(toString(d.would_be), '') AS would_be,
   cityHash64(d.rule_id, d.rule_version, d.customer_id, ifNull(d.anchor_event_id, toString(toDate(d.ts))),
     ifNull(d.holding_id, '')) AS firing, l.label AS label
-FROM (SELECT * FROM {database}.decisions FINAL) AS d
+FROM (SELECT * FROM {database}.decisions FINAL WHERE NOT ({told})) AS d
 LEFT JOIN (
   SELECT customer_id, JSONExtractString(body, 'subject_event_id') AS subject,
     toNullable(argMax(JSONExtractBool(body, 'label'), (ts_ms, event_id))) AS label

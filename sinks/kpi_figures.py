@@ -16,35 +16,27 @@ MAX_PLACES = 8
 """Steps of a path that a chart of paths shows."""
 
 
-def _list(*columns: str) -> str:
+def listed(*columns: str) -> str:
+    """Columns at the beginning of a list."""
     return "".join(f"{column}, " for column in columns)
 
 
-def _grouped(by: Sequence[str]) -> str:
+def grouped(by: Sequence[str]) -> str:
+    """The clause that groups by some columns, or by none."""
     return f" GROUP BY {', '.join(by)}" if by else ""
 
 
-def voice(database: str, by: Sequence[str], where: str = "1") -> str:
-    """NPS (-100 to 100), CSAT (a share) and CES (a mean of 1 to 7), with the answers by kind."""
-    nps, nps_low, nps_high = formulas.nps("promoters", "detractors", "n"), *formulas.nps_interval(
-        "promoters", "detractors", "n"
-    )  # fmt: skip
-    csat, (csat_low, csat_high) = formulas.share("satisfied", "n"), formulas.wilson("satisfied", "n")
-    ces_low, ces_high = formulas.mean_interval("mean", "deviation", "n", (1, 7))
-    columns = ", ".join(
-        f"multiIf(metric = 'nps', {one}, metric = 'csat', {two}, {three}) AS {name}"
-        for name, one, two, three in (
-            ("value", nps, csat, "toNullable(mean)"), ("low", nps_low, csat_low, ces_low),
-            ("high", nps_high, csat_high, ces_high),
-        )
-    )  # fmt: skip
+def voice(facts: str, by: Sequence[str], where: str = "1") -> str:
+    """NPS (-100 to 100), CSAT (a share) and CES (a mean of 1 to 7), with the answers by kind.
+
+    ``facts``: a table of answers, or a SELECT in parentheses.
+    """
+    columns = ", ".join(dict.fromkeys(("metric", *by)))
     return f"""
-SELECT metric, {_list(*by)}n, {columns}, promoters, detractors, satisfied
+SELECT {columns}, n, {formulas.score_columns("n")}
 FROM (
-  SELECT metric, {_list(*by)}count() AS n, countIf(metric = 'nps' AND value >= 9) AS promoters,
-    countIf(metric = 'nps' AND value <= 6) AS detractors, countIf(metric = 'csat' AND value >= 4) AS satisfied,
-    avg(value) AS mean, stddevSamp(value) AS deviation
-  FROM {database}.kpi_answers WHERE {where} GROUP BY metric{"".join(f", {name}" for name in by)}
+  SELECT {columns}, count() AS n, {formulas.score_counts("a.value")}
+  FROM {facts} AS a WHERE {where} GROUP BY {columns}
 )"""
 
 
@@ -59,11 +51,11 @@ def journeys(database: str, by: Sequence[str], where: str = "1") -> str:
     low, high = formulas.wilson("completed", "over")
     known = _has_end(database)
     return f"""
-SELECT journey, {_list(*by)}attempts, {", ".join(f"`{name}`" for name in OUTCOMES)},
+SELECT journey, {listed(*by)}attempts, {", ".join(f"`{name}`" for name in OUTCOMES)},
   if({known}, {formulas.share("completed", "over")}, NULL) AS completion, if({known}, {low}, NULL) AS low,
   if({known}, {high}, NULL) AS high, if(completed = 0, NULL, toNullable(median)) AS median_ms
 FROM (
-  SELECT journey, {_list(*by)}count() AS attempts, {counts}, countIf(outcome <> 'under way') AS over,
+  SELECT journey, {listed(*by)}count() AS attempts, {counts}, countIf(outcome <> 'under way') AS over,
     quantileExactInclusiveIf(0.5)(end_ms - start_ms, outcome = 'completed') AS median
   FROM {database}.kpi_attempts WHERE {where} GROUP BY journey{"".join(f", {name}" for name in by)}
 )"""
@@ -76,12 +68,12 @@ def steps(database: str, by: Sequence[str], where: str = "1") -> str:
     time_low, time_high = formulas.mean_interval("mean", "deviation", "timed")
     known = _has_end(database)
     return f"""
-SELECT journey, step, {_list(*by)}reached, {", ".join(f"`{name}`" for name in OUTCOMES[1:])}, errors,
+SELECT journey, step, {listed(*by)}reached, {", ".join(f"`{name}`" for name in OUTCOMES[1:])}, errors,
   if({known}, {formulas.share("broke", "over")}, NULL) AS break_rate, if({known}, {low}, NULL) AS low,
   if({known}, {high}, NULL) AS high, timed, if(timed = 0, NULL, toNullable(mean)) AS mean_ms,
   {time_low} AS mean_low_ms, {time_high} AS mean_high_ms, if(timed = 0, NULL, toNullable(median)) AS median_ms, place
 FROM (
-  SELECT journey, step, {_list(*by)}uniqExact((customer_id, session_id, attempt)) AS reached, {causes},
+  SELECT journey, step, {listed(*by)}uniqExact((customer_id, session_id, attempt)) AS reached, {causes},
     sum(errors) AS errors, `error` + `time-out` + `left` AS broke, reached - `under way` AS over,
     count(time_ms) AS timed, avg(time_ms) AS mean, stddevSamp(time_ms) AS deviation,
     quantileExactInclusive(0.5)(time_ms) AS median, avg(kpi_steps.place) AS place
@@ -92,7 +84,7 @@ FROM (
 def paths(database: str, by: Sequence[str], where: str = "1") -> str:
     """Attempts by the steps they went through and how they ended."""
     return f"""
-SELECT journey, {_list(*by)}path, outcome, count() AS attempts
+SELECT journey, {listed(*by)}path, outcome, count() AS attempts
 FROM {database}.kpi_attempts WHERE {where} GROUP BY journey, path, outcome{"".join(f", {name}" for name in by)}"""
 
 
@@ -110,48 +102,6 @@ FROM (
 GROUP BY journey, place, from_step, to_step, ends"""
 
 
-def tickets(database: str, by: Sequence[str], where: str = "1") -> str:
-    """A row for each figure: how many tickets it is of, the estimate with its interval, the median of times."""
-    means = {
-        "first_response_ms": "response_time_ms",
-        "resolution_ms": "resolution_time_ms",
-        "satisfaction": "satisfaction",
-    }
-    shares = {
-        "resolved": ("1", "resolution_time_ms IS NOT NULL"),
-        "reopened": ("has(stages, 'resolved')", "reopened > 0"),
-        "first_contact": ("first_contact IS NOT NULL", "first_contact"),
-        "sla": ("sla_met IS NOT NULL", "sla_met"),
-        "satisfied": ("satisfaction IS NOT NULL", "satisfaction >= 4"),
-    }
-    # Each figure is a tuple (name, n, good, mean, deviation, median), so that the tickets are gone through once.
-    made = [
-        f"('{name}', count({column}), 0, toNullable(avg({column})), toNullable(stddevSamp({column})), "
-        f"toNullable(quantileExactInclusive(0.5)({column})))"
-        for name, column in means.items()
-    ] + [
-        f"('{name}', countIf({base}), countIf(({base}) AND ifNull({good}, 0)), NULL, NULL, NULL)"
-        for name, (base, good) in shares.items()
-    ]
-    is_mean = f"figure IN ({', '.join(repr(name) for name in means)})"
-    time, scaled = (formulas.mean_interval("mean", "deviation", "n", scale) for scale in (None, (1, 5)))
-    part = formulas.wilson("good", "n")
-    low, high = (
-        f"multiIf(figure = 'satisfaction', {scaled[end]}, {is_mean}, {time[end]}, {part[end]})" for end in (0, 1)
-    )
-    return f"""
-SELECT {_list(*by)}figure, opened, n, if({is_mean}, if(n = 0, NULL, mean), {formulas.share("good", "n")}) AS value,
-  {low} AS low, {high} AS high, if(n = 0, NULL, middle) AS median
-FROM (
-  SELECT {_list(*by)}opened, made.1 AS figure, made.2 AS n, made.3 AS good, made.4 AS mean, made.5 AS deviation,
-    made.6 AS middle
-  FROM (
-    SELECT {_list(*by)}count() AS opened, arrayJoin([{", ".join(made)}]) AS made
-    FROM {database}.kpi_tickets WHERE {where}{_grouped(by)}
-  )
-)"""
-
-
 def contacts(facts: str, by: Sequence[str], where: str = "1") -> str:
     """By rule, response and conversion of those contacted, and of all whom the rule meant, against the control group.
 
@@ -166,13 +116,13 @@ def contacts(facts: str, by: Sequence[str], where: str = "1") -> str:
     other, other_interval = formulas.share("control_good", "control_n"), formulas.wilson("control_good", "control_n")
     low, high = formulas.newcombe("value", ("low", "high"), "control", ("control_low", "control_high"))
     return f"""
-SELECT {_list(*columns)}compared, figure, n, {first} AS value, {first_interval[0]} AS low, {first_interval[1]} AS high,
+SELECT {listed(*columns)}compared, figure, n, {first} AS value, {first_interval[0]} AS low, {first_interval[1]} AS high,
   control_n, {other} AS control, {other_interval[0]} AS control_low, {other_interval[1]} AS control_high,
   value - control AS difference, {low} AS difference_low, {high} AS difference_high
 FROM (
-  SELECT {_list(*columns)}compared, n, control_n, made.1 AS figure, made.2 AS good, made.3 AS control_good
+  SELECT {listed(*columns)}compared, n, control_n, made.1 AS figure, made.2 AS good, made.3 AS control_good
   FROM (
-    SELECT {_list(*columns)}compared, countIf(treated) AS n, countIf(NOT treated) AS control_n,
+    SELECT {listed(*columns)}compared, countIf(treated) AS n, countIf(NOT treated) AS control_n,
       arrayJoin([{", ".join(figures)}]) AS made
     FROM (
       SELECT *, arm <> 'holdout' AS treated,
@@ -180,7 +130,7 @@ FROM (
       FROM {facts} WHERE mature AND {where}
       ORDER BY ts_ms, action_id LIMIT 1 BY rule_id, customer_id, treated, compared
     )
-    GROUP BY {_list(*columns)}compared
+    GROUP BY {listed(*columns)}compared
   )
 )"""
 
@@ -189,28 +139,28 @@ def fatigue(database: str, by: Sequence[str], where: str = "1") -> str:
     """How many customers were contacted, how often on average and at most."""
     low, high = formulas.mean_interval("mean", "deviation", "customers")
     return f"""
-SELECT {_list(*by)}(SELECT count() FROM ({customers(database)})) AS all_customers, customers, contacts,
+SELECT {listed(*by)}(SELECT count() FROM ({customers(database)})) AS all_customers, customers, contacts,
   {formulas.share("customers", "all_customers")} AS share_contacted, toNullable(mean) AS mean, {low} AS mean_low,
   {high} AS mean_high, median, p95, most, most_in_7_days
 FROM (
-  SELECT {_list(*by)}count() AS customers, sum(n) AS contacts, avg(n) AS mean, stddevSamp(n) AS deviation,
+  SELECT {listed(*by)}count() AS customers, sum(n) AS contacts, avg(n) AS mean, stddevSamp(n) AS deviation,
     quantileExactInclusive(0.5)(n) AS median, quantileExactInclusive(0.95)(n) AS p95, max(n) AS most,
     max(week) AS most_in_7_days
   FROM (
-    SELECT {_list(*by)}customer_id, count() AS n, max(in_7_days) AS week
-    FROM {database}.kpi_sent WHERE {where} GROUP BY {_list(*by)}customer_id
-  ){_grouped(by)} HAVING customers > 0
+    SELECT {listed(*by)}customer_id, count() AS n, max(in_7_days) AS week
+    FROM {database}.kpi_sent WHERE {where} GROUP BY {listed(*by)}customer_id
+  ){grouped(by)} HAVING customers > 0
 )"""
 
 
 def spread(database: str, by: Sequence[str], where: str = "1") -> str:
     """Customers by the number of contacts they had, from one."""
     return f"""
-SELECT {_list(*by)}contacts, count() AS customers
+SELECT {listed(*by)}contacts, count() AS customers
 FROM (
-  SELECT {_list(*by)}customer_id, count() AS contacts FROM {database}.kpi_sent
-  WHERE {where} GROUP BY {_list(*by)}customer_id
-) GROUP BY {_list(*by)}contacts"""
+  SELECT {listed(*by)}customer_id, count() AS contacts FROM {database}.kpi_sent
+  WHERE {where} GROUP BY {listed(*by)}customer_id
+) GROUP BY {listed(*by)}contacts"""
 
 
 def rules(database: str, by: Sequence[str], where: str = "1") -> str:
@@ -219,11 +169,12 @@ def rules(database: str, by: Sequence[str], where: str = "1") -> str:
     low, high = formulas.wilson("confirmed", "labelled")
     known = ", ".join(f"'{name}'" for name in ("emitted", *REASONS))
     return f"""
-SELECT rule_id, {_list(*by)}fired, decisions, emitted, {", ".join(REASONS)}, other, labelled, confirmed,
+SELECT rule_id, {listed(*by)}fired, decisions, emitted, {", ".join(REASONS)}, other, labelled, confirmed,
   {formulas.share("confirmed", "labelled")} AS precision, {low} AS low, {high} AS high
 FROM (
-  SELECT rule_id, {_list(*by)}uniqExact(firing) AS fired, count() AS decisions, countIf(outcome = 'emitted') AS emitted,
-    {reasons}, countIf(outcome NOT IN ({known})) AS other, uniqExactIf(firing, label IS NOT NULL) AS labelled,
+  SELECT rule_id, {listed(*by)}uniqExact(firing) AS fired, count() AS decisions,
+    countIf(outcome = 'emitted') AS emitted, {reasons}, countIf(outcome NOT IN ({known})) AS other,
+    uniqExactIf(firing, label IS NOT NULL) AS labelled,
     uniqExactIf(firing, ifNull(label, 0) = 1) AS confirmed
   FROM {database}.kpi_firings WHERE {where} GROUP BY rule_id{"".join(f", {name}" for name in by)}
 )"""

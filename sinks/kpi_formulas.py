@@ -47,7 +47,7 @@ def mean_interval(mean: str, deviation: str, n: str, scale: tuple[int, int] | No
     return f"if({n} < 2, NULL, toNullable({low}))", f"if({n} < 2, NULL, toNullable({high}))"
 
 
-def nps(promoters: str, detractors: str, n: str) -> str:
+def nps_of(promoters: str, detractors: str, n: str) -> str:
     """The net promoter score, -100 to 100."""
     return f"if({n} = 0, NULL, toNullable(100 * (toInt64({promoters}) - toInt64({detractors})) / {n}))"
 
@@ -60,3 +60,26 @@ def nps_interval(promoters: str, detractors: str, n: str) -> Interval:
         f"if({n} = 0, NULL, toNullable(100 * greatest(-1, {mean} - {spread})))",
         f"if({n} = 0, NULL, toNullable(100 * least(1, {mean} + {spread})))",
     )
+
+
+def score_counts(value: str, when: str = "1") -> str:
+    """What ``score_columns`` needs of the answers ``when`` holds for: aggregates by metric, with their names."""
+    return (
+        f"countIf(metric = 'nps' AND {value} >= 9 AND {when}) AS promoters, "
+        f"countIf(metric = 'nps' AND {value} <= 6 AND {when}) AS detractors, "
+        f"countIf(metric = 'csat' AND {value} >= 4 AND {when}) AS satisfied, "
+        f"avgIf({value}, {when}) AS mean, stddevSampIf({value}, {when}) AS deviation"
+    )
+
+
+def score_columns(n: str) -> str:
+    """NPS, CSAT or CES by the row's metric, of ``n`` answers, with its interval; then the answers by kind."""
+    nps, nps_ends = nps_of("promoters", "detractors", n), nps_interval("promoters", "detractors", n)
+    csat, csat_ends = share("satisfied", n), wilson("satisfied", n)
+    ces, ces_ends = f"if({n} = 0, NULL, toNullable(mean))", mean_interval("mean", "deviation", n, (1, 7))
+    columns = zip(("value", "low", "high"), (nps, *nps_ends), (csat, *csat_ends), (ces, *ces_ends), strict=True)
+    by_metric = [
+        f"multiIf(metric = 'nps', {one}, metric = 'csat', {two}, {three}) AS {name}"
+        for name, one, two, three in columns
+    ]
+    return ", ".join([*by_metric, "promoters", "detractors", "satisfied"])

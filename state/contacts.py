@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from bisect import bisect_right
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 RuleKey = tuple[str, str | None]
@@ -20,7 +21,8 @@ class ContactLedger:
     """Emitted decisions of one customer, or of one shadow rule for that customer: what it would have emitted.
 
     Up to some number they are a tuple of key, class, time, key, class, …: most customers have one or two, and a
-    dictionary takes more than all else that is remembered of them.
+    dictionary takes more than all else that is remembered of them. For surveys of a metric the class is a pair of
+    class and metric; that is kept whatever the policy, as the next one may have caps of metrics.
     """
 
     __slots__ = ("_emitted",)
@@ -29,10 +31,12 @@ class ContactLedger:
         self._emitted: tuple[Any, ...] | _Many = ()
 
     def record(
-        self, key: RuleKey, rule_class: str, t_ms: int, horizon_ms: int, cooldowns_ms: Mapping[str, int] | None = None
-    ) -> None:
+        self, key: RuleKey, rule_class: str, t_ms: int, horizon_ms: int,
+        cooldowns_ms: Mapping[str, int] | None = None, metric: str | None = None,
+    ) -> None:  # fmt: skip
         """Record an emitted decision; times never fall. What is older than ``horizon_ms`` counts for no cap.
 
+        ``metric``: that of a survey, null for other decisions.
         With ``cooldowns_ms``, by rule id, what matters for nothing any more is dropped: only a customer to whom
         something happens can gather more and more.
         """
@@ -43,10 +47,10 @@ class ContactLedger:
                 over = {short} if cooldowns_ms is None else {short} | _cooled(emitted, t_ms, cooldowns_ms)
                 emitted = _without(emitted, t_ms - horizon_ms, over)
             if len(emitted) < 3 * _FEW:
-                self._emitted = (*emitted, short, rule_class, t_ms)
+                self._emitted = (*emitted, short, _counted_as(rule_class, metric) if metric else rule_class, t_ms)
                 return
             emitted = self._emitted = _Many(emitted)
-        emitted.record(short, rule_class, t_ms, horizon_ms, cooldowns_ms)
+        emitted.record(short, rule_class, metric, t_ms, horizon_ms, cooldowns_ms)
 
     def last_ms(self, key: RuleKey) -> int | None:
         """When the rule last emitted, null if never."""
@@ -59,16 +63,25 @@ class ContactLedger:
                 return last_ms
         return None
 
-    def count(self, rule_class: str, after_ms: int) -> int:
-        """Number of decisions of a class (``*``: of all but risk) emitted after ``after_ms``."""
+    def count(self, rule_class: str, after_ms: int, metric: str | None = None) -> int:
+        """Number of decisions of a class (``*``: of all but risk) emitted after ``after_ms``.
+
+        With ``metric`` only surveys of it.
+        """
         emitted = self._emitted
         if not isinstance(emitted, tuple):
-            return emitted.count(rule_class, after_ms)
+            return emitted.count(rule_class, after_ms, metric)
         count = 0
         for at in range(len(emitted) - 1, 0, -3):
             if emitted[at] <= after_ms:
                 break  # times never fall
             name = emitted[at - 1]
+            if type(name) is tuple:
+                name, asked = name
+                if metric is not None and asked != metric:
+                    continue
+            elif metric is not None:
+                continue
             count += name == rule_class or (rule_class == "*" and name != UNCAPPED_CLASS)
         return count
 
@@ -97,7 +110,10 @@ class ContactLedger:
             many.last = {_shared(short): t_ms for short, t_ms in last}
             many.by_class = by_class
         else:
-            ledger._emitted = tuple(map(_shared, record))
+            ledger._emitted = tuple(
+                _counted_as(*part) if at % 3 == 1 and isinstance(part, list) else _shared(part)
+                for at, part in enumerate(record)
+            )
         return ledger
 
     def forget(self, t_ms: int, horizon_ms: int, cooldowns_ms: Mapping[str, int]) -> bool:
@@ -113,44 +129,66 @@ class ContactLedger:
 class _Many:
     """The decisions of a customer who has had many."""
 
-    __slots__ = ("_most", "by_class", "last")
+    __slots__ = ("_most", "_most_names", "by_class", "last")
 
     def __init__(self, emitted: tuple[Any, ...]) -> None:
-        self._most = 2 * _FEW
+        self._most = self._most_names = 2 * _FEW
         self.last: dict[Any, int] = {}
         self.by_class: dict[str, list[int]] = {}
-        for short, rule_class, t_ms in zip(emitted[::3], emitted[1::3], emitted[2::3], strict=True):
-            self.record(short, rule_class, t_ms, t_ms + 1, None)
+        for short, counted, t_ms in zip(emitted[::3], emitted[1::3], emitted[2::3], strict=True):
+            rule_class, metric = counted if isinstance(counted, tuple) else (counted, None)
+            self.record(short, rule_class, metric, t_ms, t_ms + 1, None)
 
     def record(
-        self, short: Any, rule_class: str, t_ms: int, horizon_ms: int, cooldowns_ms: Mapping[str, int] | None
-    ) -> None:
+        self, short: Any, rule_class: str, metric: str | None, t_ms: int, horizon_ms: int,
+        cooldowns_ms: Mapping[str, int] | None,
+    ) -> None:  # fmt: skip
         self.last[short] = t_ms
         if cooldowns_ms is not None and len(self.last) > self._most:
             self._forget_cooled(t_ms, cooldowns_ms)
             self._most = max(2 * _FEW, 2 * len(self.last))
-        for name in (rule_class,) if rule_class == UNCAPPED_CLASS else (rule_class, "*"):
+        names = (rule_class,) if rule_class == UNCAPPED_CLASS else (rule_class, "*")
+        if metric:
+            names = (*names, *(_name_of(name, metric) for name in names))
+            if len(self.by_class) > self._most_names:  # metrics may be made of anything
+                self._forget_uncounted(t_ms - horizon_ms)
+                self._most_names = max(2 * _FEW, 2 * len(self.by_class))
+        for name in names:
             times = self.by_class.setdefault(name, [])
             times.append(t_ms)
             if times[len(times) >> 1] <= t_ms - horizon_ms:  # half of them count for nothing
                 del times[: bisect_right(times, t_ms - horizon_ms)]
 
-    def count(self, rule_class: str, after_ms: int) -> int:
-        times = self.by_class.get(rule_class)
+    def count(self, rule_class: str, after_ms: int, metric: str | None) -> int:
+        times = self.by_class.get(rule_class if metric is None else _name_of(rule_class, metric))
         return len(times) - bisect_right(times, after_ms) if times else 0
 
     def forget(self, t_ms: int, horizon_ms: int, cooldowns_ms: Mapping[str, int]) -> bool:
         self._forget_cooled(t_ms, cooldowns_ms)
+        self._forget_uncounted(t_ms - horizon_ms)
+        return not self.last and not self.by_class
+
+    def _forget_uncounted(self, after_ms: int) -> None:
         for name in list(self.by_class):
             times = self.by_class[name]
-            del times[: bisect_right(times, t_ms - horizon_ms)]
+            del times[: bisect_right(times, after_ms)]
             if not times:
                 del self.by_class[name]
-        return not self.last and not self.by_class
 
     def _forget_cooled(self, t_ms: int, cooldowns_ms: Mapping[str, int]) -> None:
         for short in [key for key, last in self.last.items() if t_ms - last >= _cooldown_ms(key, cooldowns_ms)]:
             del self.last[short]
+
+
+@lru_cache(maxsize=1_024)
+def _counted_as(rule_class: str, metric: str) -> tuple[str, str]:
+    """The pair, one for all customers."""
+    return rule_class, sys.intern(metric)
+
+
+def _name_of(rule_class: str, metric: str) -> str:
+    """What surveys of a metric are counted under in a record; no class has a colon."""
+    return f"{rule_class}:{metric}"
 
 
 def _shared(value: Any) -> Any:

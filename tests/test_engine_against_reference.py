@@ -19,6 +19,7 @@ from tests.reference.compare import compare
 from tests.reference.engine import difference, read_lines, run_engine
 from tests.reference.generate import Case, random_case, random_stream, time_of
 from tests.reference.generate_rules import random_policy, random_rules
+from tests.reference.generate_surveys import survey_case
 from tests.reference.shrink import shrink
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
@@ -87,6 +88,11 @@ def differs_in(folder: Path) -> Callable[[Case], bool]:
 @pytest.mark.parametrize("seed", range(16))
 def test_random_stream(seed: int, tmp_path: Path) -> None:
     check(random_case(Random(seed)), f"random_case(Random({seed}))", tmp_path)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_random_surveys(seed: int, tmp_path: Path) -> None:
+    check(survey_case(Random(seed), 200), f"survey_case(Random({seed}), 200)", tmp_path)
 
 
 @pytest.mark.parametrize("name", SHAPES)

@@ -17,6 +17,10 @@ def _same(decision: Record, other: Record) -> bool:
     return (decision["rule_id"], decision["holding_id"]) == (other["rule_id"], other["holding_id"])
 
 
+def _asks(decision: Record, metric: str) -> bool:
+    return bool(decision["kind"] == "survey" and decision["payload"].get("metric") == metric)
+
+
 class Verdicts:
     """Explains decisions of one rule; ``decisions`` are all of the customer's, of all rules, in order."""
 
@@ -83,13 +87,18 @@ class Verdicts:
         for cap in self._policy.caps:
             if cap.rule_class != rule_class and (cap.rule_class != "*" or rule_class == "risk"):
                 continue
+            if cap.metric is not None and not _asks(decision, cap.metric):
+                continue
             counted = [
                 one for one in self._before(decision)
                 if ts_ms - cap.per_ms < one["ts"]
                 and (one["class"] == cap.rule_class if cap.rule_class != "*" else one["class"] != "risk")
+                and (cap.metric is None or _asks(one, cap.metric))
             ]  # fmt: skip
             named = ", ".join(f"{one['rule_id']} {one['action_id'][:8]}…" for one in counted)
             what = "of any class but risk" if cap.rule_class == "*" else f"of class {cap.rule_class!r}"
+            if cap.metric is not None:
+                what = f"surveys of {cap.metric!r} {what}"
             text = f"{len(counted)} of at most {cap.max} {what} within {duration(cap.per_ms)}"
             yield cap, len(counted), text + (f" ({named})" if named else "")
 

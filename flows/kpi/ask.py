@@ -11,14 +11,15 @@ from typing import Any
 
 from clickhouse_connect.driver.client import Client
 
-from sinks import kpi_facts, kpi_figures
+from sinks import kpi_facts, kpi_figures, kpi_surveys, kpi_tickets
 
 Row = dict[str, Any]
 
 DIMENSIONS: dict[str, tuple[str, ...]] = {
     "voice": ("touchpoint", "channel", "tier", "day"),
+    "surveys": ("metric", "rule_id", "touchpoint", "channel", "tier", "day"),
     "journeys": ("channel", "tier", "day"),
-    "tickets": ("origin", "rule_id", "queue", "tier", "day"),
+    "tickets": ("origin", "rule_id", "queue", "level", "tier", "day"),
     "contacts": ("kind", "class", "tier", "day"),
     "fatigue": ("kind", "class", "rule_id", "day"),
     "rules": ("class", "kind", "day"),
@@ -66,7 +67,17 @@ class Asker:
 
     def voice(self, by: Sequence[str] = ()) -> list[Row]:
         """NPS, CSAT and CES."""
-        return self._rows(kpi_figures.voice(self._name, by, self.period.where), "metric", *by)
+        return self._rows(kpi_figures.voice(f"{self._name}.kpi_answers", by, self.period.where), "metric", *by)
+
+    def surveys(self, by: Sequence[str] = ()) -> list[Row]:
+        """By metric: surveys sent, answered, how soon and with what score."""
+        facts = f"({kpi_surveys.surveys(self._name, self.days)})"
+        return self._rows(kpi_surveys.survey_figures(facts, by, self.period.where), "metric", *by)
+
+    def survey_answers(self, by: Sequence[str] = ()) -> list[Row]:
+        """By metric: answers by whether a survey asked for them, with the score of each kind."""
+        facts = f"({kpi_surveys.survey_answers(self._name, self.days)})"
+        return self._rows(kpi_figures.voice(facts, ("belongs", *by), self.period.where), "metric", "belongs", *by)
 
     def journeys(self, by: Sequence[str] = ()) -> list[Row]:
         """Attempts and completion by journey."""
@@ -88,7 +99,11 @@ class Asker:
 
     def tickets(self, by: Sequence[str] = ()) -> list[Row]:
         """Response and resolution times, first-contact resolution, deadlines met, satisfaction."""
-        return self._rows(kpi_figures.tickets(self._name, by, self.period.where), *by)
+        return self._rows(kpi_tickets.ticket_figures(self._name, by, self.period.where), *by)
+
+    def escalations(self, by: Sequence[str] = ()) -> list[Row]:
+        """Warnings, breaches and other escalations of tickets."""
+        return self._rows(kpi_tickets.escalations(self._name, by, self.period.where), *by, "event", "clock")
 
     def contacts(self, by: Sequence[str] = ()) -> list[Row]:
         """Response and conversion against the control group."""

@@ -11,6 +11,7 @@ from flows.kpi.sankey import END_COLOURS, sankey
 from flows.kpi.svg import Dot
 from flows.kpi.tables import Table
 from sinks.kpi_figures import REASONS
+from sinks.kpi_surveys import BELONGS
 
 Chart = tuple[str, str]
 """Caption and SVG; the SVG is empty where there is nothing to show."""
@@ -34,7 +35,20 @@ def _label(row: Row, *, named: bool = False) -> str:
     return " · ".join(f"{name.removesuffix('_id')}: {value}" if named else value for name, value in values.items())
 
 
-_DIMENSIONS = ("touchpoint", "channel", "tier", "day", "origin", "rule_id", "queue", "kind", "class", "journey", "step")
+_DIMENSIONS = (
+    "touchpoint",
+    "channel",
+    "tier",
+    "day",
+    "origin",
+    "rule_id",
+    "queue",
+    "level",
+    "kind",
+    "class",
+    "journey",
+    "step",
+)
 _SHARE_BOUNDS = (0.0, 1.0)
 
 
@@ -54,6 +68,38 @@ def _voice(ask: Asker, rows: dict[str, list[Row]]) -> list[Chart]:
             if row["metric"] == metric and not name.endswith("day")
         ]
         charts.append((f"{title}, with 95 % intervals", svg.dots(dots, title, form)))
+    return charts
+
+
+_BELONGS_COLOURS = dict(zip(BELONGS, (svg.GREEN, svg.YELLOW, svg.SKY, svg.GREY, svg.RED), strict=True))
+
+
+def _surveys(ask: Asker, rows: dict[str, list[Row]]) -> list[Chart]:
+    shown = [
+        (_label(row, named=True) or "all", row, colour)
+        for (_, found), colour in zip(
+            [(name, found) for name, found in rows.items() if name != "survey_answers"], _COLOURS, strict=False
+        )
+        for row in found
+    ]
+    rates = [
+        Dot(f"{row['metric']} · {label}", row["rate"], row["rate_low"], row["rate_high"], row["n"], colour)
+        for label, row, colour in shown
+    ]
+    title = f"Response to surveys within {ask.days} days"
+    charts = [(f"{title}, with 95 % intervals", svg.dots(rates, title, words.percent, _SHARE_BOUNDS))]
+    for metric, said in _METRICS.items():
+        dots = [
+            Dot(label, row["value"], row["low"], row["high"], row["scored"], colour)
+            for label, row, colour in shown
+            if row["metric"] == metric
+        ]
+        charts.append((f"{said}, of answers to surveys, by who asked", svg.dots(dots, said, words.VOICE[metric])))
+    counts: dict[str, dict[str, int]] = {}
+    for row in ask.survey_answers():
+        counts.setdefault(row["metric"], {})[row["belongs"]] = row["n"]
+    caption = "Answers by what asked for them, in shares"
+    charts.append((caption, svg.bars(list(counts.items()), _BELONGS_COLOURS, caption, whole=True)))
     return charts
 
 
@@ -87,21 +133,32 @@ def _journeys(ask: Asker, rows: dict[str, list[Row]]) -> list[Chart]:
     return charts
 
 
+_TICKET_SHARES = (
+    "resolved", "first_contact", "sla_first_response", "sla", "sla_statutory", "warned", "breached", "illegal",
+    "repeat", "satisfied", "reopened",
+)  # fmt: skip
+_CLOCK_COLOURS = {"first_response": svg.SKY, "resolution": svg.BLUE, "statutory": svg.PURPLE, "no clock": svg.GREY}
+
+
 def _tickets(ask: Asker, rows: dict[str, list[Row]]) -> list[Chart]:
     charts = []
     for title, figures, form, bounds in (
-        ("Shares", ("resolved", "first_contact", "sla", "satisfied", "reopened"), words.percent, _SHARE_BOUNDS),
+        ("Shares", _TICKET_SHARES, words.percent, _SHARE_BOUNDS),
         ("Times", ("first_response_ms", "resolution_ms"), words.span, None),
         ("Satisfaction, 1 to 5", ("satisfaction",), words.number, (1.0, 5.0)),
     ):  # fmt: skip
         dots = [
             Dot(f"{words.TICKET[row['figure']][0]} · {_label(row)}".strip(" ·"), row["value"], row["low"],
                 row["high"], row["n"])
-            for row in sorted(rows["tickets"], key=lambda row: str(row["figure"]))
+            for row in sorted(rows["tickets"], key=lambda row: list(words.TICKET).index(row["figure"]))
             if row["figure"] in figures
         ]  # fmt: skip
         charts.append((f"{title}, with 95 % intervals", svg.dots(dots, title, form, bounds, _unit(dots, form))))
-    return charts
+    counts: dict[str, dict[str, int]] = {}
+    for row in rows["escalations"]:
+        parts = counts.setdefault(f"{row['event']} · {_label(row)}".strip(" ·"), {})
+        parts[row["clock"] or "no clock"] = row["n"]
+    return [*charts, ("Escalations by clock", svg.bars(list(counts.items()), _CLOCK_COLOURS, "Escalations by clock"))]
 
 
 def _unit(rows: Sequence[Dot], form: words.Format) -> float:
@@ -154,6 +211,6 @@ def _rules(ask: Asker, rows: dict[str, list[Row]]) -> list[Chart]:
 
 
 _CHARTS: dict[str, Callable[[Asker, dict[str, list[Row]]], list[Chart]]] = {
-    "voice": _voice, "journeys": _journeys, "tickets": _tickets, "contacts": _contacts, "fatigue": _fatigue,
-    "rules": _rules,
+    "voice": _voice, "surveys": _surveys, "journeys": _journeys, "tickets": _tickets, "contacts": _contacts,
+    "fatigue": _fatigue, "rules": _rules,
 }  # fmt: skip

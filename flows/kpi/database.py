@@ -19,6 +19,7 @@ from flows.demo.lock import locked
 from flows.kpi.ask import KpiError
 from flows.replay import DEAD_LETTERS
 from sinks.clickhouse import Tables, open_embedded
+from sinks.kpi_views import KPI_VIEWS
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +78,11 @@ def of_files(events: Sequence[Path], actions: Sequence[Path], timezone: str) -> 
 
 
 def checked(opened: Opened) -> Opened:
-    """The same, or KpiError if a database of an older version has no views."""
-    if not opened.client.query(f"EXISTS TABLE `{opened.database}`.kpi_rules_by_day").result_rows[0][0]:
+    """The same, or KpiError if a database of an older version has no views, or fewer."""
+    if not opened.client.query(f"EXISTS TABLE `{opened.database}`.{KPI_VIEWS[-1]}").result_rows[0][0]:
         raise KpiError(
-            f"database {opened.database}: it has no views of key figures, for an older version of the program made it; "
-            "the next `cem run` adds them, and so does a new `cem demo`"
+            f"database {opened.database}: it has not all views of key figures, for an older version of the program "
+            "made it; the next `cem run` adds them, and so does a new `cem demo`"
         )
     return opened
 

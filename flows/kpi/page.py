@@ -10,8 +10,8 @@ from flows.kpi.charts import subject_charts
 from flows.kpi.tables import Table
 
 TITLES = {
-    "voice": "What customers say", "journeys": "Journeys", "tickets": "Tickets", "contacts": "Contacts",
-    "fatigue": "Contacts per customer", "rules": "Rules",
+    "voice": "What customers say", "surveys": "Surveys", "journeys": "Journeys", "tickets": "Tickets",
+    "contacts": "Contacts", "fatigue": "Contacts per customer", "rules": "Rules",
 }  # fmt: skip
 
 _INTERVALS = "Whiskers, bands and columns called 95 % are intervals that hold the true value with 95 % confidence."

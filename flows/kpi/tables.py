@@ -79,6 +79,33 @@ def _voice(ask: Asker, by: Sequence[str] | None) -> list[Table]:
     return [table(by)] if by is not None else [table([name] if name else []) for name in ("", *DIMENSIONS["voice"][:3])]
 
 
+def _surveys(ask: Asker, by: Sequence[str] | None) -> list[Table]:
+    def score(row: Row, *names: str) -> str:
+        form = words.VOICE.get(row["metric"], words.number)
+        return words.between(row[names[0]], row[names[1]], form) if len(names) == 2 else form(row[names[0]])
+
+    def table(name: str, chosen: Sequence[str]) -> Table:
+        return Table(name, f"Surveys{_by(chosen)}", ask.surveys(chosen), (
+            _key("metric"), *_keys([dim for dim in chosen if dim != "metric"]), _value("sent", "sent"),
+            _value("n", "old enough"), _value("answered", "answered"), _value("rate", "response", words.percent),
+            _between("rate_low", "rate_high", words.percent), _value("median_ms", "median time", words.span),
+            _value("p90_ms", "90th percentile", words.span), _value("late", "late"), _value("scored", "scores"),
+            Column("value", lambda row: score(row, "value")), Column("95 %", lambda row: score(row, "low", "high")),
+        ), f"Old enough: sent at least {ask.days} days before the data end; what stands right of it is of those. "
+           f"Late: answered, but not within {ask.days} days.")  # fmt: skip
+
+    chosen = by or ()
+    answers = Table("survey_answers", f"Answers by what asked for them{_by(chosen)}", ask.survey_answers(chosen), (
+        _key("metric"), _key("belongs", "answer"), *_keys([dim for dim in chosen if dim != "metric"]),
+        _value("n", "answers"), Column("value", lambda row: score(row, "value")),
+        Column("95 %", lambda row: score(row, "low", "high")),
+    ), "again: a further answer to a survey. unsolicited: no survey asked. unknown_survey: it names one that was not "
+       "sent to the customer.")  # fmt: skip
+    if by is not None:
+        return [table("surveys", by), answers]
+    return [table("surveys", ["rule_id"]), table("surveys_by_touchpoint", ["touchpoint"]), answers]
+
+
 def _journeys(ask: Asker, by: Sequence[str] | None) -> list[Table]:
     by = by or ()
     ways = tuple(_value(name, name) for name in OUTCOMES)
@@ -117,7 +144,10 @@ def _tickets(ask: Asker, by: Sequence[str] | None) -> list[Table]:
         Column("95 %", lambda row: shown(row, "low", "high")), Column("median", lambda row: shown(row, "median")),
     )  # fmt: skip
     note = "Tickets of rules are opened by the decision; of others, the first message about them counts as that."
-    return [Table("tickets", f"Tickets{_by(by)}", rows, columns, note)]
+    escalations = Table("escalations", f"Escalations of tickets{_by(by)}", ask.escalations(by), (
+        *_keys(by), _key("event"), _key("clock"), _value("n", "escalations"), _value("tickets", "tickets"),
+    ), "By the engine's clocks, of the tickets of rules.")  # fmt: skip
+    return [Table("tickets", f"Tickets{_by(by)}", rows, columns, note), escalations]
 
 
 def _contacts(ask: Asker, by: Sequence[str] | None) -> list[Table]:
@@ -168,7 +198,7 @@ def _rules(ask: Asker, by: Sequence[str] | None) -> list[Table]:
 
 
 _TABLES: dict[str, Callable[[Asker, Sequence[str] | None], list[Table]]] = {
-    "voice": _voice, "journeys": _journeys, "tickets": _tickets, "contacts": _contacts, "fatigue": _fatigue,
-    "rules": _rules,
+    "voice": _voice, "surveys": _surveys, "journeys": _journeys, "tickets": _tickets, "contacts": _contacts,
+    "fatigue": _fatigue, "rules": _rules,
 }  # fmt: skip
 SUBJECTS = tuple(_TABLES)

@@ -78,7 +78,13 @@ TICKET: Mapping[str, tuple[str, Format]] = {
     "resolved": ("resolved", percent),
     "reopened": ("reopened, of resolved ever", percent),
     "first_contact": ("first-contact resolution", percent),
+    "sla_first_response": ("answered within the SLA", percent),
     "sla": ("resolved within the SLA", percent),
+    "sla_statutory": ("within the statutory limit", percent),
+    "warned": ("with a warning", percent),
+    "breached": ("with a breach", percent),
+    "illegal": ("with an illegal step", percent),
+    "repeat": ("repeated", percent),
     "satisfaction": ("satisfaction, 1 to 5", number),
     "satisfied": ("satisfied (4 or 5)", percent),
 }

@@ -7,10 +7,11 @@ import io
 import json
 import random
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from html.parser import HTMLParser
 from pathlib import Path
@@ -32,11 +33,16 @@ from flows.kpi.svg import Dot, dots, ticks
 from flows.kpi.tables import SUBJECTS, subject_tables
 from flows.replay import ReplayJob, replay
 from flows.simulate import simulate
-from flows.simulate.clock import DAY_MS, DEFAULT_START_MS
+from flows.simulate.clock import DAY_MS, DEFAULT_START_MS, HOUR_MS
 from flows.simulate.columns import STREAMS
+from rules.load import load_rules
 from rules.policy import load_policy
+from sinks.clickhouse import Tables
+from sinks.kpi_surveys import BELONGS
 from sinks.kpi_views import KPI_VIEWS
 from tests.reference import kpi as plain
+from tests.reference import kpi_surveys as plain_surveys
+from tests.reference import kpi_tickets as plain_tickets
 
 Record = dict[str, Any]
 
@@ -48,6 +54,30 @@ caps: [{class: survey, max: 2, per: 30d}, {class: "*", max: 4, per: 7d}]
 quiet_hours: {from: "21:00", to: "09:00", action: drop}
 """
 GOALS = {"idle-cash": "txn.kind=investment", "prepay-hesitation": "click.action=prepay_submit", "*": "txn.kind=salary"}
+SURVEYS = """
+version: 1
+rules:
+  - id: ask-nps
+    class: survey
+    trigger: click[action == "finish"]
+    cooldown: 5d
+    then: [survey: {metric: nps, touchpoint: "{click.journey}", channel: app}]
+  - id: ask-csat
+    class: service
+    trigger: txn[kind == "transfer"]
+    cooldown: 9d
+    then: [survey: {metric: csat, touchpoint: transfer, channel: sms}, survey: {metric: free, touchpoint: transfer}]
+  - id: ask-shadow
+    class: survey
+    status: shadow
+    trigger: txn[kind == "transfer"]
+    cooldown: 9d
+    then: [survey: {metric: csat, touchpoint: transfer}]
+"""
+CLOCKS = {"first_response": 1, "resolution": 3, "statutory": 15}
+ESCALATIONS = [(event, clock) for event in ("warning", "breach") for clock in CLOCKS] + [
+    ("illegal_transition", ""), ("illegal_extension", ""), ("reopen", ""),
+]  # fmt: skip
 STAGES = ("accepted", "analysing", "resolved", "followed_up", "reopened", "resolved", "closed")
 
 
@@ -67,9 +97,7 @@ def handled(decisions: Sequence[Record], rng: random.Random) -> Iterator[Record]
             continue
         common = {"customer_id": decision["customer_id"], "channel": "app"}
         if decision["kind"] == "survey":
-            answer = {"stream": "feedback", "metric": "ces", "touchpoint": "survey", "survey_id": decision["action_id"]}
-            ts = decision["ts"] + rng.randrange(10 * DAY_MS)
-            yield {**common, **answer, "event_id": f"s{number}", "ts": ts, "score": rng.choice([1, 3, 6, 7, 7.5, 0, 8])}
+            yield from answers(decision, number, rng)
         elif decision["kind"] == "ticket":
             ts = decision["ts"]
             last = rng.choice([1, 3, 4, 5, 7, 7])
@@ -80,6 +108,41 @@ def handled(decisions: Sequence[Record], rng: random.Random) -> Iterator[Record]
                 yield {**common, "stream": "ticket", "event_id": f"t{number}-{stage}", "ts": ts, **body}
 
 
+def clocked(decisions: Sequence[Record], rng: random.Random) -> Iterator[Record]:
+    """The same with the deadlines of most tickets, and with what came of them, as the engine's clocks write it."""
+    for decision in decisions:
+        if decision["kind"] != "ticket" or rng.random() < 0.3:
+            yield decision
+            continue
+        due = {clock: decision["ts"] + days * DAY_MS for clock, days in CLOCKS.items() if rng.random() < 0.8}
+        repeat = {} if rng.random() < 0.1 else {"repeat": rng.choice([0, 0, 1, 4])}
+        more = {"due": due, "level": rng.choice(["urgent", "normal"])} | repeat
+        yield decision | {"payload": decision["payload"] | more}
+        if decision["decision"] != "emitted":
+            continue
+        for number, (event, clock) in enumerate(rng.sample(ESCALATIONS, rng.choice([0, 0, 1, 2, 3]))):
+            payload = {"ticket_id": decision["action_id"], "event": event, "queue": "q", "to": "", "stage": "created"}
+            payload |= {"clock": clock, "due": due.get(clock)} if clock else {}
+            ts = decision["ts"] + rng.randrange(5 * DAY_MS)
+            named = {"action_id": f"{decision['action_id'][:-2]}-{number}", "kind": "escalate", "ts": ts}
+            yield decision | named | {"payload": payload, "features": {}}
+
+
+def answers(survey: Record, number: int, rng: random.Random) -> Iterator[Record]:
+    """Answers to a survey: soon or late, once or twice, with its id or without, or with one that is wrong."""
+    for turn in range(rng.choice([1, 1, 1, 2, 3])):
+        metric = rng.choice([*[survey["payload"]["metric"]] * 8, "nps", "comment"])
+        answer = {
+            "stream": "feedback", "event_id": f"s{number}-{turn}", "customer_id": survey["customer_id"],
+            "channel": rng.choice(["app", "sms"]), "metric": metric, "touchpoint": rng.choice(["survey", "transfer"]),
+            "ts": survey["ts"] + rng.choice([rng.randrange(-HOUR_MS, 3 * HOUR_MS), rng.randrange(10 * DAY_MS)]),
+            "score": rng.choice([1, 2, 3, 4, 5, 6, 7, 7.5, 0, 9, 10]),
+        }  # fmt: skip
+        told = [survey["action_id"]] * 6 + ["", None, "no-such-survey"]
+        survey_id = rng.choice(told)
+        yield answer if survey_id is None else answer | {"survey_id": survey_id}
+
+
 @pytest.fixture(scope="module")
 def quarter(tmp_path_factory: pytest.TempPathFactory) -> Quarter:
     folder = tmp_path_factory.mktemp("kpi")
@@ -88,18 +151,25 @@ def quarter(tmp_path_factory: pytest.TempPathFactory) -> Quarter:
     (folder / "policy.yaml").write_text(POLICY)
     policy, problems = load_policy(folder / "policy.yaml")
     assert policy is not None, problems
-    rules, _ = demo_rules()
+    (folder / "surveys.yaml").write_text(SURVEYS)
+    more_rules, problems = load_rules([folder / "surveys.yaml"])
+    assert more_rules is not None, problems
+    shipped, _ = demo_rules()
+    rules = replace(shipped, rules=(*shipped.rules, *more_rules.rules))
     until_ms = DEFAULT_START_MS + 91 * DAY_MS
     replay(ReplayJob(rules, tuple(paths), folder / "out", policy, until_ms=until_ms))
     decisions = [json.loads(line) for line in (folder / "out" / "actions.ndjson").open()]
     decisions.sort(key=lambda decision: (decision["ts"], decision["action_id"]))
     rng = random.Random(7)
     more = folder / "more.ndjson.gz"
-    told = [json.dumps(event) for event in handled(decisions, rng)]
+    told = [json.dumps(event) for event in handled(decisions, rng) if event["ts"] <= until_ms]
+    decisions = list(clocked(decisions, random.Random(8)))
+    actions = folder / "out" / "clocked.ndjson"
+    actions.write_text("".join(json.dumps(decision) + "\n" for decision in decisions))
     with gzip.open(more, "wt") as file:
         file.write("\n".join([*told, *told[:20], "", "{broken"]))  # twice, blank and broken: counted once or not at all
     events = [json.loads(line) for path in paths for line in path.open()] + [json.loads(line) for line in told]
-    return Quarter([*paths, more], folder / "out" / "actions.ndjson", plain.Bank(events, decisions, ZONE))
+    return Quarter([*paths, more], actions, plain.Bank(events, decisions, ZONE))
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +211,8 @@ CASES: list[tuple[str, Ask, Any]] = [
     ("journeys", lambda ask: ask.journeys, plain.journeys),
     ("journeys", lambda ask: ask.steps, plain.steps),
     ("journeys", lambda ask: ask.paths, plain.paths),
-    ("tickets", lambda ask: ask.tickets, plain.tickets),
+    ("tickets", lambda ask: ask.tickets, plain_tickets.tickets),
+    ("tickets", lambda ask: ask.escalations, plain_tickets.escalations),
     ("fatigue", lambda ask: ask.fatigue, plain.fatigue),
     ("fatigue", lambda ask: ask.spread, plain.spread),
     ("rules", lambda ask: ask.rules, plain.rules),
@@ -176,6 +247,30 @@ def test_contacts_are_those_of_a_plain_computation(
     same(ask.contacts(), plain.contacts(quarter.bank, [], *(day.isoformat() for day in MONTH), days, goals))
 
 
+@pytest.mark.parametrize("days", [7, 2])
+def test_surveys_are_those_of_a_plain_computation(opened: Opened, quarter: Quarter, days: int) -> None:
+    ask = Asker(opened.client, days=days)
+    month = Asker(opened.client, period=Period(*MONTH), days=days)
+    april = tuple(day.isoformat() for day in MONTH)
+    for by in [*dimension_sets("surveys"), ["rule_id"], ["touchpoint", "day"]]:
+        same(ask.surveys(by), plain_surveys.surveys(quarter.bank, by, *EVER, days))
+        same(ask.survey_answers(by), plain_surveys.survey_answers(quarter.bank, by, *EVER, days))
+    same(month.surveys(), plain_surveys.surveys(quarter.bank, [], april[0], april[1], days))
+    same(month.survey_answers(), plain_surveys.survey_answers(quarter.bank, [], april[0], april[1], days))
+
+
+def test_every_answer_is_counted_once(opened: Opened) -> None:
+    ask = Asker(opened.client)
+    found = ask.survey_answers()
+    for row in ask.voice():
+        assert sum(one["n"] for one in found if one["metric"] == row["metric"]) == row["n"]
+    assert {one["belongs"] for one in found} == set(BELONGS)
+    views = opened.client.query("SELECT sum(answered), sum(late), countIf(outcome = 'shadow') FROM cem.kpi_surveys")
+    answered, late, shadow = views.result_rows[0]
+    assert min(answered, late, shadow) > 0
+    assert any(0 < row["n"] < row["sent"] for row in ask.surveys())
+
+
 def test_links_of_paths_are_those_of_a_plain_computation(opened: Opened, quarter: Quarter) -> None:
     same(Asker(opened.client).links(), plain.links(quarter.bank, *EVER))
 
@@ -199,6 +294,76 @@ def test_views_can_be_read_under_their_names(opened: Opened) -> None:
     by_day = ["day", "touchpoint", "channel", "tier"]
     found = list(opened.client.query("SELECT * FROM cem.kpi_voice_by_day").named_results())
     assert len(found) == len(Asker(opened.client).voice(by_day))
+
+
+FOLLOWED_RULES = """
+version: 1
+rules:
+  - id: complaint
+    trigger: feedback[metric == "complaint"]
+    then: [ticket: {queue: complaints}]
+  - id: unhappy
+    trigger: feedback[metric == "csat" and score <= 2]
+    then: [escalate: {event: reopen, ticket_id: "{feedback.ticket_id}"}]
+"""
+FOLLOWING = """
+version: 1
+tickets:
+  calendar: always
+  warn: 50%
+  levels: [{name: usual, first_response: 1h, resolution: 8h, statutory: 15d}]
+"""
+
+
+def test_tickets_that_the_engine_follows(opened: Opened, tmp_path: Path) -> None:
+    """A is answered and resolved in time, B late, C by nobody, and D is opened again."""
+    (tmp_path / "rules.yaml").write_text(FOLLOWED_RULES)
+    (tmp_path / "policy.yaml").write_text(FOLLOWING)
+    rules, problems = load_rules([tmp_path / "rules.yaml"])
+    policy, policy_problems = load_policy(tmp_path / "policy.yaml")
+    assert rules is not None, problems
+    assert policy is not None, policy_problems
+
+    def event(customer: str, at_ms: int, **fields: Any) -> Record:
+        common = {"customer_id": customer, "event_id": f"{customer}{at_ms}", "ts": DEFAULT_START_MS + at_ms}
+        return {"stream": "feedback", **common, **fields}
+
+    def decide(events: list[Record]) -> list[Record]:
+        events.sort(key=lambda event: event["ts"])
+        (tmp_path / "events.ndjson").write_text("".join(json.dumps(event) + "\n" for event in events))
+        until_ms = DEFAULT_START_MS + 3 * DAY_MS
+        replay(ReplayJob(rules, (tmp_path / "events.ndjson",), tmp_path / "out", policy, until_ms=until_ms))
+        return [json.loads(line) for line in (tmp_path / "out" / "actions.ndjson").open()]
+
+    complaints = [event(customer, 0, metric="complaint") for customer in "ABCD"]
+    tickets = {one["customer_id"]: one["action_id"] for one in decide(list(complaints)) if one["kind"] == "ticket"}
+    stages = [("A", 30, "accepted"), ("A", 60, "resolved"), ("B", 90, "accepted"), ("B", 600, "resolved"),
+              ("D", 10, "accepted"), ("D", 20, "resolved")]  # fmt: skip
+    messages = [
+        event(customer, at * 60_000, stream="ticket", ticket_id=tickets[customer], stage=stage)
+        for customer, at, stage in stages
+    ]
+    bad = event("D", 30 * 60_000, metric="csat", score=1, ticket_id=tickets["D"])
+    shutil.rmtree(tmp_path / "out")
+    decisions = decide([*complaints, *messages, bad])
+
+    tables = Tables(opened.client, "followed", ZONE)
+    tables.create()
+    tables.insert_events(json.dumps(one).encode() for one in [*complaints, *messages, bad])
+    tables.insert_decisions(json.dumps(one).encode() for one in decisions)
+    columns = "customer_id, first_response_met, sla_met, statutory_met, reopened, level"
+    found = opened.client.query(f"SELECT {columns} FROM followed.kpi_tickets ORDER BY ALL").result_rows
+    assert list(map(tuple, found)) == [
+        ("A", 1, 1, 1, 0, "usual"), ("B", 0, 0, 1, 0, "usual"), ("C", 0, 0, None, 0, "usual"),
+        ("D", 1, 0, None, 1, "usual"),
+    ]  # fmt: skip
+    told = {(row["event"], row["clock"]): row["tickets"] for row in Asker(opened.client, "followed").escalations()}
+    assert told == {
+        ("warning", "first_response"): 2, ("breach", "first_response"): 2, ("warning", "resolution"): 3,
+        ("breach", "resolution"): 3, ("reopen", ""): 1, ("illegal_transition", ""): 3,  # resolved, never analysed
+    }  # fmt: skip
+    fired = {row["rule_id"]: row["decisions"] for row in Asker(opened.client, "followed").rules()}
+    assert fired == {"complaint": 4, "unhappy": 1}
 
 
 # ---- the command
@@ -287,7 +452,7 @@ def test_marks_of_an_axis_hold_what_is_drawn() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nothing"], "choose from voice, journeys"),
+        (["nothing"], "choose from voice, surveys"),
         (["voice", "--by", "rule_id"], "voice cannot be asked by 'rule_id'"),
         (["--from", "yesterday"], "'yesterday' is no day"),
         (["--from", "2026-04-02", "--to", "2026-04-01"], "ends (2026-04-01) before it begins"),

@@ -1,5 +1,6 @@
 """The order of the reasons, and each of them at its borders."""
 
+import json
 import tracemalloc
 from hashlib import blake2b
 from itertools import product
@@ -9,6 +10,7 @@ import pytest
 from operators.policy_gate import PolicyGate
 from rules.model import Action, Position, Rule
 from rules.policy import Cap, Holdout, Policy, QuietHours
+from state.contacts import ContactLedger
 from state.customer import Customer
 from state.timers import Firing
 
@@ -144,6 +146,63 @@ def test_a_cap_counts_what_was_emitted_within_its_window():
     assert [gate.reason(rule, NOON_MS + t) for t in at] == [None, None, "cap", "cap", None, "cap", "cap", None]
     assert gate.reason(make_rule("service"), NOON_MS + 1001) == "cap"
     assert gate.reason(make_rule("service"), NOON_MS + 1010) is None
+
+
+QUARANTINES = [Cap("survey", 1, 90, "nps"), Cap("survey", 1, 30, "csat"), Cap("survey", 1, 30, "ces")]
+"""Once in so many days each, as milliseconds."""
+BUDGET = Cap("survey", 1, 14)
+
+
+def ask(gate, metric, t_ms, **more):
+    return gate.reason(make_rule(**more), NOON_MS + t_ms, payload={"metric": metric})
+
+
+def test_each_metric_has_a_quarantine_and_all_share_a_budget():
+    gate = Gate(caps=[*QUARANTINES, BUDGET])
+    asked = [("nps", 0), ("csat", 13), ("csat", 14), ("ces", 27), ("ces", 28), ("csat", 43), ("csat", 44), ("nps", 89),
+             ("nps", 90), ("ces", 104), ("free", 117), ("free", 118), (None, 132), ("free", 133)]  # fmt: skip
+    reasons = [ask(gate, metric, t) for metric, t in asked]
+    assert reasons == [None, "cap", None, "cap", None, "cap", None, "cap", None, None, "cap", None, None, "cap"]
+
+
+def test_a_cap_of_a_metric_concerns_surveys_of_it_and_of_its_class():
+    gate = Gate(caps=[Cap("survey", 1, DAY_MS, "nps")])
+    assert ask(gate, "nps", 0, kinds=("notify",)) is None  # which is no survey
+    assert ask(gate, "nps", 1, rule_class="service") is None
+    assert ask(gate, "NPS", 1) is None
+    assert ask(gate, ["nps"], 1) is None
+    assert [ask(gate, "nps", t) for t in (2, 3)] == [None, "cap"]
+    assert ask(gate, "nps", 4, kinds=("notify",)) is None
+    assert ask(gate, "nps", 4, rule_class="service", rule_id="other") is None
+    assert ask(gate, "csat", 4) is None
+    assert ask(gate, "nps", DAY_MS + 2) is None
+    anywhere = Gate(caps=[Cap("*", 1, DAY_MS, "nps")])
+    found = [ask(anywhere, "nps", t, rule_class=c) for t, c in enumerate(["risk", "risk", "service", "survey"])]
+    assert found == [None, None, None, "cap"]
+    never = Gate(caps=[Cap("survey", 0, DAY_MS, "nps")])
+    assert (ask(never, "nps", 0), ask(never, "csat", 0)) == ("cap", None)
+
+
+def test_a_shadow_counts_the_surveys_of_a_metric_that_it_would_have_sent():
+    gate = Gate(caps=[Cap("survey", 2, DAY_MS, "nps")])
+    shadow = {"status": "shadow", "rule_id": "s"}
+    assert ask(gate, "csat", 0, **shadow) == "emitted"
+    assert ask(gate, "nps", 1, **shadow) == "emitted"
+    assert ask(gate, "nps", 2) is None
+    assert ask(gate, "nps", 3, **shadow) == "cap"
+    assert ask(gate, "nps", 4) is None
+    assert ask(gate, "nps", 5) == "cap"
+    assert ask(gate, "nps", DAY_MS + 3, **shadow) == "emitted"
+
+
+@pytest.mark.parametrize("caps", [[], [Cap("survey", 9, DAY_MS)]])
+def test_caps_of_metrics_count_what_was_sent_before_there_were_any(caps):
+    before = Gate(caps=caps, cooldowns_ms={"nps": DAY_MS, "csat": DAY_MS})
+    for number, metric in enumerate(["nps", "csat"]):
+        assert ask(before, metric, number, rule_id=metric) is None
+    after = Gate(caps=[*QUARANTINES])
+    after.customer.contacts = ContactLedger.from_record(json.loads(json.dumps(before.customer.contacts.to_record())))
+    assert [ask(after, metric, 29) for metric in ("nps", "csat", "ces")] == ["cap", "cap", None]
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,12 @@ from zoneinfo import ZoneInfo
 Record = dict[str, Any]
 Rows = list[Record]
 
+TOLD = ("warning", "breach", "illegal_transition", "illegal_extension")
 Z = 1.959963984540054
 DAY_MS = 86_400_000
 GAP_MS = 30 * 60_000
 CONTACT_KINDS = {"notify", "survey", "ticket"}
 REASONS = ("shadow", "holdout", "opt_out", "cooldown", "cap", "quiet_hours", "open_ticket")
-UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": DAY_MS, "w": 7 * DAY_MS}
 
 
 def wilson(good: int, n: int) -> tuple[float | None, float | None]:
@@ -84,7 +84,8 @@ def groups(rows: Iterable[Record], by: Sequence[str], first: str, last: str) -> 
 # ---- voice
 
 
-def voice(bank: Bank, by: Sequence[str], first: str, last: str) -> Rows:
+def answers(bank: Bank) -> Rows:
+    """Feedback with a score on the scale of its metric."""
     scales = {"nps": (0, 10), "csat": (1, 5), "ces": (1, 7)}
     rows = []
     for event in bank.stream("feedback"):
@@ -92,29 +93,44 @@ def voice(bank: Bank, by: Sequence[str], first: str, last: str) -> Rows:
         if event.get("score") is not None and low <= event["score"] <= high:
             rows.append({
                 "metric": event["metric"], "score": event["score"], "channel": event.get("channel", ""),
-                "touchpoint": event.get("touchpoint", ""), "day": bank.day(event["ts"]),
-                "tier": bank.tier(event["customer_id"], event["ts"]),
+                "touchpoint": event.get("touchpoint", ""), "day": bank.day(event["ts"]), "ts": event["ts"],
+                "tier": bank.tier(event["customer_id"], event["ts"]), "customer_id": event["customer_id"],
+                "survey_id": event.get("survey_id") or "", "event_id": event["event_id"],
             })  # fmt: skip
-    out = []
-    for key, found in groups(rows, ["metric", *by], first, last).items():
-        scores = [row["score"] for row in found]
-        n = len(scores)
-        promoters = detractors = satisfied = 0
-        if key[0] == "nps":
-            signs = [(score >= 9) - (score <= 6) for score in scores]
-            promoters, detractors, mean = signs.count(1), signs.count(-1), fmean(signs)
-            spread = Z * math.sqrt(fmean([(sign - mean) ** 2 for sign in signs]) / n)
-            value, low, high = 100 * mean, max(-100, 100 * (mean - spread)), min(100, 100 * (mean + spread))
-        elif key[0] == "csat":
-            satisfied = sum(score in (4, 5) for score in scores)
-            value, (low, high) = satisfied / n, wilson(satisfied, n)
-        else:
-            value, (low, high) = fmean(scores), mean_interval(scores, 1, 7)
-        out.append({
-            **dict(zip(["metric", *by], key, strict=True)), "n": n, "value": value, "low": low, "high": high,
-            "promoters": promoters, "detractors": detractors, "satisfied": satisfied,
-        })  # fmt: skip
-    return out
+    return rows
+
+
+def voice(bank: Bank, by: Sequence[str], first: str, last: str) -> Rows:
+    rows = answers(bank)
+    return [
+        {
+            **dict(zip(["metric", *by], key, strict=True)),
+            "n": len(found),
+            **scored(key[0], [row["score"] for row in found]),
+        }
+        for key, found in groups(rows, ["metric", *by], first, last).items()
+    ]
+
+
+def scored(metric: str, scores: Sequence[float]) -> Record:
+    """NPS, CSAT or CES of some scores."""
+    n = len(scores)
+    promoters = detractors = satisfied = 0
+    value = low = high = None
+    if metric == "nps" and n:
+        signs = [(score >= 9) - (score <= 6) for score in scores]
+        promoters, detractors, mean = signs.count(1), signs.count(-1), fmean(signs)
+        spread = Z * math.sqrt(fmean([(sign - mean) ** 2 for sign in signs]) / n)
+        value, low, high = 100 * mean, max(-100, 100 * (mean - spread)), min(100, 100 * (mean + spread))
+    elif metric == "csat" and n:
+        satisfied = sum(4 <= score <= 5 for score in scores)
+        value, (low, high) = satisfied / n, wilson(satisfied, n)
+    elif n:
+        value, (low, high) = fmean(scores), mean_interval(scores, 1, 7)
+    return {
+        "value": value, "low": low, "high": high,
+        "promoters": promoters, "detractors": detractors, "satisfied": satisfied,
+    }  # fmt: skip
 
 
 # ---- journeys
@@ -241,88 +257,6 @@ def links(bank: Bank, first: str, last: str) -> Rows:
     ]
 
 
-# ---- tickets
-
-
-def tickets(bank: Bank, by: Sequence[str], first: str, last: str) -> Rows:
-    every = _tickets(bank)
-    out = []
-    for key, found in groups(every, by, first, last).items():
-        shares: dict[str, list[bool]] = {
-            "resolved": [row["resolution_ms"] is not None for row in found],
-            "reopened": [row["reopened"] for row in found if row["was_resolved"]],
-            "first_contact": [row["first_contact"] for row in found if row["first_contact"] is not None],
-            "sla": [row["sla"] for row in found if row["sla"] is not None],
-            "satisfied": [row["satisfaction"] >= 4 for row in found if row["satisfaction"] is not None],
-        }
-        dims = dict(zip(by, key, strict=True))
-        for figure in ("first_response_ms", "resolution_ms", "satisfaction"):
-            values = [row[figure] for row in found if row[figure] is not None]
-            low, high = mean_interval(values, *((1, 5) if figure == "satisfaction" else (-math.inf, math.inf)))
-            out.append({
-                **dims, "figure": figure, "opened": len(found), "n": len(values), "low": low, "high": high,
-                "value": fmean(values) if values else None, "median": quantile(values, 0.5),
-            })  # fmt: skip
-        for figure, flags in shares.items():
-            low, high = wilson(sum(flags), len(flags))
-            out.append({
-                **dims, "figure": figure, "opened": len(found), "n": len(flags), "low": low, "high": high,
-                "value": sum(flags) / len(flags) if flags else None, "median": None,
-            })  # fmt: skip
-    return out
-
-
-def _tickets(bank: Bank) -> Rows:
-    histories: dict[tuple[str, str], list[tuple[int, str, str]]] = defaultdict(list)
-    satisfaction: dict[tuple[str, str], float] = {}
-    made = {(d["action_id"], d["customer_id"]): d for d in bank.decisions
-            if d["kind"] == "ticket" and d["decision"] == "emitted"}  # fmt: skip
-    for key, decision in made.items():
-        histories[key].append((decision["ts"], "", "opened"))
-    for event in bank.stream("ticket"):
-        key = event["ticket_id"], event["customer_id"]
-        histories[key].append((event["ts"], event["event_id"], event["stage"]))
-        if event.get("satisfaction") is not None:
-            satisfaction[key] = event["satisfaction"]
-    rows = [
-        _ticket(bank, key, sorted(history), made.get(key), satisfaction.get(key)) for key, history in histories.items()
-    ]
-    for row in rows:
-        at = row["first_resolved"]
-        if at is not None and at + 7 * DAY_MS <= bank.end_ms:
-            like = ("customer", "origin", "rule_id")
-            again = any(at < other["opened"] <= at + 7 * DAY_MS for other in rows
-                        if all(other[name] == row[name] for name in like))  # fmt: skip
-            row["first_contact"] = not row["reopened"] and not again
-    return rows
-
-
-def _ticket(
-    bank: Bank, key: tuple[str, str], history: list[tuple[int, str, str]], decision: Record | None,
-    satisfied: float | None,
-) -> Record:  # fmt: skip
-    openings = [entry for entry in history if entry[2] in ("opened", "created")]
-    opened = (openings or history)[0][0]
-    later = [entry for entry in history if entry not in openings] if openings else history[1:]
-    resolved = [entry for entry in history if entry[2] == "resolved"]
-    stays = bool(resolved) and not any(entry[2] == "reopened" and entry > resolved[-1] for entry in history)
-    payload = decision["payload"] if decision else {}
-    found = re.fullmatch(r"(\d+)(ms|s|m|h|d|w)", payload.get("sla", ""))
-    sla = None
-    if found:
-        due = opened + int(found[1]) * UNITS[found[2]]
-        sla = resolved[0][0] <= due if resolved else False if bank.end_ms > due else None
-    return {
-        "customer": key[1], "origin": "rule" if decision else "other",
-        "rule_id": decision["rule_id"] if decision else "",
-        "queue": payload.get("queue", ""), "opened": opened, "day": bank.day(opened), "tier": bank.tier(key[1], opened),
-        "first_response_ms": later[0][0] - opened if later else None, "was_resolved": bool(resolved),
-        "resolution_ms": resolved[-1][0] - opened if stays else None, "sla": sla,
-        "first_resolved": resolved[0][0] if resolved else None, "satisfaction": satisfied,
-        "reopened": any(entry[2] == "reopened" for entry in history), "first_contact": None,
-    }  # fmt: skip
-
-
 # ---- contacts
 
 
@@ -441,7 +375,7 @@ def rules(bank: Bank, by: Sequence[str], first: str, last: str) -> Rows:
         {**d, "day": bank.day(d["ts"]), "outcome": d["reason"] or "emitted",
          "label": labels.get((d["customer_id"], d["anchor_event_id"])),
          "firing": (d["rule_version"], d["customer_id"], d["anchor_event_id"] or bank.day(d["ts"]), d["holding_id"])}
-        for d in bank.decisions
+        for d in bank.decisions if d["kind"] != "escalate" or d["payload"]["event"] not in TOLD
     ]  # fmt: skip
     out = []
     for key, found in groups(rows, ["rule_id", *by], first, last).items():

@@ -55,6 +55,7 @@ class Emission:
     klass: str
     holding_id: str | None
     shadow: bool
+    metric: str | None  # of a survey, if it has one
 
 
 @dataclass(eq=False)
@@ -123,7 +124,9 @@ class Policy:
                 ticket = customer.open_ticket(firing)
                 reason = "open_ticket" if ticket else None
             if reason is None:
-                customer.ledger.append(Emission(t, rule.id, rule.klass, firing.holding_id, shadow))
+                customer.ledger.append(
+                    Emission(t, rule.id, rule.klass, firing.holding_id, shadow, _metric(firing, index))
+                )
             if reason is None and kind == "ticket" and not shadow:
                 self._open(firing, index, customer)
             would_be = None
@@ -147,7 +150,7 @@ class Policy:
         own = [e.ts for e in before if e.rule_id == rule.id and e.holding_id == firing.holding_id]
         if own and t - own[-1] < rule.cooldown_ms:
             return "cooldown"
-        if any(self._reached(cap, rule, customer, t) for cap in self.caps):
+        if any(self._reached(cap, rule, _metric(firing, index), customer, t) for cap in self.caps):
             return "cap"
         if self.quiet and rule.klass in self.quiet.get("classes", ["marketing", "survey"]) and self.is_quiet(t):
             return "quiet_hours"
@@ -163,14 +166,18 @@ class Policy:
         return int.from_bytes(digest, "big") % 10_000 < Decimal(str(self.holdout["percent"])) * 100
 
     @staticmethod
-    def _reached(cap: dict[str, Any], rule: Rule, customer: Customer, t: int) -> bool:
-        everything = cap["class"] == "*"
-        if rule.klass == "risk" if everything else rule.klass != cap["class"]:
+    def _reached(cap: dict[str, Any], rule: Rule, metric: str | None, customer: Customer, t: int) -> bool:
+        klass = cap.get("class", "survey") if "metric" in cap else cap["class"]
+        everything = klass == "*"
+        if cap.get("metric", metric) != metric:
+            return False
+        if rule.klass == "risk" if everything else rule.klass != klass:
             return False
         counted = [
             e
             for e in customer.ledger
-            if (e.klass != "risk" if everything else e.klass == cap["class"])
+            if (e.klass != "risk" if everything else e.klass == klass)
+            and ("metric" not in cap or e.metric == cap["metric"])
             and t - duration_ms(cap["per"]) < e.ts <= t
             and (not e.shadow or e.rule_id == rule.id)  # what a shadow rule would have counts for itself alone
         ]
@@ -225,6 +232,12 @@ class Policy:
                 "payload": firing.payloads[index],
             }
         )
+
+
+def _metric(firing: Firing, index: int) -> str | None:
+    payload = firing.payloads[index]
+    metric = payload.get("metric") if firing.rule.then[index][0] == "survey" and isinstance(payload, dict) else None
+    return metric if isinstance(metric, str) else None
 
 
 def _minutes(hhmm: str) -> int:

@@ -39,6 +39,11 @@ def test_every_part(tmp_path: Path) -> None:
     )
 
 
+def test_caps_of_metrics(tmp_path: Path) -> None:
+    got = policy(tmp_path, 'caps: [{metric: nps, max: 1, per: 90d}, {class: "*", metric: 问卷, max: 2, per: 1d}]\n')
+    assert got.caps == (Cap("survey", 1, 90 * 86_400_000, "nps"), Cap("*", 2, 86_400_000, "问卷"))
+
+
 def test_defaults_of_the_parts(tmp_path: Path) -> None:
     got = policy(tmp_path, 'holdout: {percent: 5}\nquiet_hours: {from: "00:00", to: "00:00"}\n')
     assert got.holdout == Holdout(500, "", ("marketing", "survey"))

@@ -1,5 +1,6 @@
 """The contact ledger against a plain list of what was emitted."""
 
+import json
 import random
 
 from state.contacts import ContactLedger
@@ -53,6 +54,47 @@ def test_what_no_cooldown_and_no_cap_reaches_is_dropped_as_more_is_recorded():
                 if now - then < cooldowns_ms[other[0]]:
                     assert ledger.last_ms(other) == max(t for t, key, _ in emitted if key == other)
             assert len(_numbers(ledger.to_record())) <= most
+
+
+def test_surveys_of_a_metric_against_a_plain_list():
+    """Few and many, of a few metrics or of ever new ones, and after each has been written down and read."""
+    for step, novel in ((40, False), (1, False), (1, True)):
+        rng = random.Random(step)
+        horizon_ms, cooldowns_ms = 100, {"a": 7}
+        ledger, emitted, most = ContactLedger(), [], 0
+        for now in range(0, 2000, step):
+            rule_class = rng.choice(["service", "survey", "risk"])
+            metric = rng.choice([None, "nps", "csat", f"m{now}" if novel else "ces"])
+            ledger.record(("a", None), rule_class, now, horizon_ms, cooldowns_ms, metric)
+            emitted.append((now, rule_class, metric))
+            record = ledger.to_record()
+            most = max(most, len(json.dumps(record)))
+            if rng.random() < 0.2:
+                ledger = ContactLedger.from_record(json.loads(json.dumps(record)))
+                assert ledger.to_record() == record
+            after = now - rng.randrange(horizon_ms + 1)
+            recent = [entry for entry in emitted if entry[0] > after]
+            for name in ("service", "survey", "risk", "marketing", "*"):
+                fits = [entry for entry in recent if entry[1] == name or (name == "*" and entry[1] != "risk")]
+                assert ledger.count(name, after) == len(fits)
+                for asked in ("nps", "csat", "ces", f"m{now}", "n"):
+                    assert ledger.count(name, after, asked) == sum(entry[2] == asked for entry in fits)
+        assert most < 12_000
+        assert ledger.forget(now + 10_000, horizon_ms, cooldowns_ms)
+
+
+def test_a_record_from_before_metrics_were_kept():
+    few = ["a", "survey", 5, ["b", "h"], "risk", 6]
+    many = [[["a", 5], [["b", "h"], 6]], {"survey": [4, 5], "*": [4, 5], "risk": [6]}]
+    for record, surveys in ((few, 1), (many, 2)):
+        ledger = ContactLedger.from_record(json.loads(json.dumps(record)))
+        assert ledger.to_record() == record
+        assert (ledger.count("survey", 0), ledger.count("survey", 0, "nps"), ledger.count("*", 0)) == (
+            surveys, 0, surveys,
+        )  # fmt: skip
+        ledger.record(("a", None), "survey", 7, 100, None, "nps")
+        assert (ledger.count("survey", 0), ledger.count("survey", 0, "nps")) == (surveys + 1, 1)
+        assert ledger.last_ms(("b", "h")) == 6
 
 
 def _numbers(value):
