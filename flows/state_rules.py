@@ -25,6 +25,7 @@ class FolderRules:
     def __init__(self, folder: StateFolder, given: Sequence[Path] = ()) -> None:
         self._folder, self._given = folder, given
         self._tables: dict[str, PlanTables] = {}
+        self._rule_sets: dict[str, RuleSet] = {}
 
     def tables(self, rules_id: str) -> PlanTables:
         """The tables of the rules of some id; ``""`` for what names none.
@@ -55,6 +56,16 @@ class FolderRules:
             return None
         return {f"{SCORE}-{model_number(model.spec.name)}": model for model in tables.plan.scored.models}
 
+    def rule_set(self) -> RuleSet:
+        """The rules under which the folder was used last.
+
+        Raises
+        ------
+        StateError
+            It is not known what they are, or they are wrong.
+        """
+        return self._rules(str(self._folder.about.get("rules") or ""))
+
     def is_running(self, shard: str) -> bool:
         """Whether a shard is one that the next run would go on with; those of models may be left of earlier rules."""
         stage, running = shard.rpartition("-")[0], self.running()
@@ -63,6 +74,11 @@ class FolderRules:
         return bool(running) if stage == MEASURE else shard in running
 
     def _rules(self, rules_id: str) -> RuleSet:
+        if rules_id not in self._rule_sets:  # to read those of a whole pack takes a second
+            self._rule_sets[rules_id] = self._read_rules(rules_id)
+        return self._rule_sets[rules_id]
+
+    def _read_rules(self, rules_id: str) -> RuleSet:
         kept = rules_id or self._folder.about.get("unnamed_rules")
         if isinstance(kept, str):
             return kept_rules(self._folder.path, kept)

@@ -6,22 +6,17 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
-from flows.model_stages import MEASURE, SCORE
-from flows.state_files import KeptShard, kept_shard, key_of, remembered_or_nothing
+from flows.state_customer import ordering_of, shards_of_customer, waiting_of
+from flows.state_files import key_of
 from flows.state_inspect import time_text
 from flows.state_rules import FolderRules
 from flows.state_show_models import models_in_words
-from operators.erasure import customer_of_message
 from operators.feature_values import feature_values
-from operators.split import shards_of
 from operators.survey import (
     CUSTOMERS,
     KeptCustomer,
     end_of,
     find_customer,
-    messages_of,
     read_rows,
     rules_id,
     watermark_of,
@@ -48,24 +43,13 @@ def customer_in_words(folder: StateFolder, customer_id: str, known: FolderRules)
     StateError
         A file is damaged or missing.
     """
-    customer = Texts.from_lines([customer_id.encode()])
-    number = int(shards_of(customer)[0])
-    versions = remembered_or_nothing(folder.path).shards
-    shards: dict[str, KeptShard] = {}
-    for reader in folder.shards():
-        name = reader.folder.name
-        stage, _, shard_number = name.rpartition("-")
-        if stage == SCORE or (stage in ("order", "decide", MEASURE) and int(shard_number) == number):
-            shard = kept_shard(reader, versions.get(name, (None, ""))[0])
-            if shard is not None:
-                shards[name if stage == SCORE else stage] = shard
+    shards = shards_of_customer(folder, customer_id)
     if "decide" not in shards:
         return None
     frames = shards["decide"].sections
     found = find_customer(frames, customer_id)
-    ordering = shards.get("order", shards["decide"]).sections[-1]
-    waiting = list(_waiting(ordering, customer_id))
-    customer_hash = int(text_hashes(customer, key_of(folder))[0])
+    waiting = list(_waiting(ordering_of(shards), customer_id))
+    customer_hash = int(text_hashes(Texts.from_lines([customer_id.encode()]), key_of(folder))[0])
     models = list(models_in_words(shards, customer_id, customer_hash, known))
     if found is None and not waiting and not models:
         return None
@@ -167,10 +151,5 @@ def _firing_text(firing: Sequence[Any]) -> str:
 
 
 def _waiting(sections: Sections, customer_id: str) -> Iterator[str]:
-    times = np.frombuffer(sections["waiting.effective_ms"], np.int64).tolist()
-    lines = [
-        f"{time_text(at_ms)}: {message.decode()}"
-        for message, at_ms in zip(messages_of(sections), times, strict=True)
-        if customer_of_message(message, customer_id.encode()) == customer_id
-    ]
+    lines = [f"{time_text(at_ms)}: {message.decode()}" for at_ms, message in waiting_of(sections, customer_id)]
     yield from _section("events that wait for their turn", lines)

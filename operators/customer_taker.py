@@ -94,6 +94,8 @@ class CustomerTaker:
         if "contacts" in record:
             record["armed"] = {rule_id: armed for rule_id, armed in record["armed"].items() if waiting[rule_id][0]}
             record["rose"] = [rose for rose in record["rose"] if rose[0] in change.same_conditions]
+            followed = [ticket for ticket in record.get("followed", ()) if ticket[1] in self._numbers]
+            record["followed"] = followed
             record["shadows"] = {name: shadow for name, shadow in record["shadows"].items() if name in self._numbers}
 
     def _goes_on(self, timer: Sequence[Any]) -> bool:

@@ -117,6 +117,7 @@ class Decider:
     def _forget(self, now_ms: int, rows: list[int]) -> set[int]:
         """The rows of customers of whom Python remembers something that may matter at or after a time."""
         kept = {*self.timers.rows(), *self._desk.to_look_at(rows)}
+        self._desk.drop_tickets(rows, now_ms)
         return self.customers.forget(rows, now_ms, kept, self._gate.cap_horizon_ms, self.plan.cooldowns_ms)
 
     def _segment_end(self, events: EventBatch, at: int) -> int:

@@ -128,14 +128,25 @@ class Desk:
         """Take a message about a ticket of a customer who has some."""
         values = [anchor.values[column] for column in self._ticket_columns]
         customer.tickets.stage(values[0], values[1])
-        if self.tickets is not None and customer.followed:
+        if self.tickets is None:
+            customer.set_followed([])  # a policy before this one did; what is missed now can't be made up for
+        elif customer.followed:
             self._escalate(anchor.row, self.tickets.told(anchor, customer, self._store.id_of(anchor.row), values))
 
     def meet_tickets(self, number: int, row: int, t_ms: int) -> None:
         """Tell what the clocks of a customer's tickets of one rule have to tell by now."""
         customer = self._customers.find(row)
-        if self.tickets is not None and customer is not None:
+        if customer is not None and self.tickets is None:
+            customer.set_followed([])
+        elif customer is not None and self.tickets is not None:
             self._escalate(row, self.tickets.meet(number, row, customer, self._store.id_of(row), t_ms))
+
+    def drop_tickets(self, rows: Iterable[int], t_ms: int) -> None:
+        """Follow no more those tickets of some customers that have been closed for long enough."""
+        for row in rows if self.tickets is not None else ():
+            customer = self._customers.by_row.get(row)
+            if self.tickets is not None and customer is not None and customer.followed:
+                self.tickets.drop_over(customer, t_ms)
 
     def _escalate(self, row: int, decisions: Iterable[Decision]) -> None:
         for record in decisions:

@@ -151,6 +151,10 @@ class PolicyGate:
         """What was emitted longer ago counts for no cap."""
         return self._cap_horizon_ms
 
+    def caps_of(self, rule_class: str) -> Sequence[Cap]:
+        """The caps that count for the rules of a class."""
+        return self._limits[rule_class].caps
+
     def release_ms(self, t_ms: int) -> int:
         """When quiet hours end that hold at ``t_ms``."""
         quiet = self._policy.quiet_hours

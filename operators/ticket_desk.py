@@ -6,7 +6,6 @@ the bank's own people, so the contact policy neither holds them back nor counts 
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ from rules.plan import RulePlan
 from rules.ticket_policy import ServiceLevel, TicketPolicy, TicketsMeant, parse_limit
 from rules.work_calendar import WorkCalendar
 from state.business_time import BusinessTime
+from state.calendar import MAX_LOCAL_MS, wall_time
 from state.customer import Customer
 from state.followed_tickets import ILLEGAL_EXTENSION, ILLEGAL_TRANSITION, FollowedTicket, TicketMessage
 from state.ticket_clocks import BREACH, FIRST_RESPONSE, RESOLUTION, STATUTORY, WARNING, Clock, Limit
@@ -64,10 +64,11 @@ class TicketDesk:
             ticket_id, rule.id, holding_id, level.name, t_ms, _text(said.get("queue")), _text(said.get("to")),
             clocks=clocks,
         )  # fmt: skip
-        followed = [one for one in customer.followed if not self._is_over(one, t_ms)]
-        repeat = sum(one.rule_id == rule.id and t_ms - one.opened_ms < self._policy.repeat_ms for one in followed)
-        followed = [one for one in followed if one.ticket_id != ticket_id]  # delivered again after the dedup horizon
-        customer.set_followed([*followed, ticket])
+        self.drop_over(customer, t_ms)
+        # the same id: delivered again after the dedup horizon
+        earlier = [one for one in customer.followed if one.ticket_id != ticket_id]
+        repeat = sum(one.rule_id == rule.id and t_ms - one.opened_ms < self._policy.repeat_ms for one in earlier)
+        customer.set_followed([*earlier, ticket])
         self._set_timer(ticket, row, t_ms)
         due = {clock.name: clock.due_ms for clock in clocks if clock.due_ms is not None}
         said |= {"level": level.name, "due": due, "repeat": repeat}
@@ -87,8 +88,8 @@ class TicketDesk:
         )
         before = ticket.stage
         for what in ticket.told(message, t_ms, self._hours(ticket)):
-            about = {"from": before, "told": stage} if extend_days is None else {
-                "from": before, "told": stage, "extend_days": extend_days,
+            about = {"from": before, "told": stage} if message.extend_days is None else {
+                "from": before, "told": stage, "extend_days": message.extend_days,
             }  # fmt: skip
             yield self._escalation(
                 ticket,
@@ -112,8 +113,10 @@ class TicketDesk:
     def meet(self, rule: int, row: int, customer: Customer, customer_id: str, t_ms: int) -> Iterable[Decision]:
         """What the clocks of a customer's tickets of one rule (by number) have to tell by now."""
         for ticket in customer.followed:
-            if ticket.rule_id != self._rules[rule].id or (ticket.next_ms or t_ms + 1) > t_ms:
+            if ticket.rule_id != self._rules[rule].id:
                 continue
+            if ticket.timer_ms is not None and ticket.timer_ms <= t_ms:
+                ticket.timer_ms = None
             for clock in ticket.clocks:
                 what = clock.tell(t_ms)
                 if what is not None:
@@ -122,6 +125,12 @@ class TicketDesk:
                         ticket, customer_id, what, t_ms, about, f"{ticket.ticket_id}:{clock.name}:{what}"
                     )
             self._set_timer(ticket, row, t_ms)
+
+    def drop_over(self, customer: Customer, t_ms: int) -> None:
+        """Follow no more what has been closed for long enough."""
+        left = [one for one in customer.followed if not self._is_over(one, t_ms)]
+        if len(left) < len(customer.followed):
+            customer.set_followed(left)
 
     def _escalation(
         self, ticket: FollowedTicket, customer_id: str, what: str, t_ms: int, about: Mapping[str, Any], anchor: str,
@@ -155,9 +164,12 @@ class TicketDesk:
         return business_time(self._levels.get(ticket.level, self._no_level).calendar)
 
     def _set_timer(self, ticket: FollowedTicket, row: int, t_ms: int) -> None:
-        next_ms = ticket.next_ms
-        if next_ms is not None:
-            self._timers.set(max(next_ms, t_ms), TICKET, self._numbers[ticket.rule_id], row)
+        if ticket.next_ms is None:
+            return
+        at_ms = max(ticket.next_ms, t_ms)
+        if ticket.timer_ms is None or at_ms < ticket.timer_ms:
+            ticket.timer_ms = at_ms
+            self._timers.set(at_ms, TICKET, self._numbers[ticket.rule_id], row)
 
 
 _BUSINESS_TIMES: dict[int, tuple[WorkCalendar, BusinessTime]] = {}
@@ -188,9 +200,11 @@ def limits_of(level: ServiceLevel | None, sla: object) -> Iterable[tuple[str, Li
             yield name, Limit(limit.amount, limit.unit, level.most_days if level and name == STATUTORY else 0)
 
 
-def _is_covered(calendar: WorkCalendar, at_ms: int) -> bool:
-    """Whether the calendar knows the holidays of a day, taken at UTC: its ends are ends of years."""
-    return calendar.first <= dt.datetime.fromtimestamp(at_ms // 1000, dt.UTC).date() <= calendar.last
+def _is_covered(calendar: WorkCalendar, due_ms: int) -> bool:
+    """Whether the calendar knows the holidays of the local day of a deadline; midnight ends the day before."""
+    wall = wall_time(due_ms - 1, business_time(calendar).zone)
+    # after the year 9999 wall times are those of 400 years before
+    return due_ms <= MAX_LOCAL_MS and calendar.first <= wall.date() <= calendar.last
 
 
 def _text(value: object) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -170,7 +170,7 @@ class ViewBook:
                 name: value for name, value in zip(self._profile_names, profile, strict=False) if value is not None
             },
             "features": features,
-            "tickets": [] if customer is None else list(_open_tickets(customer)),
+            "tickets": [] if customer is None else list(open_tickets(customer)),
             "armed": [] if customer is None else [
                 {"rule_id": rule_id, "deadline": armed.deadline_ms}
                 for rule_id, armed in customer.armed.items() if armed.firing is not None
@@ -178,7 +178,7 @@ class ViewBook:
         }  # fmt: skip
 
 
-def _open_tickets(customer: Customer) -> Iterator[dict[str, Any]]:
+def open_tickets(customer: Customer) -> Iterator[dict[str, Any]]:
     """The open ones; of those that are followed also where they stand, and when they will be late next."""
     if not customer.has_tickets:
         return
@@ -228,13 +228,14 @@ class _RuleView:
         shown: set[str] = set()
         for name, expr in planned.rule.lets:
             nodes = list(walk(expr))
-            if all(_is_lasting(node, shown) for node in nodes):
+            if all(is_lasting(node, shown) for node in nodes):
                 shown.add(name)
                 self.lets.append((name, readers[name]))
                 self.wanted.update(numbers[node] for node in nodes if node in numbers)
 
 
-def _is_lasting(node: m.Expr, shown: set[str]) -> bool:
+def is_lasting(node: m.Expr, shown: Collection[str]) -> bool:
+    """Whether a part of an expression has a value with no event; ``shown``: the lets that have one."""
     if isinstance(node, m.LetRef):
         return node.name in shown
     return not isinstance(node, _NEEDS_AN_EVENT) and not (isinstance(node, m.Aggregate) and node.per)

@@ -49,6 +49,9 @@ class FollowedTicket:
         When it was closed, null if it is not.
     asked_to_reopen
         The engine reopened it, and no message has confirmed that yet.
+    timer_ms
+        When it is looked at next, null for never. However often its deadlines move on, one timer is enough for it: that
+        comes at or before ``next_ms``, and is set anew if it came too early.
     """
 
     ticket_id: str
@@ -62,6 +65,7 @@ class FollowedTicket:
     paused: bool = False
     closed_ms: int | None = None
     asked_to_reopen: bool = False
+    timer_ms: int | None = None
     clocks: list[Clock] = field(default_factory=list)
 
     @property
@@ -148,7 +152,8 @@ class FollowedTicket:
         """As values of JSON."""
         return [
             self.ticket_id, self.rule_id, self.holding_id, self.level, self.opened_ms, self.queue, self.to, self.stage,
-            self.paused, self.closed_ms, self.asked_to_reopen, [clock.to_record() for clock in self.clocks],
+            self.paused, self.closed_ms, self.asked_to_reopen, self.timer_ms,
+            [clock.to_record() for clock in self.clocks],
         ]  # fmt: skip
 
     @classmethod

@@ -40,7 +40,7 @@ class Clock:
         When it will be too late, and when to warn of that; null for never, and for a limit of open time while the clock
         stands still.
     left_ms
-        Of a limit of open time: what was left when it was stopped.
+        Of a limit of open time: what was left when it was stopped, null if it would never have run out.
     warns, breached
         Whether a warning is still to come, and whether it was too late.
     """
@@ -51,7 +51,7 @@ class Clock:
     amount: int
     due_ms: int | None = None
     warn_ms: int | None = None
-    left_ms: int = 0
+    left_ms: int | None = None
     running: bool = True
     warns: bool = True
     breached: bool = False
@@ -75,13 +75,13 @@ class Clock:
     def stop(self, now_ms: int, hours: BusinessTime) -> None:
         """Stand still."""
         if self.running and self.limit.unit == OPEN_TIME:
-            self.left_ms = 0 if self.due_ms is None else hours.between_ms(now_ms, max(now_ms, self.due_ms))
+            self.left_ms = None if self.due_ms is None else hours.between_ms(now_ms, max(now_ms, self.due_ms))
             self.due_ms = self.warn_ms = None
         self.running = False
 
     def go_on(self, now_ms: int, hours: BusinessTime) -> None:
         """Run on with what is left; a limit in days keeps its date."""
-        if not self.running and self.limit.unit == OPEN_TIME and not self.breached:
+        if not self.running and self.left_ms is not None and not self.breached:
             self._reckon(now_ms, self.left_ms, hours)
         self.running = True
         self._warn_only_after(now_ms)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -13,6 +13,7 @@ from flows.explain.probes import Probes
 from flows.explain.run import Place, Record, Told
 from flows.explain.verdicts import TIME, Verdicts
 from flows.words import duration, in_words, local_time, value_text
+from rules.model import Rule
 from rules.policy import Policy
 from rules.unparse import selector_text, unparse
 
@@ -36,15 +37,19 @@ def explain_rule(probes: Probes, policy: Policy, told: Told, at_ms: int | None =
     found = outcomes(probes.rule, probes.customer_id, told)
     before = [one for one in found if at_ms is None or one.evaluated.t_ms <= at_ms]
     if not before:
-        return _head(probes) | {"question": "why_not", "evaluations": 0, **_never(probes, told, found, at_ms)}
+        return head_of(probes.rule, probes.customer_id) | {
+            "question": "why_not",
+            "evaluations": 0,
+            **_never(probes, told, found, at_ms),
+        }
     return _answer(probes, policy, told, found, before[-1]) | {"question": "why_not"}
 
 
-def _head(probes: Probes) -> Answer:
-    rule = probes.rule
+def head_of(rule: Rule, customer_id: str) -> Answer:
+    """What every answer begins with."""
     when = None if rule.when is None else unparse(rule.when)
     return {
-        "customer_id": probes.customer_id, "rule_id": rule.id, "rule_version": rule.version, "title": rule.title,
+        "customer_id": customer_id, "rule_id": rule.id, "rule_version": rule.version, "title": rule.title,
         "status": rule.status, "timezone": rule.timezone, "when": when,
     }  # fmt: skip
 
@@ -55,15 +60,12 @@ def _answer(probes: Probes, policy: Policy, told: Told, found: Sequence[Outcome]
     condition = Condition(rule, probes.parts, evaluated.values, first=first)
     verdicts = Verdicts(rule, policy, told.decisions)
     failed = condition.failures()
-    return _head(probes) | {
+    return head_of(probes.rule, probes.customer_id) | {
         "summary": _summary(probes, policy, chosen),
         "evaluation": _evaluation(chosen),
         "failed": failed,
         "condition": [asdict(line) for line in condition.lines()],
-        "lets": [
-            {"name": name, "value": evaluated.values[name], "means": in_words(expr), "expression": unparse(expr)}
-            for name, expr in rule.lets
-        ],
+        "lets": lets_of(rule, evaluated.values),
         "evidence": [asdict(group) for group in evidence_of(probes, told, evaluated)],
         "decisions": [
             {**_brief(decision), "why": verdicts.words(decision, evaluated.values)} for decision in chosen.decisions
@@ -71,6 +73,14 @@ def _answer(probes: Probes, policy: Policy, told: Told, found: Sequence[Outcome]
         "evaluations": len(found),
         "latest": [_evaluation(one) for one in found[-MAX_EVALUATIONS:]],
     }
+
+
+def lets_of(rule: Rule, values: Mapping[str, Any]) -> list[Answer]:
+    """Every ``let`` with its value."""
+    return [
+        {"name": name, "value": values[name], "means": in_words(expr), "expression": unparse(expr)}
+        for name, expr in rule.lets
+    ]
 
 
 def _brief(decision: Record) -> Record:

@@ -16,11 +16,14 @@ _DECIDES = m.Logic | m.Compare | m.Rises
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One part of the condition: how deep it lies, its text, whether it holds, and the values in it by their text."""
+    """One part of the condition: how deep it lies, its text, whether it holds, and the values in it by their text.
+
+    ``holds`` is null where that takes an event.
+    """
 
     depth: int
     text: str
-    holds: bool
+    holds: bool | None
     values: dict[str, Any]
 
 
@@ -45,9 +48,13 @@ class Condition:
         name = self._parts.get(expr)
         return self._values.get(name) if name is not None else constant(expr)
 
-    def holds(self, expr: m.Expr) -> bool:
-        """Whether it counts as true."""
+    def holds(self, expr: m.Expr) -> bool | None:
+        """Whether it counts as true; null where that is not known."""
         return bool(self.value(expr))
+
+    def is_known(self, expr: m.Expr) -> bool:
+        """Whether there is a value for an expression; what it may be, nothing among it, is a value too."""
+        return True
 
     def lines(self) -> list[Line]:
         """The parts of ``when``, those inside others after them."""
@@ -102,26 +109,25 @@ class Condition:
             case m.Unary(_, operand):
                 inner = (operand,)
             case m.Arithmetic(_, left, right):
-                found[unparse(expr)] = self.value(expr)
                 inner = (left, right)
             case m.Call(_, args):
-                found[unparse(expr)] = self.value(expr)
                 inner = args
             case _:
-                found[unparse(expr)] = self.value(expr)
-                return
+                inner = ()
+        if not isinstance(expr, m.ListExpr | m.Unary) and self.is_known(expr):
+            found[unparse(expr)] = self.value(expr)
         for part in inner:
             self._note(part, found)
 
     def failures(self) -> list[str]:
         """Sentences about the first part that failed; none if the condition holds."""
         when = self._rule.when
-        return [] if when is None or self.holds(when) else list(self._failed(when))
+        return [] if when is None or self.holds(when) is not False else list(self._failed(when))
 
     def _failed(self, expr: m.Expr) -> Iterator[str]:
         match expr:
             case m.Logic("and", operands):
-                yield from self._failed(next(operand for operand in operands if not self.holds(operand)))
+                yield from self._failed(next(operand for operand in operands if self.holds(operand) is False))
             case m.Logic(_, operands):
                 yield f"None of the {len(operands)} alternatives of `{unparse(expr)}` holds."
                 for operand in operands:

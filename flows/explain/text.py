@@ -21,9 +21,7 @@ _OUTCOMES = {
 def lines_of(answer: Answer) -> Iterator[str]:
     """The answer's lines."""
     zone = answer["timezone"]
-    shadow = "" if answer["status"] == "live" else f", {answer['status']}"
-    title = f": {answer['title']}" if answer["title"] else ""
-    yield f"{answer['rule_id']} v{answer['rule_version']}{shadow}{title}"
+    yield title_of(answer)
     yield ""
     yield from answer["summary"]
     if answer["question"] == QUESTION:
@@ -46,7 +44,7 @@ def lines_of(answer: Answer) -> Iterator[str]:
     if answer["condition"]:
         yield from ["", "Condition"]
         rows = [
-            ("  " * line["depth"] + line["text"], "yes" if line["holds"] else "NO", _values(line["values"]))
+            ("  " * line["depth"] + line["text"], "yes" if line["holds"] else "NO", values_text(line["values"]))
             for line in answer["condition"]
         ]
         yield from table(("part", "holds", "values"), rows)
@@ -58,7 +56,15 @@ def lines_of(answer: Answer) -> Iterator[str]:
     yield from _latest(answer, zone)
 
 
-def _values(values: dict[str, Any]) -> str:
+def title_of(answer: Answer) -> str:
+    """The rule with its version, status and title."""
+    shadow = "" if answer["status"] == "live" else f", {answer['status']}"
+    title = f": {answer['title']}" if answer["title"] else ""
+    return f"{answer['rule_id']} v{answer['rule_version']}{shadow}{title}"
+
+
+def values_text(values: dict[str, Any]) -> str:
+    """Values by the text of what they are, in one line."""
     return "; ".join(f"{text} = {value_text(value)}" for text, value in values.items())
 
 

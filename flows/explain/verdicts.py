@@ -75,7 +75,7 @@ class Verdicts:
             quiet = policy.quiet_hours
             return (
                 f"it was {local_time(ts_ms, policy.timezone, '%H:%M:%S')} in {policy.timezone}, and class "
-                f"{rule.rule_class!r} is quiet from {_clock(quiet.from_minute)} to {_clock(quiet.to_minute)}."
+                f"{rule.rule_class!r} is quiet from {clock(quiet.from_minute)} to {clock(quiet.to_minute)}."
             )
         if reason == "open_ticket":
             return f"ticket {decision['open_ticket_id']} of this rule is still open for the customer."
@@ -117,8 +117,9 @@ class Verdicts:
         quiet = policy.quiet_hours
         if quiet is not None and rule.rule_class in quiet.classes:
             at = local_time(decision["ts"], policy.timezone, "%H:%M:%S")
-            yield f"Quiet hours {_clock(quiet.from_minute)} to {_clock(quiet.to_minute)}: it was {at}."
+            yield f"Quiet hours {clock(quiet.from_minute)} to {clock(quiet.to_minute)}: it was {at}."
 
 
-def _clock(minute: int) -> str:
+def clock(minute: int) -> str:
+    """A minute of the day as `21:00`."""
     return f"{minute // 60:02}:{minute % 60:02}"

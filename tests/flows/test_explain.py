@@ -57,7 +57,7 @@ rules:
 POLICY = """\
 version: 1
 timezone: Asia/Shanghai
-caps: [{class: survey, max: 1, per: 30d}]
+caps: [{class: survey, max: 1, per: 30d}, {metric: nps, max: 1, per: 90d}, {metric: csat, max: 0, per: 90d}]
 quiet_hours: {from: "21:00", to: "09:00"}
 """
 
@@ -251,6 +251,8 @@ def test_cap_and_quiet_hours(bank: Bank) -> None:
     assert capped["reason"] == "cap"
     assert "1 of at most 1 of class 'survey' within 30 days" in capped["why"][0]
     assert bank.decision("invites", "r1")["action_id"][:8] in capped["why"][0]
+    assert "1 of at most 1 surveys of 'nps' of class 'survey' within 90 days" in capped["why"][0]
+    assert "csat" not in capped["why"][0]
     (quiet,) = bank.why_not("A", "invites")["decisions"]
     assert quiet["reason"] == "quiet_hours"
     assert "22:53:20 in Asia/Shanghai" in quiet["why"][0]

@@ -25,12 +25,13 @@ def first_rule(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(("name", "count"), [("explain", 2), ("backtest", 1)])
+@pytest.mark.parametrize(("name", "count"), [("explain", 3), ("backtest", 1)])
 def test_the_commands_print_what_is_shown(
     first_rule: Path, monkeypatch: pytest.MonkeyPatch, name: str, count: int
 ) -> None:
     monkeypatch.chdir(first_rule)
-    replayed = CliRunner().invoke(app, ["replay", "--rules", "rules.yaml", "--events", "events.ndjson", "--out", "out"])
+    files = ["--rules", "rules.yaml", "--events", "events.ndjson", "--out", "out", "--state", "state"]
+    replayed = CliRunner().invoke(app, ["replay", *files])
     assert replayed.exit_code == 0
     text = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```console\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
@@ -41,4 +42,5 @@ def test_the_commands_print_what_is_shown(
             subprocess.run(line, shell=True, check=True)
         result = CliRunner().invoke(app, shlex.split(command)[1:])
         assert result.exit_code == 0, result.output
+        assert shown.strip()
         assert result.stdout.startswith(shown.rstrip())

@@ -85,11 +85,13 @@ def random_life(rng: Random, customers: int = 6, openings: int = 3) -> list[dict
     return sorted(events, key=lambda event: event["ts"])
 
 
-def job_of(partitions: list[list[dict[str, Any]]], folder: Path, until_ms: int, **more: Any) -> ReplayJob:
+def job_of(
+    partitions: list[list[dict[str, Any]]], folder: Path, until_ms: int, *, policy: str = POLICY, **more: Any
+) -> ReplayJob:
     """A replay of events in some partitions."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "rules.yaml").write_text(RULES, encoding="utf-8")
-    (folder / "policy.yaml").write_text(POLICY, encoding="utf-8")
+    (folder / "policy.yaml").write_text(policy, encoding="utf-8")
     paths = []
     for number, events in enumerate(partitions):
         paths.append(folder / f"part-{number}.ndjson")

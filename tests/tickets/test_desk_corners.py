@@ -1,0 +1,111 @@
+"""What is seldom: ends of time, limits without end, deliveries again, messages without number."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.loading import load
+from flows.replay import ReplayJob, replay
+from tests.tickets.sla import local_ms
+
+RULES = """\
+version: 1
+rules:
+  - {id: asked, trigger: click, then: [{ticket: {queue: desk, sla: "{click.sla}"}}]}
+"""
+POLICY = """\
+version: 1
+tickets:
+  calendar: china
+  levels: [{name: all, resolution: 8h, statutory: 15d, extend_up_to: 60d, warn: 0%}]
+"""
+OPENED = local_ms("2026-03-02 09:00")
+HOUR_MS = 3_600_000
+
+
+def _click(at_ms: int, **more: Any) -> dict[str, Any]:
+    return {"stream": "click", "event_id": "o", "customer_id": "C1", "ts": at_ms, **more}
+
+
+def _run(
+    events: list[dict[str, Any]], folder: Path, until_ms: int, *, policy: str = POLICY, rules: str = RULES
+) -> list[dict[str, Any]]:
+    (folder / "rules.yaml").write_text(rules, encoding="utf-8")
+    (folder / "policy.yaml").write_text(policy, encoding="utf-8")
+    (folder / "events.ndjson").write_text("".join(json.dumps(event) + "\n" for event in events), encoding="utf-8")
+    loaded = load([folder / "rules.yaml"], folder / "policy.yaml", [])
+    assert loaded.rules is not None, "\n".join(map(str, loaded.problems))
+    replay(
+        ReplayJob(
+            loaded.rules, (folder / "events.ndjson",), folder / "out", loaded.policy, until_ms=until_ms, max_jump_ms=0
+        )
+    )
+    return [json.loads(line) for line in (folder / "out" / "actions.ndjson").read_bytes().splitlines()]
+
+
+def _message(ticket: str, event_id: str, at_ms: int, stage: str, **more: Any) -> dict[str, Any]:
+    about = {"stream": "ticket", "event_id": event_id, "customer_id": "C1", "ts": at_ms}
+    return {**about, "ticket_id": ticket, "stage": stage, **more}
+
+
+@pytest.mark.parametrize("at_ms", [0, 253_402_300_799_999])
+def test_the_ends_of_time(at_ms: int, tmp_path: Path) -> None:
+    (opened, *_) = _run([_click(at_ms)], tmp_path, at_ms)
+    assert opened["payload"]["due"]["statutory"] > at_ms + 14 * 24 * HOUR_MS
+    assert opened["payload"]["holidays_known"] is False
+
+
+@pytest.mark.parametrize(
+    ("zone", "opened", "sla", "known"),
+    [
+        ("Asia/Shanghai", "2026-06-29T20:00+08:00", "1d", True),  # due on 1 July at 00:00, the end of 30 June
+        ("Asia/Shanghai", "2026-06-30T23:00+08:00", "2h", False),  # at 01:00 on 1 July, in UTC still 30 June
+        ("America/New_York", "2026-06-30T21:00-04:00", "2h", True),  # at 23:00 on 30 June, in UTC already 1 July
+    ],
+)  # fmt: skip
+def test_holidays_are_known_by_the_local_day(zone: str, opened: str, sla: str, known: bool, tmp_path: Path) -> None:
+    week = ", ".join(f"{day}: [00:00-24:00]" for day in ("mon", "tue", "wed", "thu", "fri", "sat", "sun"))
+    (tmp_path / "bank.yaml").write_text(
+        f"version: 1\ntimezone: {zone}\ncovers: {{from: 2026-01-01, to: 2026-06-30}}\n"
+        f"sources: [{{year: 2026, source: x}}]\nweek: {{{week}}}\n",
+        encoding="utf-8",
+    )
+    policy = POLICY.replace("statutory: 15d, extend_up_to: 60d, ", "").replace("china", "bank.yaml")
+    at_ms = round(dt.datetime.fromisoformat(opened).timestamp() * 1000)
+    (ticket, *_) = _run([_click(at_ms, sla=sla)], tmp_path, at_ms, policy=policy)
+    assert ticket["payload"].get("holidays_known", True) is known
+
+
+def test_a_limit_without_end_may_be_paused(tmp_path: Path) -> None:
+    """87,840 open hours are more than the thirty years in which a deadline is looked for."""
+    (opened,) = _run([_click(OPENED, sla="87840h")], tmp_path, OPENED)
+    assert "resolution" not in opened["payload"]["due"]
+    ticket = opened["action_id"]
+    events = [
+        _click(OPENED, sla="87840h"),
+        _message(ticket, "m1", OPENED + HOUR_MS, "accepted", paused=True),
+        _message(ticket, "m2", OPENED + 2 * HOUR_MS, "accepted", paused=False),
+    ]
+    assert [one["kind"] for one in _run(events, tmp_path, OPENED + 24 * HOUR_MS)] == ["ticket"]
+
+
+def test_a_ticket_delivered_again_is_no_earlier_one(tmp_path: Path) -> None:
+    (opened,) = _run([_click(OPENED)], tmp_path, OPENED)
+    later = {**_click(OPENED + 5 * HOUR_MS), "customer_id": "C2"}
+    events = [_click(OPENED), _message(opened["action_id"], "m1", OPENED + 1, "closed"), later, _click(OPENED)]
+    made = [one for one in _run(events, tmp_path, OPENED + 6 * HOUR_MS) if one["action_id"] == opened["action_id"]]
+    assert [(one["late"], one["payload"]["repeat"]) for one in made] == [(False, 0), (True, 0)]
+
+
+@pytest.mark.parametrize("days", [2.5, "15", [15], True, 15.0, {"a": 1}])
+def test_what_is_no_number_of_days_is_as_if_it_were_not_there(days: Any, tmp_path: Path) -> None:
+    (opened,) = _run([_click(OPENED)], tmp_path, OPENED)
+    events = [_click(OPENED), _message(opened["action_id"], "m1", OPENED + 1, "analysing", extend_days=days)]
+    (_, told) = _run(events, tmp_path, OPENED + 2)
+    assert told["payload"]["event"] == "illegal_transition"
+    assert "extend_days" not in told["payload"]
