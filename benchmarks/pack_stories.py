@@ -27,7 +27,7 @@ from flows.simulate.columns import STREAMS
 from flows.table import table
 from rules.model import RuleSet
 
-THEMES = ("lending", "wealth", "marketing", "service", "voice", "surveys", "risk")
+THEMES = ("lending", "wealth", "marketing", "service", "voice", "surveys", "tickets", "risk")
 LEAST = 0.95
 GRACE_MS = 3_600_000
 """Without a policy a decision comes when its case is complete; within the hour the same thing may go on."""

@@ -16,7 +16,7 @@ from flows.simulate import payments as pay
 from flows.simulate import vocabulary as words
 from flows.simulate.book import StoryBook
 from flows.simulate.clock import DAY_MS, HOUR_MS, LOCAL_OFFSET_MS, MINUTE_MS
-from flows.simulate.columns import Array, Columns
+from flows.simulate.columns import Array, Columns, take
 from flows.simulate.population import CALM_WEALTH_PAGES, Population
 from flows.simulate.profiles import iso_dates
 from flows.simulate.sequences import Row, by_customer, earlier, followed
@@ -49,6 +49,7 @@ class Record:
         self._profiles: list[tuple[int, int, float]] = []
         self._money: list[Array] = []  # c, ts, signed cents, is a payment
         self._spoken: list[tuple[int, int, str, int | None]] = []
+        self._answered: list[tuple[int, int, int]] = []  # CSAT for a ticket: c, ts, score
         self._tickets: list[tuple[int, int, str, int]] = []
 
     # ---- as it happens
@@ -87,6 +88,9 @@ class Record:
         self._spoken += [
             (c, ts, METRICS[metric], score if score >= 0 else None) for c, ts, metric, score in zip(*said, strict=True)
         ]
+        csat = feedback["metric"] == CSAT
+        answers = take(feedback, csat & (feedback["case"] >= 0))
+        self._answered += zip(answers["c"].tolist(), answers["ts"].tolist(), answers["score"].tolist(), strict=True)
         staged = (tickets[name].tolist() for name in ("c", "ts", "stage", "satisfaction"))
         self._tickets += [(c, ts, STAGES[stage], happy) for c, ts, stage, happy in zip(*staged, strict=True)]
 
@@ -116,6 +120,8 @@ class Record:
             elif event["stream"] == "feedback":
                 # Comments are told by their stories alone, which know what they mean.
                 self._spoken.append((c, ts, event["metric"], event.get("score")))
+                if event["metric"] == METRICS[CSAT] and "ticket_id" in event:
+                    self._answered.append((c, ts, event["score"]))
             elif event["stream"] == "ticket":
                 self._tickets.append((c, ts, event["stage"], event.get("satisfaction", 9)))
             elif event["stream"] == "txn" and event["currency"] == "CNY":
@@ -187,6 +193,10 @@ class Record:
                 resolved[c].append(ts)
         unhappy = [(c, ts) for c, ts, metric, score in self._spoken if metric == METRICS[CSAT] and (score or 9) <= 2]
         unhappy += [(c, ts) for c, ts, stage, happy in self._tickets if stage == "followed_up" and happy <= 2]
+        bad = [(c, ts) for c, ts, score in self._answered if score <= 2]
+        bad += [(c, ts) for c, ts, stage, happy in self._tickets if stage == "followed_up" and happy <= 2]
+        for c, ts in bad:
+            self._also("reopen_unhappy", c, ts, ts, "a bad answer for a ticket")
         for c, ts in unhappy:
             if any(0 < ts - done <= 7 * DAY_MS for done in resolved[c]):
                 self._also("unhappy_after_ticket", c, ts, ts, "still unhappy")
