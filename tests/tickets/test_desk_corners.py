@@ -128,3 +128,12 @@ def test_what_a_state_folder_shows_of_a_ticket(tmp_path: Path) -> None:
     said = CliRunner().invoke(app, ["state", "show", str(state), "--customer", "C1"])
     due = "followed as accepted and paused, due 2026-03-17 16:00:00.000 UTC, level all"
     assert f"  {opened['action_id']} of asked: open, {due}" in said.output.splitlines()
+
+
+def test_an_extension_up_to_now_does_not_begin_anew(tmp_path: Path) -> None:
+    policy = POLICY.replace("15d", "1d").replace("resolution: 8h, ", "")
+    (opened,) = _run([_click(OPENED)], tmp_path, OPENED, policy=policy)
+    new_due = local_ms("2026-03-05 00:00")
+    events = [_click(OPENED), _message(opened["action_id"], "m1", new_due, "accepted", extend_days=1)]
+    (_, breach) = _run(events, tmp_path, new_due + 1, policy=policy)
+    assert (breach["payload"]["event"], breach["ts"]) == ("breach", new_due - 24 * HOUR_MS)
