@@ -12,20 +12,18 @@ from typing import Any
 
 from operators.decision import Decision, decision_digest
 from operators.outcome import Anchor
-from rules.model import Rule
+from rules.model import TICKET_EVENTS, Rule
 from rules.plan import RulePlan
 from rules.ticket_policy import ServiceLevel, TicketPolicy, TicketsMeant, parse_limit
 from rules.work_calendar import WorkCalendar
 from state.business_time import BusinessTime
 from state.calendar import MAX_LOCAL_MS, wall_time
 from state.customer import Customer
-from state.followed_tickets import ILLEGAL_EXTENSION, ILLEGAL_TRANSITION, FollowedTicket, TicketMessage
-from state.ticket_clocks import BREACH, FIRST_RESPONSE, RESOLUTION, STATUTORY, WARNING, Clock, Limit, limit_of
+from state.followed_tickets import FollowedTicket, TicketMessage
+from state.ticket_clocks import FIRST_RESPONSE, RESOLUTION, STATUTORY, Clock, Limit, limit_of
 from state.timers import TICKET, TimerQueue
 
 ESCALATE, REOPEN = "escalate", "reopen"
-TOLD = (WARNING, BREACH, ILLEGAL_TRANSITION, ILLEGAL_EXTENSION)
-"""What an escalation of a ticket can be about; a rule that escalates should call it otherwise."""
 
 
 class TicketDesk:
@@ -186,7 +184,7 @@ def business_time(calendar: WorkCalendar) -> BusinessTime:
 
 def is_told_of_ticket(decision: Mapping[str, Any]) -> bool:
     """Whether a decision, as it is written, is one that a ticket's clocks or stages have led to and no rule."""
-    return decision["kind"] == ESCALATE and decision["payload"].get("event") in TOLD
+    return decision["kind"] == ESCALATE and decision["payload"].get("event") in TICKET_EVENTS
 
 
 def limits_of(level: ServiceLevel | None, sla: object) -> Iterable[tuple[str, Limit]]:

@@ -41,7 +41,8 @@ CODES: dict[str, str] = {
     "E113": "a key that does not go with this kind of trigger",
     "E114": "an entry of `then` is not one action",
     "E115": "an unknown kind of action",
-    "E116": "a list that must not be empty",
+    "E116": "a list or name that must not be empty",
+    "E117": "an escalation that is called as tickets' own",
     # expressions
     "E201": "the expression does not parse",
     "E202": "Python that is not part of the language",

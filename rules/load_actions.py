@@ -6,7 +6,7 @@ from typing import Any
 
 from rules.diagnostics import did_you_mean, one_of, shown
 from rules.mapping_reader import MappingReader
-from rules.model import KINDS, Action
+from rules.model import KINDS, TICKET_EVENTS, Action
 from rules.scope import ExprText, Scope
 from rules.template import parse_template
 from rules.yaml_source import Map, Node, Scalar, Seq, describe
@@ -42,6 +42,11 @@ def _action(reader: MappingReader, scope: Scope, node: Node) -> Action | None:
     if not isinstance(value, Map):
         reader.wrong_type(value, kind, "a mapping", "{queue: service}")
         return None
+    if kind == "escalate" and "event" in value.entries:
+        event = value.entries["event"][1]
+        if isinstance(event, Scalar) and event.value in TICKET_EVENTS:
+            hint = "call it otherwise; `reopen` reopens a ticket"
+            problems.add("E117", event.position, f"{shown(event.text)} is what tickets escalate of themselves", hint)
     return Action(kind, _payload(scope, value))
 
 

@@ -172,6 +172,8 @@ def _level(
     if reader is None:
         return ServiceLevel("", TicketsMeant(), calendar or ALWAYS, (), 0, 0, None)
     name = reader.string(reader.require("name"), "name") or ""
+    if not name and "name" in reader.node.entries:
+        problems.add("E116", reader.node.entries["name"][1].position, "a level's `name` must not be empty")
     own = reader.get("calendar")
     limits = {clock: limit for clock in _CLOCKS if (limit := _limit(reader, clock)) is not None}
     most = _limit(reader, "extend_up_to")

@@ -13,6 +13,9 @@ from typer.testing import CliRunner
 from flows.cli import app
 from flows.loading import load
 from flows.replay import ReplayJob, replay
+from rules.model import TICKET_EVENTS
+from state.followed_tickets import ILLEGAL_EXTENSION, ILLEGAL_TRANSITION
+from state.ticket_clocks import BREACH, WARNING
 from tests.tickets.sla import local_ms
 
 RULES = """\
@@ -137,3 +140,7 @@ def test_an_extension_up_to_now_does_not_begin_anew(tmp_path: Path) -> None:
     events = [_click(OPENED), _message(opened["action_id"], "m1", new_due, "accepted", extend_days=1)]
     (_, breach) = _run(events, tmp_path, new_due + 1, policy=policy)
     assert (breach["payload"]["event"], breach["ts"]) == ("breach", new_due - 24 * HOUR_MS)
+
+
+def test_no_rule_can_say_what_tickets_say_of_themselves() -> None:
+    assert set(TICKET_EVENTS) == {WARNING, BREACH, ILLEGAL_TRANSITION, ILLEGAL_EXTENSION}
