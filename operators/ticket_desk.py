@@ -12,9 +12,9 @@ from typing import Any
 
 from operators.decision import Decision, decision_digest
 from operators.outcome import Anchor
-from rules.model import TICKET_EVENTS, Rule
+from rules.model import Rule
 from rules.plan import RulePlan
-from rules.ticket_policy import ServiceLevel, TicketPolicy, TicketsMeant, parse_limit
+from rules.ticket_policy import TICKET_EVENTS, ServiceLevel, TicketPolicy, TicketsMeant, parse_limit
 from rules.work_calendar import WorkCalendar
 from state.business_time import BusinessTime
 from state.calendar import MAX_LOCAL_MS, wall_time

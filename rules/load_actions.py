@@ -6,9 +6,10 @@ from typing import Any
 
 from rules.diagnostics import did_you_mean, one_of, shown
 from rules.mapping_reader import MappingReader
-from rules.model import KINDS, TICKET_EVENTS, Action
+from rules.model import KINDS, Action
 from rules.scope import ExprText, Scope
 from rules.template import parse_template
+from rules.ticket_policy import TICKET_EVENTS
 from rules.yaml_source import Map, Node, Scalar, Seq, describe
 
 

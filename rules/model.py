@@ -18,9 +18,6 @@ STREAMS = ("profile", "ticket", "label", "click", "txn", "feedback")
 """The six streams, in the order in which events of one effective time are processed."""
 
 CLASSES = ("service", "marketing", "survey", "risk")
-TICKET_EVENTS = ("warning", "breach", "illegal_transition", "illegal_extension")
-"""What the escalations of tickets themselves are about: no rule may say that of its own."""
-
 KINDS = ("ticket", "survey", "alert", "tag", "notify", "escalate")
 STATUSES = ("live", "shadow", "paused")
 

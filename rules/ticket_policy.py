@@ -11,6 +11,9 @@ from rules.work_calendar import WorkCalendar
 
 LIMIT_HINT = "4h or 30m of open time, 3wd for workdays, 15d for calendar days"
 
+TICKET_EVENTS = ("warning", "breach", "illegal_transition", "illegal_extension")
+"""What the escalations of tickets themselves are about: no rule may say that of its own."""
+
 _LIMIT = re.compile(r"([0-9]{1,6})(m|h|wd|d)")
 _UNITS = {"m": ("open", 60_000), "h": ("open", 3_600_000), "wd": ("workdays", 1), "d": ("days", 1)}
 MOST_DAYS = 3_660

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from flows.cli import app
 from flows.loading import load
 from flows.replay import ReplayJob, replay
-from rules.model import TICKET_EVENTS
+from rules.ticket_policy import TICKET_EVENTS
 from state.followed_tickets import ILLEGAL_EXTENSION, ILLEGAL_TRANSITION
 from state.ticket_clocks import BREACH, WARNING
 from tests.tickets.sla import local_ms
