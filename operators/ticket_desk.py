@@ -7,6 +7,7 @@ the bank's own people, so the contact policy neither holds them back nor counts 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from operators.decision import Decision, decision_digest
@@ -19,12 +20,12 @@ from state.business_time import BusinessTime
 from state.calendar import MAX_LOCAL_MS, wall_time
 from state.customer import Customer
 from state.followed_tickets import ILLEGAL_EXTENSION, ILLEGAL_TRANSITION, FollowedTicket, TicketMessage
-from state.ticket_clocks import BREACH, FIRST_RESPONSE, RESOLUTION, STATUTORY, WARNING, Clock, Limit
+from state.ticket_clocks import BREACH, CLOCKS, RESOLUTION, STATUTORY, WARNING, Clock, Limit
 from state.timers import TICKET, TimerQueue
 
 ESCALATE, REOPEN = "escalate", "reopen"
 TOLD = (WARNING, BREACH, ILLEGAL_TRANSITION, ILLEGAL_EXTENSION)
-"""What an escalation of a ticket can be about; a rule that escalates should call it otherwise."""
+"""What an escalation of a ticket can be about."""
 
 
 class TicketDesk:
@@ -86,21 +87,12 @@ class TicketDesk:
         message = TicketMessage(
             stage, paused if isinstance(paused, bool) else None, extend_days if type(extend_days) is int else None
         )
-        before = ticket.stage
+        about = {"from": ticket.stage, "told": stage, "extend_days": message.extend_days}
         for what in ticket.told(message, t_ms, self._hours(ticket)):
-            about = {"from": before, "told": stage} if message.extend_days is None else {
-                "from": before, "told": stage, "extend_days": message.extend_days,
-            }  # fmt: skip
             yield self._escalation(
-                ticket,
-                customer_id,
-                what,
-                t_ms,
-                about,
-                f"{ticket_id}:{event_id}:{what}",
-                event_id,
+                ticket, customer_id, what, t_ms, about, f"{ticket_id}:{event_id}:{what}", event_id,
                 late=anchor.ts_ms < t_ms,
-            )
+            )  # fmt: skip
         self._set_timer(ticket, anchor.row, t_ms)
 
     def reopen(self, row: int, customer: Customer, ticket_id: object, t_ms: int) -> None:
@@ -172,20 +164,16 @@ class TicketDesk:
             self._timers.set(at_ms, TICKET, self._numbers[ticket.rule_id], row)
 
 
-_BUSINESS_TIMES: dict[int, tuple[WorkCalendar, BusinessTime]] = {}
-
-
+@lru_cache(maxsize=64)
 def business_time(calendar: WorkCalendar) -> BusinessTime:
     """What is open when; one for each calendar, as it remembers days that were asked for."""
-    known = _BUSINESS_TIMES.get(id(calendar))
-    if known is None:
-        known = _BUSINESS_TIMES[id(calendar)] = calendar, BusinessTime(calendar.timezone, calendar.week, calendar.days)
-    return known[1]
+    return BusinessTime(calendar.timezone, calendar.week, calendar.days)
 
 
 def is_told_of_ticket(decision: Mapping[str, Any]) -> bool:
     """Whether a decision, as it is written, is one that a ticket's clocks or stages have led to and no rule."""
-    return decision["kind"] == ESCALATE and decision["payload"].get("event") in TOLD
+    payload = decision["payload"]
+    return decision["kind"] == ESCALATE and payload.get("event") in TOLD and payload.keys() >= {"ticket_id", "opened"}
 
 
 def limits_of(level: ServiceLevel | None, sla: object) -> Iterable[tuple[str, Limit]]:
@@ -194,7 +182,7 @@ def limits_of(level: ServiceLevel | None, sla: object) -> Iterable[tuple[str, Li
     own = parse_limit(sla) if isinstance(sla, str) else None
     if own is not None:
         limits[RESOLUTION] = own
-    for name in (FIRST_RESPONSE, RESOLUTION, STATUTORY):
+    for name in CLOCKS:
         if name in limits:
             limit = limits[name]
             yield name, Limit(limit.amount, limit.unit, level.most_days if level and name == STATUTORY else 0)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from flows.explain.run import Record, records
+from flows.explain.run import Record, object_of, records
 from flows.explain.verdicts import TIME
 from flows.lines import LineReader
 from flows.replay import ACTIONS, ReplayJob, replay
 from flows.words import duration, local_time
 from operators.ticket_desk import limits_of
+from rules.fields import CLOSED_VALUES
 from rules.model import Rule
 from rules.ticket_policy import ServiceLevel, TicketPolicy
 from state.followed_tickets import ILLEGAL_EXTENSION, ILLEGAL_TRANSITION
@@ -47,17 +47,22 @@ def _is_about(record: Record, ticket_id: str) -> bool:
 
 
 def _messages(job: ReplayJob, ticket_id: str, decision: Record) -> Iterator[Record]:
-    """What the stream ``ticket`` says of it."""
+    """What the stream ``ticket`` says of it, without what no run takes."""
     wanted = ticket_id.encode()
     for path in job.events:
         with LineReader(path) as reader:
             while (batch := reader.read_batch()) is not None:
                 for line in batch.lines:
                     if wanted in line and b'"ticket"' in line:
-                        record = json.loads(line)
-                        about = record.get("stream"), record.get("ticket_id"), record.get("customer_id")
-                        if about == ("ticket", ticket_id, decision["customer_id"]):
+                        record = object_of(line)
+                        if record is not None and _is_message(record, ticket_id, decision["customer_id"]):
                             yield record
+
+
+def _is_message(record: Record, ticket_id: str, customer_id: str) -> bool:
+    about = record.get("stream"), record.get("ticket_id"), record.get("customer_id")
+    is_taken = type(record.get("ts")) is int and record.get("stage") in CLOSED_VALUES["ticket", "stage"]
+    return is_taken and about == ("ticket", ticket_id, customer_id)
 
 
 def _event(record: Record) -> dict[str, Any]:

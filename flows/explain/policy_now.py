@@ -10,7 +10,7 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
 
-from flows.explain.verdicts import TIME, clock
+from flows.explain.verdicts import TIME, cap_text, clock
 from flows.words import duration, local_time, value_text
 from operators.policy_gate import (
     CAP,
@@ -157,15 +157,14 @@ class PolicyNow:
         )  # fmt: skip
 
     def _caps(self, rule: Rule, firing: Firing) -> Check:
-        caps = PolicyGate(self.policy, None).caps_of(rule.rule_class)
+        caps = PolicyGate(self.policy, None).caps_of(rule, firing)
         if not caps:
             return Check(CAP, False, f"the policy has none for class {rule.rule_class!r}")
         ledgers = self._ledgers(rule)
         texts, until_ms = [], self.t_ms
         for cap in caps:
             count = _counted(cap, ledgers, self.t_ms)
-            what = "of any class but risk" if cap.rule_class == "*" else f"of class {cap.rule_class!r}"
-            texts.append(f"{count} of at most {cap.max} {what} within {duration(cap.per_ms)}")
+            texts.append(cap_text(cap, count))
             if count >= cap.max > 0:
                 free_ms = _room_ms(cap, ledgers, self.t_ms)
                 until_ms = max(until_ms, free_ms)
@@ -208,7 +207,7 @@ def _first_ticket(rule: Rule) -> tuple[Any, ...]:
 
 
 def _counted(cap: Cap, ledgers: list[ContactLedger], t_ms: int) -> int:
-    return sum(ledger.count(cap.rule_class, t_ms - cap.per_ms) for ledger in ledgers)
+    return sum(ledger.count(cap.rule_class, t_ms - cap.per_ms, cap.metric) for ledger in ledgers)
 
 
 def _room_ms(cap: Cap, ledgers: list[ContactLedger], t_ms: int) -> int:
