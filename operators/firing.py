@@ -136,16 +136,20 @@ class Desk:
     def meet_tickets(self, number: int, row: int, t_ms: int) -> None:
         """Tell what the clocks of a customer's tickets of one rule have to tell by now."""
         customer = self._customers.find(row)
-        if customer is not None and self.tickets is None:
+        if customer is None:
+            return
+        if self.tickets is None:
             customer.set_followed([])
-        elif customer is not None and self.tickets is not None:
+        else:
             self._escalate(row, self.tickets.meet(number, row, customer, self._store.id_of(row), t_ms))
 
     def drop_tickets(self, rows: Iterable[int], t_ms: int) -> None:
         """Follow no more those tickets of some customers that have been closed for long enough."""
-        for row in rows if self.tickets is not None else ():
-            customer = self._customers.by_row.get(row)
-            if self.tickets is not None and customer is not None and customer.followed:
+        if self.tickets is None:
+            return
+        for row in rows:
+            customer = self._customers.by_row.get(row)  # not ``find``: what it drops need not be written down
+            if customer is not None and customer.followed:
                 self.tickets.drop_over(customer, t_ms)
 
     def _escalate(self, row: int, decisions: Iterable[Decision]) -> None:

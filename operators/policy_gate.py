@@ -107,7 +107,7 @@ class PolicyGate:
         held: list[int] = []
         for index in indices:
             kind = rule.actions[index].kind
-            metric = _metric(firing.payloads[index]) if kind == SURVEY else None
+            metric = _metric(kind, firing.payloads[index])
             reason = None
             if firing.warming:
                 reason = WARMING
@@ -151,13 +151,12 @@ class PolicyGate:
         """What was emitted longer ago counts for no cap."""
         return self._cap_horizon_ms
 
-    def caps_of(self, rule: Rule, firing: Firing) -> Sequence[Cap]:
-        """The caps that any action of a firing is held against."""
-        limits, kinds = self._limits[rule.rule_class], [action.kind for action in rule.actions]
-        metrics = [
-            _metric(payload) if kind == SURVEY else None for kind, payload in zip(kinds, firing.payloads, strict=True)
-        ]
-        return list(dict.fromkeys(cap for metric in metrics for cap in limits.caps_of(metric)))
+    def caps_of(self, rule: Rule, firing: Firing) -> list[Cap]:
+        """The caps that count for some action of a firing, as the policy has them in order."""
+        metrics = {_metric(*one) for one in zip((one.kind for one in rule.actions), firing.payloads, strict=True)}
+        limits = self._limits[rule.rule_class]
+        counting = {cap for metric in metrics for cap in limits.caps_of(metric)}
+        return [cap for cap in self._policy.caps if cap in counting]
 
     def release_ms(self, t_ms: int) -> int:
         """When quiet hours end that hold at ``t_ms``."""
@@ -202,9 +201,9 @@ class PolicyGate:
         return minute >= quiet.from_minute or minute < quiet.to_minute
 
 
-def _metric(payload: dict[str, object]) -> str | None:
-    """What a survey asks for; null if its payload does not say so in a text."""
-    metric = payload.get("metric")
+def _metric(kind: str, payload: dict[str, object]) -> str | None:
+    """What an action asks for; null if it is no survey or its payload does not say so in a text."""
+    metric = payload.get("metric") if kind == SURVEY else None
     return metric if isinstance(metric, str) and metric else None
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from operators.decision import Decision, decision_digest
@@ -20,7 +21,7 @@ from state.business_time import BusinessTime
 from state.calendar import MAX_LOCAL_MS, wall_time
 from state.customer import Customer
 from state.followed_tickets import FollowedTicket, TicketMessage
-from state.ticket_clocks import FIRST_RESPONSE, RESOLUTION, STATUTORY, Clock, Limit, limit_of
+from state.ticket_clocks import CLOCKS, RESOLUTION, STATUTORY, Clock, Limit, limit_of
 from state.timers import TICKET, TimerQueue
 
 ESCALATE, REOPEN = "escalate", "reopen"
@@ -85,21 +86,12 @@ class TicketDesk:
         message = TicketMessage(
             stage, paused if isinstance(paused, bool) else None, extend_days if type(extend_days) is int else None
         )
-        before = ticket.stage
+        about = {"from": ticket.stage, "told": stage, "extend_days": message.extend_days}
         for what in ticket.told(message, t_ms, self._hours(ticket)):
-            about = {"from": before, "told": stage} if message.extend_days is None else {
-                "from": before, "told": stage, "extend_days": message.extend_days,
-            }  # fmt: skip
             yield self._escalation(
-                ticket,
-                customer_id,
-                what,
-                t_ms,
-                about,
-                f"{ticket_id}:{event_id}:{what}",
-                event_id,
+                ticket, customer_id, what, t_ms, about, f"{ticket_id}:{event_id}:{what}", event_id,
                 late=anchor.ts_ms < t_ms,
-            )
+            )  # fmt: skip
         self._set_timer(ticket, anchor.row, t_ms)
 
     def reopen(self, row: int, customer: Customer, ticket_id: object, t_ms: int) -> None:
@@ -171,20 +163,18 @@ class TicketDesk:
             self._timers.set(at_ms, TICKET, self._numbers[ticket.rule_id], row)
 
 
-_BUSINESS_TIMES: dict[int, tuple[WorkCalendar, BusinessTime]] = {}
-
-
+@lru_cache(maxsize=64)
 def business_time(calendar: WorkCalendar) -> BusinessTime:
     """What is open when; one for each calendar, as it remembers days that were asked for."""
-    known = _BUSINESS_TIMES.get(id(calendar))
-    if known is None:
-        known = _BUSINESS_TIMES[id(calendar)] = calendar, BusinessTime(calendar.timezone, calendar.week, calendar.days)
-    return known[1]
+    return BusinessTime(calendar.timezone, calendar.week, calendar.days)
 
 
 def is_told_of_ticket(decision: Mapping[str, Any]) -> bool:
     """Whether a decision, as it is written, is one that a ticket's clocks or stages have led to and no rule."""
-    return decision["kind"] == ESCALATE and decision["payload"].get("event") in TICKET_EVENTS
+    if decision["kind"] != ESCALATE:
+        return False
+    said = decision["payload"]
+    return said.get("event") in TICKET_EVENTS and said.keys() >= {"ticket_id", "opened"}
 
 
 def limits_of(level: ServiceLevel | None, sla: object) -> Iterable[tuple[str, Limit]]:
@@ -193,7 +183,7 @@ def limits_of(level: ServiceLevel | None, sla: object) -> Iterable[tuple[str, Li
     own = parse_limit(sla) if isinstance(sla, str) else None
     if own is not None:
         limits[RESOLUTION] = own
-    for name in (FIRST_RESPONSE, RESOLUTION, STATUTORY):
+    for name in CLOCKS:
         if name in limits:
             limit = limits[name]
             yield name, limit_of(limit.amount, limit.unit, level.most_days if level and name == STATUTORY else 0)

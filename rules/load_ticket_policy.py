@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 
 from rules.diagnostics import Problems, did_you_mean, shown
@@ -16,13 +18,13 @@ from rules.ticket_policy import (
     TicketsMeant,
     parse_limit,
 )
-from rules.work_calendar import ALWAYS, WorkCalendar, load_calendar, shipped_calendar
+from rules.work_calendar import ALWAYS, WorkCalendar, load_calendar, shipped_calendars
 from rules.yaml_source import Map, Node, Scalar, Seq, describe
 
 _CLOCKS = ("first_response", "resolution", "statutory")
 _LEVEL_KEYS = ("name", "for", "calendar", *_CLOCKS, "extend_up_to", "warn", "escalate_to")
 _DAY_MS = 86_400_000
-_SHIPPED = Path(__file__).parent / "calendars"
+_PERCENT = re.compile(r"([0-9]{1,2})%")
 _REPEAT_MS, _KEEP_MS = 30 * _DAY_MS, 90 * _DAY_MS
 _WARN_PERCENT = 20
 
@@ -75,11 +77,12 @@ class _Calendars:
     def _load(self, name: str, node: Node) -> WorkCalendar | None:
         if name == ALWAYS.name:
             return ALWAYS
-        path = shipped_calendar(name)
+        shipped = shipped_calendars()
+        path = shipped.get(name)
         if path is None:
             path = self._folder / name
-            if not path.is_file():
-                known = (ALWAYS.name, *sorted(shipped.stem for shipped in _SHIPPED.glob("*.yaml")))
+            if not os.path.isfile(path):  # Path.is_file raises for what no name can be
+                known = (ALWAYS.name, *shipped)
                 hint = did_you_mean(name, known) or f"one of {', '.join(known)}, or a file beside this one"
                 self._problems.add("E502", node.position, f"no calendar {shown(name)}", hint)
                 return None
@@ -113,13 +116,12 @@ def _percent(reader: MappingReader, default: int) -> int:
     node = reader.get("warn")
     if node is None:
         return default
-    text = node.text if isinstance(node, Scalar) else ""
-    number = text[:-1] if text.endswith("%") else ""
-    if not (number.isascii() and number.isdigit()) or int(number) > 99:
+    match = _PERCENT.fullmatch(node.text) if isinstance(node, Scalar) else None
+    if match is None:
         message = f"`warn` must be a percentage from 0% to 99%, not {describe(node)}"
         reader.problems.add("E504", node.position, message, "such as 20%: a warning comes when a fifth is left")
         return default
-    return int(number)
+    return int(match[1])
 
 
 def _route(node: Node, problems: Problems) -> TicketRoute:

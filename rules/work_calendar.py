@@ -47,12 +47,9 @@ ALWAYS = WorkCalendar(
 """Every hour of every day."""
 
 
-def shipped_calendar(name: str) -> Path | None:
-    """The file of a calendar that comes with the program, such as ``china``; None if there is none of that name."""
-    if re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name) is None:
-        return None
-    path = Path(__file__).parent / "calendars" / f"{name}.yaml"
-    return path if path.is_file() else None
+def shipped_calendars() -> dict[str, Path]:
+    """The files of the calendars that come with the program by their names, such as ``china``."""
+    return {path.stem: path for path in sorted((Path(__file__).parent / "calendars").glob("*.yaml"))}
 
 
 def load_calendar(path: Path) -> tuple[WorkCalendar | None, list[Diagnostic]]:

@@ -23,8 +23,6 @@ _NEXT = {
 }
 _RANK = {CREATED: 0, REOPENED: 0, "accepted": 1, "analysing": 2, "resolved": 3, "followed_up": 4, "closed": 5}
 _DONE = ("resolved", "followed_up", "closed")
-_WORKED_ON = (RESOLUTION, STATUTORY)
-"""The clocks that run until the ticket is resolved."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from flows.explain.run import Record, records
+from flows.explain.run import Record, object_of, records
 from flows.explain.verdicts import TIME
 from flows.lines import LineReader
 from flows.replay import ACTIONS, ReplayJob, replay
@@ -48,34 +47,26 @@ def _is_about(record: Record, ticket_id: str) -> bool:
 
 
 def _messages(job: ReplayJob, ticket_id: str, decision: Record) -> Iterator[Record]:
-    """What the stream ``ticket`` says of it, without dead letters; what was delivered twice is there once."""
+    """What the stream ``ticket`` says of it, without what no run takes; what was delivered twice is there once."""
     wanted, known = ticket_id.encode(), set()
     for path in job.events:
         with LineReader(path) as reader:
             while (batch := reader.read_batch()) is not None:
                 for line in batch.lines:
                     if wanted in line and b'"ticket"' in line:
-                        record = _record(line)
-                        about = record.get("stream"), record.get("ticket_id"), record.get("customer_id")
-                        if about != ("ticket", ticket_id, decision["customer_id"]):
+                        record = object_of(line)
+                        if record is None or not _is_message(record, ticket_id, decision["customer_id"]):
                             continue
-                        ts, stage, event_id = record.get("ts"), record.get("stage"), record.get("event_id")
-                        if (
-                            type(ts) is int
-                            and stage in CLOSED_VALUES["ticket", "stage"]
-                            and (ts, event_id) not in known
-                        ):
-                            known.add((ts, event_id))
+                        key = record["ts"], record.get("event_id")
+                        if key not in known:
+                            known.add(key)
                             yield record
 
 
-def _record(line: bytes) -> Record:
-    """The object of a line; an empty one for a dead letter."""
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError):
-        return {}
-    return record if isinstance(record, dict) else {}
+def _is_message(record: Record, ticket_id: str, customer_id: str) -> bool:
+    about = record.get("stream"), record.get("ticket_id"), record.get("customer_id")
+    is_taken = type(record.get("ts")) is int and record.get("stage") in CLOSED_VALUES["ticket", "stage"]
+    return is_taken and about == ("ticket", ticket_id, customer_id)
 
 
 def _event(record: Record) -> dict[str, Any]:

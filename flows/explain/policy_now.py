@@ -10,7 +10,7 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
 
-from flows.explain.verdicts import TIME, clock
+from flows.explain.verdicts import TIME, cap_text, clock
 from flows.words import duration, local_time, value_text
 from operators.policy_gate import (
     CAP,
@@ -164,9 +164,7 @@ class PolicyNow:
         texts, until_ms = [], self.t_ms
         for cap in caps:
             count = _counted(cap, ledgers, self.t_ms)
-            what = "of any class but risk" if cap.rule_class == "*" else f"of class {cap.rule_class!r}"
-            what = what if cap.metric is None else f"surveys of {cap.metric!r} {what}"
-            texts.append(f"{count} of at most {cap.max} {what} within {duration(cap.per_ms)}")
+            texts.append(cap_text(cap, count))
             if count >= cap.max > 0:
                 free_ms = _room_ms(cap, ledgers, self.t_ms)
                 until_ms = max(until_ms, free_ms)

@@ -102,13 +102,14 @@ def find_decision(path: Path, action_id: str) -> Record | None:
         while (batch := reader.read_batch()) is not None:
             for line in batch.lines:
                 if wanted in line:
-                    record = _object(line)
+                    record = object_of(line)
                     if record is not None and record.get("action_id") == action_id:
                         return record
     return None
 
 
-def _object(line: bytes) -> Record | None:
+def object_of(line: bytes) -> Record | None:
+    """The object of a line of JSON; null if it is none, as in lines that a run does not take."""
     try:
         record = json.loads(line)
     except ValueError:

@@ -96,10 +96,7 @@ class Verdicts:
                 and (cap.metric is None or _asks(one, cap.metric))
             ]  # fmt: skip
             named = ", ".join(f"{one['rule_id']} {one['action_id'][:8]}…" for one in counted)
-            what = "of any class but risk" if cap.rule_class == "*" else f"of class {cap.rule_class!r}"
-            if cap.metric is not None:
-                what = f"surveys of {cap.metric!r} {what}"
-            text = f"{len(counted)} of at most {cap.max} {what} within {duration(cap.per_ms)}"
+            text = cap_text(cap, len(counted))
             yield cap, len(counted), text + (f" ({named})" if named else "")
 
     def _passed(self, decision: Record) -> Iterator[str]:
@@ -118,6 +115,14 @@ class Verdicts:
         if quiet is not None and rule.rule_class in quiet.classes:
             at = local_time(decision["ts"], policy.timezone, "%H:%M:%S")
             yield f"Quiet hours {clock(quiet.from_minute)} to {clock(quiet.to_minute)}: it was {at}."
+
+
+def cap_text(cap: Cap, count: int) -> str:
+    """How much of a cap is used, as `1 of at most 2 of class 'survey' within 20 days`."""
+    what = "of any class but risk" if cap.rule_class == "*" else f"of class {cap.rule_class!r}"
+    if cap.metric is not None:
+        what = f"surveys of {cap.metric!r} {what}"
+    return f"{count} of at most {cap.max} {what} within {duration(cap.per_ms)}"
 
 
 def clock(minute: int) -> str:

@@ -21,12 +21,11 @@ from flows.simulate.population import CALM_WEALTH_PAGES, Population
 from flows.simulate.profiles import iso_dates
 from flows.simulate.sequences import Row, by_customer, earlier, followed
 from flows.simulate.sessions import Sessions
+from flows.simulate.stories_care import APPLICATIONS
+from flows.simulate.stories_words import GOLD, PLATINUM
 from flows.simulate.voices import COMPLAINT, CSAT, METRICS, STAGES
 
-VIP_FROM = words.TIERS.index("platinum")
-GOLD = words.TIERS.index("gold")
 TRANSFER = words.SCRIPT_NO["transfer"]
-APPLICATIONS = ("loan_apply", "card_apply", "wealth_buy")
 JOURNEYS = (*APPLICATIONS, "transfer")
 SAMPLE = 5
 ASSET_LINES = (500_000.0, 6_000_000.0)
@@ -178,7 +177,7 @@ class Record:
 
     def _scores(self) -> None:
         for c, ts, metric, score in self._spoken:
-            vip = self._pop.tier[c] >= VIP_FROM
+            vip = self._pop.tier[c] >= PLATINUM
             if metric == METRICS[COMPLAINT]:
                 if not self._book.is_told("complaint_security", c, ts, ts):
                     self._also("complaint_vip" if vip else "complaint", c, ts, ts, "complains")

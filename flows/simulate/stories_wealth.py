@@ -56,7 +56,7 @@ def net_deposits_three_months(book: StoryBook, cast: list[int], decoy: int | Non
     """In each of three calendar months running more than 20,000 came in than went out (what failed does not count).
     Complete as soon as the third month's sum is above 20,000; then it holds to the month's end.
 
-    Decoys: most of the second month's goes out again; 19,000 a month; two months; the second month's failed.
+    Decoys: most of the second month's goes out again; 19,500 or less a month; two months; the second month's failed.
     """
     c = cast[0]
     pop = book.pop

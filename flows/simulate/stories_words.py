@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from flows.simulate import vocabulary as words
 from flows.simulate.book import StoryBook, Teller
 from flows.simulate.clock import DAY_MS, HOUR_MS
 from flows.simulate.phrases import APP_BAD, COMPLAINTS, CONTENT, OTHER_BAD, SECURITY_COMPLAINTS, SO_SO
 from flows.simulate.population import CALM_ERRORS, CALM_FEEDBACK, CALM_TICKETS
 
-MASS, GOLD, PLATINUM, PRIVATE = range(4)
+MASS, GOLD, PLATINUM, PRIVATE = map(words.TIERS.index, ("mass", "gold", "platinum", "private"))
 QUIET = CALM_FEEDBACK | CALM_TICKETS | CALM_ERRORS
 
 

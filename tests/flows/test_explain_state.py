@@ -133,11 +133,13 @@ def story() -> list[dict[str, Any]]:
 class Bank:
     """Events that a run with state has read, and what it decided."""
 
-    def __init__(self, folder: Path, events: Sequence[dict[str, Any]], rules: str = RULES) -> None:
+    def __init__(
+        self, folder: Path, events: Sequence[dict[str, Any]], rules: str = RULES, policy: str = POLICY
+    ) -> None:
         self.folder, self.state, self.events = folder, folder / "state", list(events)
         self.read: dict[Path, tuple[FolderRules, RuleSet, Policy]] = {}
         (folder / "rules.yaml").write_text(rules, encoding="utf-8")
-        (folder / "policy.yaml").write_text(POLICY, encoding="utf-8")
+        (folder / "policy.yaml").write_text(policy, encoding="utf-8")
         self.decisions = self.run([], state=self.state)
 
     def run(self, added: Sequence[dict[str, Any]], **options: Any) -> list[dict[str, Any]]:
@@ -192,8 +194,9 @@ def bank(tmp_path_factory: pytest.TempPathFactory) -> Bank:
     return Bank(tmp_path_factory.mktemp("bank"), story())
 
 
-def small(tmp_path: Path, *events: dict[str, Any], rules: str = RULES) -> Bank:
-    return Bank(tmp_path, sorted([*events, event("click", "end", "nobody", END)], key=lambda one: one["ts"]), rules)
+def small(tmp_path: Path, *events: dict[str, Any], rules: str = RULES, policy: str = POLICY) -> Bank:
+    events = (*events, event("click", "end", "nobody", END))
+    return Bank(tmp_path, sorted(events, key=lambda one: one["ts"]), rules, policy)
 
 
 GOLD = event("profile", "p", "A", T, tier="gold", aum=5)
@@ -289,6 +292,17 @@ def test_a_cap_on_one_metric_of_surveys(tmp_path: Path) -> None:
     assert (check["holds_back"], check["until_ms"]) == (True, first_ms + 30 * DAY)
     actions = found.tried(customer, "invites")["actions"]
     assert [(one["kind"], one["reason"]) for one in actions] == [("survey", "cap"), ("tag", None)]
+
+
+def test_a_cap_of_a_metric_is_looked_at_too(tmp_path: Path) -> None:
+    policy = "version: 1\ncaps: [{class: survey, metric: nps, max: 1, per: 20d}]\n"
+    found = small(tmp_path, more("invites", "A", 1, END - 3 * DAY), policy=policy)
+    check = found.check("A", "invites", "cap")
+    assert check["text"].startswith("1 of at most 1 surveys of 'nps' of class 'survey' within 20 days")
+    assert check["holds_back"]
+    assert check["until_ms"] == END + 17 * DAY
+    one = found.tried("A", "invites")
+    assert (one["first"], [action["reason"] for action in one["actions"]]) == ("cap", ["cap", None])
 
 
 def test_an_open_ticket_that_is_followed(tmp_path: Path) -> None:

@@ -70,3 +70,21 @@ def test_a_missing_file_is_a_diagnostic(tmp_path: Path) -> None:
     got, found = load_policy(tmp_path / "no.yaml")
     assert got is None
     assert [problem.code for problem in found] == ["E001"]
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("{calendar: " + "x" * 300 + "}", "E502"),  # no file can have such a name
+        ('{calendar: "a\\0b"}', "E502"),
+        ("{calendar: .}", "E502"),
+        ("{calendar: ../calendars/china.yaml}", "E502"),
+        ("{calendar: always, warn: " + "9" * 5_000 + "%}", "E504"),
+    ],
+)
+def test_odd_values_of_tickets_raise_nothing(tmp_path: Path, text: str, code: str) -> None:
+    path = tmp_path / "policy.yaml"
+    path.write_text(f"version: 1\ntickets: {text}\n", encoding="utf-8")
+    policy, problems = load_policy(path)
+    assert policy is None
+    assert [problem.code for problem in problems] == [code]
