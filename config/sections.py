@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from config import setting_types as types
 from config.setting_types import OptionMap, RelativePath, Servers, Switch, Text, Topic, TopicsByStream
 
-ACTION_KINDS = ("ticket", "survey", "alert", "tag", "notify")
+ACTION_KINDS = ("ticket", "survey", "alert", "tag", "notify", "escalate")
 SECOND_MS, DAY_MS = 1_000, 86_400_000
 _CONNECTION = ("security.", "sasl.", "ssl.", "enable.ssl.", "socket.", "broker.", "client.", "metadata.", "https.")
 """Beginnings of the options of librdkafka that consumers and producers share."""
@@ -61,6 +61,9 @@ class KafkaTopics(Section):
     alert: Topic = described("Emitted alerts.", "cem.alert")
     tag: Topic = described("Emitted tags.", "cem.tag")
     notify: Topic = described("Emitted notifications.", "cem.notify")
+    escalate: Topic = described(
+        "Emitted escalations: warnings and breaches of tickets, and what rules escalate.", "cem.escalate"
+    )
     suppressed: Topic | None = described(
         "Suppressed decisions of all kinds, with their reason; `null`: not written to Kafka.", "cem.suppressed"
     )

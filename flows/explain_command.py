@@ -108,10 +108,14 @@ def _show(answer: Answer, as_json: bool) -> None:
 
 def _answer(job: ReplayJob, question: _Question) -> Answer:
     from flows.explain.answer import explain_action, explain_rule
+    from flows.explain.escalation import explain_escalation
+    from operators.ticket_desk import is_told_of_ticket
 
     if question.action is not None:
         decision = _decision(job, question.action, question.actions_file)
         rule = _rule(job, decision["rule_id"])
+        if is_told_of_ticket(decision):
+            return explain_escalation(job, rule, decision)
         probes, told = _ask(job, rule, decision["customer_id"], lambda told: _entities_of(told, decision))
         found = explain_action(probes, job.policy, told, question.action)
         if found is not None:

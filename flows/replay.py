@@ -33,7 +33,7 @@ from flows.kernels import warm_up
 from flows.lines import LineReader
 from flows.rule_history import earlier_plans, rules_id
 from flows.rule_report import change_report
-from flows.state_folder import digest, open_state, recovery_config, text_model_id
+from flows.state_folder import open_state, policy_digest, recovery_config, text_model_id
 from operators.annotate import default_annotator
 from operators.column_masks import ColumnMasks
 from operators.columnise import Columniser
@@ -134,7 +134,7 @@ def _kept_state(
     if job.state is None:
         yield job, None
         return
-    with open_state(job.state, job.rules, digest(job.policy), _about(job)) as state:
+    with open_state(job.state, job.rules, policy_digest(job.policy), _about(job)) as state:
         if tell is not None:
             for line in change_report(state.change, state.other_policy):
                 tell(line)

@@ -20,6 +20,7 @@ from operators.delivery import ENTITY_SHARDS, SHARDS
 from operators.plan_changes import PlanChange
 from rules.model import RuleSet
 from rules.planner import make_plan
+from rules.policy import Policy
 from state.disk import RESTORE, StateError
 from state.hashing import Key
 from state.state_folder import StateFolder
@@ -139,6 +140,11 @@ def _complete(path: Path, found: dict[str, Any], rules: RuleSet, policy: str, by
 def digest(value: object) -> str:
     """A short text that stands for a value."""
     return hashlib.sha256(repr(value).encode()).hexdigest()[:16]
+
+
+def policy_digest(policy: Policy) -> str:
+    """A short text that stands for a contact policy, with what it says of tickets."""
+    return digest(policy if policy.tickets is None else (policy, policy.tickets))
 
 
 def text_model_id(path: Path | None) -> str:

@@ -18,6 +18,7 @@ _AGGREGATES = {
 REASONS = {
     "paused": "somebody had paused the rule",
     "shadow": "the rule is on trial: it decides, nothing is sent",
+    "warming": "the rules had changed, and what this one looks at was not all there yet",
     "holdout": "the customer is in the control group, which shows what the actions are worth",
     "opt_out": "the customer does not want this kind of contact",
     "cooldown": "this rule had contacted the customer shortly before",

@@ -17,7 +17,7 @@ from state.customer_records import Record, customer_of, timers_of
 from state.json_values import from_json
 from state.packing import Packer
 from state.row_mapping import set_profile
-from state.timers import HELD, TICK
+from state.timers import HELD, TICK, TICKET
 
 
 class CustomerTaker:
@@ -90,11 +90,15 @@ class CustomerTaker:
     def _leave_out(self, record: Record, change: PlanChange) -> None:
         """What is remembered of rules that are no more, or that look at other things now."""
         waiting = self._waiting
-        record["timers"] = [timer for timer in record["timers"] if waiting[timer[0]][timer[2] == HELD]]
+        record["timers"] = [timer for timer in record["timers"] if self._goes_on(timer)]
         if "contacts" in record:
             record["armed"] = {rule_id: armed for rule_id, armed in record["armed"].items() if waiting[rule_id][0]}
             record["rose"] = [rose for rose in record["rose"] if rose[0] in change.same_conditions]
             record["shadows"] = {name: shadow for name, shadow in record["shadows"].items() if name in self._numbers}
+
+    def _goes_on(self, timer: Sequence[Any]) -> bool:
+        rule_id, _, kind, *_ = timer
+        return rule_id in self._numbers if kind == TICKET else self._waiting[rule_id][kind == HELD]
 
     def set_ticks(self, ticks: Sequence[Sequence[Any]], now_ms: int) -> None:
         """Set the date rules' next ticks."""

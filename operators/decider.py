@@ -29,7 +29,7 @@ from rules.policy import Policy
 from state.calendar import first_at_or_after, next_day
 from state.customer import Armed
 from state.events import Events
-from state.timers import DEADLINE, TICK, Timer, TimerQueue
+from state.timers import DEADLINE, TICK, TICKET, Timer, TimerQueue
 from state.walk import SURELY
 
 _PROFILE, _TICKET = STREAMS.index("profile"), STREAMS.index("ticket")
@@ -61,8 +61,6 @@ class Decider:
         }
         self._gate = PolicyGate(policy, plan.profile_column("opt_out"), self.plan.cooldowns_ms)
         self._holding_names = [name for name, _ in plan.programs.holding_columns]
-        ticket_fields = plan.fields["ticket"]
-        self._ticket_columns = ticket_fields.index("ticket_id"), ticket_fields.index("stage")
         self._has_date_rules = any(planned.rule.daily is not None for planned in plan.rules)
         self.ticking = False
         self.timers = TimerQueue()
@@ -173,8 +171,7 @@ class Decider:
         if customer is None:
             return
         if anchor.stream == _TICKET and customer.has_tickets:
-            id_column, stage_column = self._ticket_columns
-            customer.tickets.stage(anchor.values[id_column], anchor.values[stage_column])
+            self._desk.note_ticket(anchor, customer)
         if customer.armed:
             mask = self._signatures.masks[signature]
             for planned in self.plan.rules:
@@ -229,6 +226,8 @@ class Decider:
                 self._tick(timer)
             elif timer.kind == DEADLINE:
                 self._meet_deadline(timer)
+            elif timer.kind == TICKET:
+                self._desk.meet_tickets(timer.rule, timer.row, at_ms)
             else:
                 assert timer.firing is not None
                 self._desk.decide(timer.rule, timer.row, timer.firing, at_ms, timer.indices)

@@ -62,13 +62,14 @@ def decision_digest(about: Sequence[Any]) -> str:
 
 
 def decision_record(
-    rule: Rule, customer_id: str, firing: Firing, verdict: Verdict, decision_id: str, t_ms: int
-) -> Decision:
-    """One decision."""
+    rule: Rule, customer_id: str, firing: Firing, verdict: Verdict, decision_id: str, t_ms: int,
+    payload: dict[str, Any] | None = None,
+) -> Decision:  # fmt: skip
+    """One decision; ``payload``: what it says instead of the firing's."""
     index, reason = verdict.index, verdict.reason
     return Decision(
         decision_id, rule.actions[index].kind, rule.id, rule.version, rule.rule_class, rule.priority, customer_id, t_ms,
         None if firing.anchor_stream == "daily" else firing.anchor_id, firing.holding_id,
         "emitted" if reason is None else "suppressed", reason, verdict.would_be, verdict.open_ticket_id, firing.late,
-        firing.features, firing.payloads[index], firing.scores or UNSET,
+        firing.features, firing.payloads[index] if payload is None else payload, firing.scores or UNSET,
     )  # fmt: skip

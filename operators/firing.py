@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
 from operators.customers import Customers
-from operators.decision import action_ids, decision_record
+from operators.decision import Decision, action_ids, decision_record
 from operators.json_lines import encode_line
-from operators.outcome import Outcome
+from operators.outcome import Anchor, Outcome
 from operators.policy_gate import PolicyGate
 from operators.tables import PlanTables
+from operators.ticket_desk import ESCALATE, REOPEN, TicketDesk
 from operators.views import ViewBook
 from rules.context import Evaluation
+from rules.model import Rule
 from rules.models import ModelSpec
 from rules.plan import RulePlan
 from rules.score_keys import TOP, score_key
+from state.customer import Customer
 from state.log import Words
 from state.store import RowStore
 from state.tables import MAY_HAVE_TICKETS
@@ -57,8 +61,8 @@ def _scored(model: ModelSpec, evaluation: Evaluation) -> dict[str, Any]:
 class Desk:
     """Decides what has fired for the customers of one shard; what quiet hours hold goes to the ``timers``.
 
-    ``out``: where decisions are written; the owner sets it anew for each step. ``views``: notes whom they are
-    about, if there are to be views.
+    ``tickets``: follows them, null if the policy says nothing of it. ``out``: where decisions are written; the owner
+    sets it anew for each step. ``views``: notes whom they are about, if there are to be views.
     """
 
     def __init__(
@@ -66,6 +70,9 @@ class Desk:
     ) -> None:
         self._tables, self._rules, self._gate = tables, tables.plan.rules, gate
         self._store, self._customers, self._timers = store, customers, timers
+        self.tickets = None if gate.tickets is None else TicketDesk(gate.tickets, self._rules, timers)
+        ticket_fields = tables.plan.fields["ticket"]
+        self._ticket_columns = [ticket_fields.index(name) for name in ("ticket_id", "stage", "paused", "extend_days")]
         self.out = Outcome()
         self.views = ViewBook(tables, store, customers, tables.views) if tables.views is not None else None
 
@@ -94,13 +101,49 @@ class Desk:
             paused=rule.id in self._tables.paused,
         )  # fmt: skip
         for verdict in verdicts:
-            record = decision_record(rule, customer_id, firing, verdict, ids[verdict.index], t_ms)
-            # Encoded at once: a step can decide a great many (the ticks of a year), and a line is a third of a record.
-            self.out.lines.append(encode_line(record))
-            self.out.counts[("decisions", rule.id, verdict.reason or "emitted")] += 1
-            if verdict.reason is None and rule.actions[verdict.index].kind == "ticket":
-                self._store.flag(row, MAY_HAVE_TICKETS)
+            payload = None
+            if verdict.reason is None:
+                payload = self._emitted(rule, row, customer, firing, verdict.index, ids[verdict.index], t_ms)
+            record = decision_record(rule, customer_id, firing, verdict, ids[verdict.index], t_ms, payload)
+            self._write(record, rule.id, verdict.reason)
         if self.views is not None:
             self.views.decided(row)
         if held:
             self._timers.set(self._gate.release_ms(t_ms), HELD, number, row, firing, tuple(held))
+
+    def _emitted(
+        self, rule: Rule, row: int, customer: Customer, firing: Firing, index: int, action_id: str, t_ms: int
+    ) -> dict[str, Any] | None:
+        """What an emitted decision changes, and its payload if that is another than the firing's."""
+        kind, payload = rule.actions[index].kind, firing.payloads[index]
+        if kind == "ticket":
+            self._store.flag(row, MAY_HAVE_TICKETS)
+            if self.tickets is not None:
+                return self.tickets.opened(rule, row, customer, action_id, firing.holding_id, payload, t_ms)
+        elif kind == ESCALATE and self.tickets is not None and payload.get("event") == REOPEN:
+            self.tickets.reopen(row, customer, payload.get("ticket_id"), t_ms)
+        return None
+
+    def note_ticket(self, anchor: Anchor, customer: Customer) -> None:
+        """Take a message about a ticket of a customer who has some."""
+        values = [anchor.values[column] for column in self._ticket_columns]
+        customer.tickets.stage(values[0], values[1])
+        if self.tickets is not None and customer.followed:
+            self._escalate(anchor.row, self.tickets.told(anchor, customer, self._store.id_of(anchor.row), values))
+
+    def meet_tickets(self, number: int, row: int, t_ms: int) -> None:
+        """Tell what the clocks of a customer's tickets of one rule have to tell by now."""
+        customer = self._customers.find(row)
+        if self.tickets is not None and customer is not None:
+            self._escalate(row, self.tickets.meet(number, row, customer, self._store.id_of(row), t_ms))
+
+    def _escalate(self, row: int, decisions: Iterable[Decision]) -> None:
+        for record in decisions:
+            self._write(record, record.rule_id, None)
+            if self.views is not None:
+                self.views.decided(row)
+
+    def _write(self, record: Decision, rule_id: str, reason: str | None) -> None:
+        # Encoded at once: a step can decide a great many (the ticks of a year), and a line is a third of a record.
+        self.out.lines.append(encode_line(record))
+        self.out.counts[("decisions", rule_id, reason or "emitted")] += 1

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from rules.model import CLASSES, Rule
 from rules.planner import OPT_OUT_KINDS
 from rules.policy import Cap, Policy
+from rules.ticket_policy import TicketPolicy
 from state.calendar import CYCLE_MS, MAX_LOCAL_MS, first_at_or_after, wall_time
 from state.contacts import UNCAPPED_CLASS, ContactLedger, RuleKey
 from state.customer import Customer
@@ -126,6 +127,11 @@ class PolicyGate:
             if reason is None and verdicts[-1].reason in (None, SHADOW):
                 ledger.record(key, rule.rule_class, t_ms, self._cap_horizon_ms, self._cooldowns_ms)
         return verdicts, held
+
+    @property
+    def tickets(self) -> TicketPolicy | None:
+        """How tickets are followed, null if they are not."""
+        return self._policy.tickets
 
     @property
     def cap_horizon_ms(self) -> int:

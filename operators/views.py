@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from rules.context import Evaluation
 from rules.evaluate import Reader
 from rules.plan import RulePlan
 from rules.walk import walk
+from state.customer import Customer
 from state.log import Words
 from state.store import RowStore
 
@@ -169,15 +170,24 @@ class ViewBook:
                 name: value for name, value in zip(self._profile_names, profile, strict=False) if value is not None
             },
             "features": features,
-            "tickets": [] if customer is None or not customer.has_tickets else [
-                {"ticket_id": ticket_id, "rule_id": rule_id, "holding_id": holding_id}
-                for rule_id, holding_id, ticket_id, is_closed in customer.tickets.to_record() if not is_closed
-            ],
+            "tickets": [] if customer is None else list(_open_tickets(customer)),
             "armed": [] if customer is None else [
                 {"rule_id": rule_id, "deadline": armed.deadline_ms}
                 for rule_id, armed in customer.armed.items() if armed.firing is not None
             ],
         }  # fmt: skip
+
+
+def _open_tickets(customer: Customer) -> Iterator[dict[str, Any]]:
+    """The open ones; of those that are followed also where they stand, and when they will be late next."""
+    if not customer.has_tickets:
+        return
+    followed = {ticket.ticket_id: ticket for ticket in customer.followed}
+    for rule_id, holding_id, ticket_id, is_closed in customer.tickets.to_record():
+        if not is_closed:
+            shown = {"ticket_id": ticket_id, "rule_id": rule_id, "holding_id": holding_id}
+            ticket = followed.get(ticket_id)
+            yield shown if ticket is None else shown | {"stage": ticket.stage, "due": ticket.due_ms}
 
 
 class _Line:

@@ -74,6 +74,20 @@ CODES: dict[str, str] = {
     "E403": "a format with a width or precision over 999",
     # policy
     "E501": "a holdout percentage that is not 0 to 100 with at most two decimals",
+    "E502": "a calendar that there is not",
+    "E503": "two service levels with the same name",
+    "E504": "a warning's share that is no percentage",
+    "E505": "an extension that does not fit the statutory limit",
+    "E506": "a ticket's limit that can't be read",
+    # calendars
+    "E511": "a value that is not a date",
+    "E512": "a text that is not opening hours",
+    "E513": "opening hours that overlap",
+    "E514": "a date that is a holiday or make-up workday twice",
+    "E515": "a date that the calendar does not cover",
+    "E516": "a year of which the calendar names no source",
+    "E517": "a week that is never open",
+    "E518": "a make-up workday with no opening hours",
     # models
     "E601": "a model's name that is not made of a-z, 0-9 and _",
     "E602": "two models have the same name",
@@ -110,6 +124,9 @@ CODES: dict[str, str] = {
     "W401": "a format that fits no value",
     # policy
     "W501": "class `risk` in a control group, where it never is",
+    "W502": "a service level that no ticket gets",
+    # calendars
+    "W511": "a make-up workday on a day that is open anyway",
     # tests of rules
     "W701": "two tests of a rule have the same name",
 }

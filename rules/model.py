@@ -18,7 +18,7 @@ STREAMS = ("profile", "ticket", "label", "click", "txn", "feedback")
 """The six streams, in the order in which events of one effective time are processed."""
 
 CLASSES = ("service", "marketing", "survey", "risk")
-KINDS = ("ticket", "survey", "alert", "tag", "notify")
+KINDS = ("ticket", "survey", "alert", "tag", "notify", "escalate")
 STATUSES = ("live", "shadow", "paused")
 
 

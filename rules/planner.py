@@ -24,7 +24,7 @@ _UNSET = object()
 OPT_OUT_KINDS = ("survey", "notify")
 """Kinds of actions that a customer can opt out of."""
 
-_ALWAYS_READ = {"profile": ("opt_out", "holdings"), "ticket": ("ticket_id", "stage")}
+_ALWAYS_READ = {"profile": ("opt_out", "holdings"), "ticket": ("ticket_id", "stage", "paused", "extend_days")}
 """Fields that the engine itself looks at."""
 
 

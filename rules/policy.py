@@ -1,14 +1,16 @@
-"""The contact policy: control group, caps and quiet hours."""
+"""The contact policy: control group, caps and quiet hours; and how tickets are followed."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from rules.diagnostics import Diagnostic, Problems
+from rules.load_ticket_policy import load_ticket_policy
 from rules.mapping_reader import DEFAULT_TIMEZONE, MappingReader
 from rules.model import CLASSES
+from rules.ticket_policy import TicketPolicy
 from rules.yaml_source import Map, Node, Scalar, Seq, describe, read_yaml
 
 _SOFT_CLASSES = ("marketing", "survey")
@@ -44,12 +46,15 @@ class QuietHours:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What limits contacts; each part may be missing. ``timezone`` is that of the quiet hours."""
+    """What limits contacts, and how tickets are followed; each part may be missing. ``timezone`` is that of the quiet
+    hours.
+    """
 
     timezone: str
     holdout: Holdout | None
     caps: tuple[Cap, ...]
     quiet_hours: QuietHours | None
+    tickets: TicketPolicy | None = field(default=None, repr=False)  # folders of format 2 know policies by their text
 
     @classmethod
     def default(cls) -> Policy:
@@ -66,7 +71,7 @@ def load_policy(path: Path) -> tuple[Policy | None, list[Diagnostic]]:
     root = read_yaml(path, problems)
     policy = None
     if root is not None:
-        policy = _policy(root, problems)
+        policy = _policy(root, Path(path).parent, problems)
     return (None if problems.errors else policy), problems.in_order([str(path)])
 
 
@@ -79,8 +84,8 @@ def _reader(node: Node, what: str, keys: tuple[str, ...], problems: Problems) ->
     return reader
 
 
-def _policy(root: Node, problems: Problems) -> Policy | None:
-    keys = ("version", "timezone", "holdout", "caps", "quiet_hours")
+def _policy(root: Node, folder: Path, problems: Problems) -> Policy | None:
+    keys = ("version", "timezone", "holdout", "caps", "quiet_hours", "tickets")
     if isinstance(root, Map) and "rules" in root.entries:
         place = root.entries["rules"][0].position
         problems.add("E102", place, "a policy file has no key `rules`; this looks like a rule file")
@@ -90,11 +95,13 @@ def _policy(root: Node, problems: Problems) -> Policy | None:
         return None
     reader.file_version()
     holdout, quiet_hours = reader.optional("holdout"), reader.optional("quiet_hours")
+    tickets = reader.optional("tickets")
     return Policy(
         reader.timezone(),
         None if holdout is None else _holdout(holdout, problems),
         _caps(reader, problems),
         None if quiet_hours is None else _quiet_hours(quiet_hours, problems),
+        None if tickets is None else load_ticket_policy(tickets, folder, problems),
     )
 
 

@@ -39,12 +39,17 @@ class Tag(msgspec.Struct):
 
 
 class Ticket(msgspec.Struct):
-    """An open ticket; ``since``: when it was emitted, null if that is not known here."""
+    """An open ticket; ``since``: when it was emitted, null if that is not known here.
+
+    ``stage``, ``due``: of one that is followed, where it stands and when it will be late next (ms), if it can be.
+    """
 
     ticket_id: str
     rule_id: str
     holding_id: str | None
     since: int | None = None
+    stage: str | None = None
+    due: int | None = None
 
 
 class View(msgspec.Struct):

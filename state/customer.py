@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 from state.contacts import ContactLedger, RuleKey
+from state.followed_tickets import FollowedTicket
 from state.tickets import TicketBook
 from state.timers import Firing
 
@@ -29,11 +30,12 @@ class Armed:
 class Customer:
     """One customer's state; its parts are made when something goes into them."""
 
-    __slots__ = ("_armed", "_rose", "_shadows", "_tickets", "contacts")
+    __slots__ = ("_armed", "_followed", "_rose", "_shadows", "_tickets", "contacts")
 
     def __init__(self) -> None:
         self.contacts = ContactLedger()
         self._armed: dict[str, Armed] | None = None
+        self._followed: list[FollowedTicket] | None = None
         self._rose: dict[RuleKey, tuple[bool, ...]] | None = None
         self._shadows: dict[str, ContactLedger] | None = None
         self._tickets: TicketBook | None = None
@@ -98,6 +100,15 @@ class Customer:
             self._tickets = TicketBook()
         return self._tickets
 
+    @property
+    def followed(self) -> Sequence[FollowedTicket]:
+        """The tickets whose stages and clocks are followed, in the order in which they were opened."""
+        return self._followed or ()
+
+    def set_followed(self, tickets: list[FollowedTicket]) -> None:
+        """Follow these tickets."""
+        self._followed = tickets or None
+
     def forget(self, t_ms: int, horizon_ms: int, cooldowns_ms: Mapping[str, int]) -> bool:
         """Drop what matters for nothing from ``t_ms`` on; whether nothing is left. See ``ContactLedger.forget``."""
         for rule_id in list(self._shadows or ()):
@@ -107,4 +118,4 @@ class Customer:
         if self._tickets is not None and not self._tickets:
             self._tickets = None
         emitted_nothing = self.contacts.forget(t_ms, horizon_ms, cooldowns_ms)
-        return emitted_nothing and not (self._shadows or self._armed or self._rose or self._tickets)
+        return emitted_nothing and not (self._shadows or self._armed or self._rose or self._tickets or self._followed)

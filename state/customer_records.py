@@ -7,6 +7,7 @@ from typing import Any
 
 from state.contacts import ContactLedger
 from state.customer import Armed, Customer
+from state.followed_tickets import FollowedTicket
 from state.tickets import TicketBook
 from state.timers import Firing, Timer
 
@@ -27,6 +28,8 @@ def to_record(customer: Customer | None, timers: Sequence[tuple[str, Timer]]) ->
             "shadows": {rule_id: ledger.to_record() for rule_id, ledger in customer.shadows.items()},
             "tickets": customer.tickets.to_record() if customer.has_tickets else [],
         }
+        if customer.followed:
+            record["followed"] = [ticket.to_record() for ticket in customer.followed]
     return record
 
 
@@ -44,6 +47,7 @@ def customer_of(record: Record) -> Customer | None:
         customer.set_shadow(rule_id, ContactLedger.from_record(emitted))
     if record["tickets"]:
         customer.set_tickets(TicketBook.from_record(record["tickets"]))
+    customer.set_followed([FollowedTicket.from_record(ticket) for ticket in record.get("followed", ())])
     return customer
 
 

@@ -1,4 +1,6 @@
-"""What is to happen at a later event time: deadlines, held decisions and daily ticks, in their exact order."""
+"""What is to happen at a later event time: deadlines, held decisions, daily ticks and the clocks of tickets, in their
+exact order.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from typing import Any
 
 from state.footprint import sampled_bytes
 
-DEADLINE, HELD, TICK = 0, 1, 2
+DEADLINE, HELD, TICK, TICKET = 0, 1, 2, 3
 """Kinds of timers, in the order in which those of one time and one rule happen."""
 
 

@@ -12,6 +12,6 @@ for stream in profile ticket label click txn feedback; do
   create "bank.$stream" --config retention.ms=604800000 --config compression.type=producer
 done
 # Decisions and dead letters: kept for four weeks.
-for kind in ticket survey alert tag notify suppressed dead-letters; do
+for kind in ticket survey alert tag notify escalate suppressed dead-letters; do
   create "cem.$kind" --config retention.ms=2419200000 --config compression.type=producer
 done

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from flows.demo.explain import Explanation
 from flows.demo.score import StoryScore
+from flows.words import REASONS
 from rules.model import RuleSet
 
 PLAIN_WIDTH = 120
@@ -27,7 +28,7 @@ _GAP_WIDTH = 3
 _ENDLESS = 100_000
 _PLAIN_BOX = box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
 """A line of hyphens under the head and nothing else."""
-_OUTCOMES = ("emitted", "paused", "shadow", "holdout", "opt_out", "cooldown", "cap", "quiet_hours", "open_ticket")
+_OUTCOMES = ("emitted", *REASONS)
 _STREAMS = {
     "profile": "profile updates", "ticket": "ticket updates", "label": "labels", "click": "clicks",
     "txn": "transactions", "feedback": "pieces of feedback",

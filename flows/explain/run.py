@@ -13,6 +13,7 @@ from flows.board import Board
 from flows.explain.probes import DISARMED, EVALUATED, EVIDENCE, SEEN, WHEN, Probes
 from flows.lines import LineReader
 from flows.replay import ACTIONS, ReplayJob, replay
+from operators.ticket_desk import is_told_of_ticket
 from rules.model import STREAMS
 
 Record = dict[str, Any]
@@ -138,7 +139,7 @@ def collect(decisions: Iterator[Record], probes: Probes) -> Told:
             told.disarming.append(_place(number, record))
         elif rule_id == SEEN:
             told.seen.append(_place(number, record))
-        else:
+        elif not is_told_of_ticket(record):  # which counts for no policy
             told.decisions.append(record)
     return told
 

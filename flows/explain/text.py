@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from flows.explain.answer import Answer
+from flows.explain.escalation import QUESTION
 from flows.explain.verdicts import TIME
 from flows.table import table
 from flows.words import local_time, value_text
@@ -25,6 +26,11 @@ def lines_of(answer: Answer) -> Iterator[str]:
     yield f"{answer['rule_id']} v{answer['rule_version']}{shadow}{title}"
     yield ""
     yield from answer["summary"]
+    if answer["question"] == QUESTION:
+        yield from ["", "What happened to it"]
+        rows = [(local_time(one["ts"], zone, TIME), one["what"], one["detail"]) for one in answer["history"]]
+        yield from table(("time", "what", "details"), rows)
+        return
     if "evaluation" not in answer:
         yield from _near(answer)
         return

@@ -86,8 +86,9 @@ def show_customer(found: Mapping[str, Any], rules: Mapping[str, Rule], now_ms: i
         (name, _text(tag["value"]), at(tag["ts"]), rule_text(tag["rule_id"]))
         for name, tag in (found["tags"] or {}).items()
     ])  # fmt: skip
-    _table(console, "open tickets", (f"since ({zone})", "rule", "holding", "ticket"), [
-        (at(one["since"]), rule_text(one["rule_id"]), one["holding_id"] or "", one["ticket_id"])
+    _table(console, "open tickets", (f"since ({zone})", "rule", "holding", "ticket", "stage", "due"), [
+        (at(one["since"]), rule_text(one["rule_id"]), one["holding_id"] or "", one["ticket_id"],
+         one.get("stage") or "", at(one.get("due")))
         for one in found["tickets"] or ()
     ])  # fmt: skip
     _table(console, "waiting for a deadline", (f"until ({zone})", "rule"), [

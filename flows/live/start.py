@@ -12,7 +12,7 @@ from config.settings import LiveSettings
 from flows.live.job import LiveJob
 from flows.rule_history import rules_id
 from flows.rule_report import change_report
-from flows.state_folder import ERASING, RUNTIME, digest, open_state, text_model_id
+from flows.state_folder import ERASING, RUNTIME, open_state, policy_digest, text_model_id
 from rules.model import RuleSet
 from rules.policy import Policy
 from state.disk import StateError
@@ -42,7 +42,7 @@ def start(
     """
     if index == 0:
         text_model = text_model_id(settings.text_model)
-        with open_state(settings.state, rules, digest(policy), ABOUT, text_model) as state:
+        with open_state(settings.state, rules, policy_digest(policy), ABOUT, text_model) as state:
             for line in change_report(state.change, state.other_policy, state.other_text_model):
                 _LOG.info("%s", line)
             yield LiveJob(rules, policy, settings, workers, state.key, state.by_entity, state.ordered_in)
@@ -62,7 +62,11 @@ def other_rules(job: LiveJob) -> str | None:
 
 
 def _others(about: Mapping[str, Any], rules: RuleSet, policy: Policy, settings: LiveSettings) -> str:
-    wanted = {"rules": rules_id(rules), "policy": digest(policy), "text_model": text_model_id(settings.text_model)}
+    wanted = {
+        "rules": rules_id(rules),
+        "policy": policy_digest(policy),
+        "text_model": text_model_id(settings.text_model),
+    }
     return " and ".join(name.replace("_", " ") for name, text in wanted.items() if about.get(name, "") != text)
 
 

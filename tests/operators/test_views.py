@@ -1,6 +1,7 @@
 """Views of customers: what they say, whom they are of, and how often."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -23,6 +24,8 @@ from operators.view_pace import ViewPace
 from rules.load import load_rules
 from rules.planner import make_plan
 from rules.policy import Policy
+from rules.ticket_policy import ServiceLevel, TicketLimit, TicketPolicy, TicketsMeant
+from rules.work_calendar import ALWAYS
 from tests.reference.compare import same
 from tests.reference.engine import run_engine
 from tests.reference.evaluator import World
@@ -58,7 +61,8 @@ rules:
 class Engine:
     """A shard with a clock of its own; the wall clock is event time unless a test says otherwise."""
 
-    def __init__(self, folder: Path, rules: str = RULES, every_ms: int = 10_000, per_second: int = 1_000) -> None:
+    def __init__(self, folder: Path, rules: str = RULES, every_ms: int = 10_000, per_second: int = 1_000,
+                 policy: Policy | None = None) -> None:  # fmt: skip
         (folder / "rules.yaml").write_text(rules, encoding="utf-8")
         loaded, problems = load_rules([folder / "rules.yaml"])
         assert loaded is not None, problems
@@ -69,7 +73,7 @@ class Engine:
         self.now_ms = T0_MS
         self.tables = PlanTables(plan, compact_after_ms=DAY_MS)
         self.tables.views = ViewPace(every_ms, per_second, lambda: self.now_ms)
-        self.decider = Decider(self.tables, Policy.default(), decoder.values)
+        self.decider = Decider(self.tables, policy or Policy.default(), decoder.values)
         self._ids = 0
 
     def at(self, after_ms: int, *events: dict[str, Any]) -> list[dict[str, Any]]:
@@ -109,6 +113,22 @@ def test_a_view(tmp_path: Path) -> None:
     closed = {"stream": "ticket", "ticket_id": ticket_id, "stage": "closed"}
     (view,) = engine.at(7 * DAY_MS, paid, closed)
     assert (view["features"]["seen"]["clicks"], view["armed"], view["tickets"]) == (0, [], [])
+
+
+def test_a_followed_ticket_is_shown_with_its_stage_and_deadline(tmp_path: Path) -> None:
+    level = ServiceLevel(
+        "all", TicketsMeant(), ALWAYS,
+        (("first_response", TicketLimit(3_600_000, "open")), ("resolution", TicketLimit(7_200_000, "open"))),
+        0, 20, None,
+    )  # fmt: skip
+    policy = replace(Policy.default(), tickets=TicketPolicy(ALWAYS, 20, (), (level,), DAY_MS, DAY_MS))
+    engine = Engine(tmp_path, policy=policy)
+    (view,) = engine.at(0, click(page="open"))
+    (ticket,) = view["tickets"]
+    assert (ticket["stage"], ticket["due"]) == ("created", T0_MS + 3_600_000)
+    accepted = {"stream": "ticket", "ticket_id": ticket["ticket_id"], "stage": "accepted"}
+    (view,) = engine.at(60_000, accepted)
+    assert [(one["stage"], one["due"]) for one in view["tickets"]] == [("accepted", T0_MS + 7_200_000)]
 
 
 def test_a_customer_is_looked_at_once_in_a_while(tmp_path: Path) -> None:
