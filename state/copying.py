@@ -14,7 +14,7 @@ def _copier(_: Any, target: Any, source: Any, count: Any) -> tuple[Any, Callable
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         to, of, size = arguments
         pointers = [builder.inttoptr(address, cgutils.voidptr_t) for address in (to, of)]
-        cgutils.raw_memcpy(builder, *pointers, size, 1)
+        cast(Any, cgutils).raw_memcpy(builder, pointers[0], pointers[1], size, 1)
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64, types.int64), generate
