@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from flows.state_files import kept_shard
-from operators.annotate import default_annotator
+from operators.annotate import annotator_for
 from operators.batch import EventBatch
 from operators.column_masks import ColumnMasks
 from operators.columnise import Columniser
@@ -149,7 +149,9 @@ def message_reader(plan: Plan, key: Key, text_model: Path | None = None) -> Read
 
     def read(lines: Sequence[bytes], effective_ms: Words) -> EventBatch:
         if not reader:  # made when it is wanted
-            decoder = Decoder(plan.fields, lateness_ms=0, max_jump_ms=0, annotate=default_annotator(text_model))
+            decoder = Decoder(
+                plan.fields, lateness_ms=0, max_jump_ms=0, annotate=annotator_for(plan.fields, text_model)
+            )
             columniser = Columniser(plan.layout, ColumnMasks(plan.matchers), key)
             reader.append(ColumnReader(plan.fields, decoder, columniser))
         events = in_order_of_lines(reader[0], lines)

@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 import zstandard
 
+from flows.plain_lines import PlainBlock
 from operators.decode import MAX_LINE_BYTES
 from operators.line_buffer import TAIL, LineBuffer
 
@@ -61,7 +62,8 @@ class LineReader:
         self._file = _open(os.fspath(path))
         self.bytes_total = os.fstat(self._file.fileno()).st_size
         self.bytes_read = 0
-        self._blocks = self._unpacked()
+        self._is_packed = self.path.endswith((".gz", ".zst"))
+        self._blocks = self._unpacked() if self._is_packed else iter(())
         self._block = b""
         self._block_at = 0  # what of the block went into earlier batches
         self._lines_read = 0
@@ -77,7 +79,7 @@ class LineReader:
         An error is raised only when every whole line before it was handed out.
         """
         while not self._ended:
-            batch = self._next_batch(max_bytes)
+            batch = self._next_batch(max_bytes) if self._is_packed else self._next_plain(max_bytes)
             if batch is not None:
                 return batch
         if self._trouble:
@@ -122,9 +124,25 @@ class LineReader:
         self._cut_last(pieces)
         if self._ended and not self._trouble and self._partial_bytes:
             pieces += [self._take_partial(), b"\n"]
-        if not pieces:
+        return self._batch_of(LineBuffer.of_joined(b"".join([*pieces, TAIL]))) if pieces else None
+
+    def _next_plain(self, max_bytes: int) -> RawBatch | None:
+        """As ``_next_batch``, of a file that is not packed."""
+        carried = self._take_partial()
+        try:
+            block = PlainBlock(self._file, carried, max_bytes, self.bytes_total - self.bytes_read)
+        except OSError as error:
+            self._end(error)
             return None
-        lines = LineBuffer.of_joined(b"".join([*pieces, TAIL]))
+        self.bytes_read += block.read
+        if block.at_end:
+            self._end()
+        if not block.end:
+            self._add_partial(carried)
+        self._add_partial(block.rest)
+        return self._batch_of(LineBuffer.of_joined(block.lines(MAX_LINE_BYTES + 1))) if block.end else None
+
+    def _batch_of(self, lines: LineBuffer) -> RawBatch | None:
         first_line = self._lines_read + 1
         self._lines_read += len(lines)
         if self._skip_lines:
@@ -192,9 +210,7 @@ class LineReader:
     def _unpacked(self) -> Iterator[bytes]:
         if self.path.endswith(".gz"):
             return _gunzip(self._stored(_READ_BYTES))
-        if self.path.endswith(".zst"):
-            return _unzstd(self._stored(_ZSTD_HELPING_BYTES))
-        return self._stored(_READ_BYTES)
+        return _unzstd(self._stored(_ZSTD_HELPING_BYTES))
 
 
 def _open(path: str) -> BinaryIO:

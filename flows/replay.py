@@ -34,7 +34,7 @@ from flows.lines import LineReader
 from flows.rule_history import earlier_plans, rules_id
 from flows.rule_report import change_report
 from flows.state_folder import open_state, policy_digest, recovery_config, text_model_id
-from operators.annotate import default_annotator
+from operators.annotate import annotator_for
 from operators.column_masks import ColumnMasks
 from operators.columnise import Columniser
 from operators.decode import Decoder
@@ -183,7 +183,7 @@ def run_worker(
         plan.fields,
         lateness_ms=job.lateness_ms,
         max_jump_ms=job.max_jump_ms,
-        annotate=default_annotator(job.text_model),
+        annotate=annotator_for(plan.fields, job.text_model),
     )
     reader = ColumnReader(plan.fields, decoder, Columniser(plan.layout, ColumnMasks(plan.matchers), job.key))
     source = FilesSource(job.events, reader, job.lateness_ms, board)

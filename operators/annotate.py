@@ -6,6 +6,7 @@ was trained before and does not change while it annotates: an annotation is a fu
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from config.lexicon import Lexicon, load_lexicon
+from operators.event_schema import ANNOTATED
 from operators.text_reading import ReadText, TextReader
 from operators.text_topics import TopicScan
 from state.text_kernels import DENSE_VALUES, FEATURES_PER_CODE_POINT, classify
@@ -118,4 +120,18 @@ def default_annotator(model: Path | None = None) -> TextAnnotator:
     TextModelError
         The file is no model that can be used.
     """
-    return TextAnnotator(load_lexicon(), shipped_model() if model is None else load_text_model(model))
+    return _shipped_annotator() if model is None else TextAnnotator(load_lexicon(), load_text_model(model))
+
+
+@lru_cache(maxsize=1)
+def _shipped_annotator() -> TextAnnotator:
+    """One for the process: reading jieba's dictionary takes longer than many a replay."""
+    return TextAnnotator(load_lexicon(), shipped_model())
+
+
+def annotator_for(fields: Mapping[str, Sequence[str]], model: Path | None = None) -> TextAnnotator | None:
+    """The annotator, as ``default_annotator`` gives it, for the fields that rules read by stream; null if they read no
+    annotations.
+    """
+    read = any(name in ANNOTATED for name in fields.get("feedback", ()))
+    return default_annotator(model) if read or model is not None else None

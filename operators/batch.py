@@ -93,9 +93,9 @@ class EventBatch:
     def take(self, order: npt.NDArray[np.int64]) -> EventBatch:
         """The events in another order, or some of them."""
         return EventBatch(
-            self.effective_ms[order], self.ts_ms[order], self.stream[order], self.masks[order], self.words[order],
-            self.hashes[order], self.customer_hash[order], self.event_id.take(order), self.customer_id.take(order),
-            self.raw.take(order), self.objects,
+            self.effective_ms.take(order), self.ts_ms.take(order), self.stream.take(order), self.masks.take(order, 0),
+            self.words.take(order, 0), self.hashes.take(order, 0), self.customer_hash.take(order),
+            self.event_id.take(order), self.customer_id.take(order), self.raw.take(order), self.objects,
         )  # fmt: skip
 
     def without_messages(self) -> EventBatch:
@@ -117,7 +117,7 @@ class EventBatch:
         )  # fmt: skip
         widths = len(self), self.masks.shape[1], words.shape[1], self.hashes.shape[1]
         # one piece of bytes: pickling an array takes longer than copying a small one
-        packed = b"".join([array.tobytes() for array in arrays])
+        packed = b"".join([array.data if array.flags.c_contiguous else array.tobytes() for array in arrays])
         return _unpack, (widths, [len(text.buffer) for text in texts], packed, objects)
 
 

@@ -59,6 +59,7 @@ class Decider:
         self._armed_bits = {
             planned.rule.id: bit for planned, bit in zip(plan.rules, plan.programs.armed_bits, strict=True)
         }
+        self._unless_masks = {planned.rule.id: planned.unless_mask for planned in plan.rules if planned.unless_mask}
         self._gate = PolicyGate(policy, plan.profile_column("opt_out"), self.plan.cooldowns_ms)
         self._holding_names = [name for name, _ in plan.programs.holding_columns]
         self._has_date_rules = any(planned.rule.daily is not None for planned in plan.rules)
@@ -175,11 +176,9 @@ class Decider:
             self._desk.note_ticket(anchor, customer)
         if customer.armed:
             mask = self._signatures.masks[signature]
-            for planned in self.plan.rules:
-                if planned.unless_mask & mask:
-                    armed = customer.armed.get(planned.rule.id)
-                    if armed is not None:
-                        armed.firing = None
+            for rule_id, armed in customer.armed.items():
+                if self._unless_masks.get(rule_id, 0) & mask:
+                    armed.firing = None
 
     def keep_holdings(self, row: int, profile: tuple[Any, ...]) -> None:
         """Let the kernels see a profile's holdings."""

@@ -137,8 +137,8 @@ class _EntityField:
                 by_sequence = chosen[np.argsort(rows.sequences[chosen])]
                 answer.values.append(
                     EntityValues(
-                        self._name, rows.sequences[by_sequence], read.entity_kind[by_sequence],
-                        read.entity_integer[by_sequence], read.entity_double[by_sequence],
+                        self._name, rows.sequences.take(by_sequence), read.entity_kind.take(by_sequence, 0),
+                        read.entity_integer.take(by_sequence, 0), read.entity_double.take(by_sequence, 0),
                     )
                 )  # fmt: skip
 

@@ -40,9 +40,9 @@ def firing_of(
         features = evaluation.lets
         for name, compute in planned.computes:
             features[name] = compute(evaluation)
-    payloads = tuple(render(evaluation) for render in planned.payloads)
+    payloads = tuple([render(evaluation) for render in planned.payloads])
     warming = evaluation.t_ms < warm_from_ms
-    scores = {model.name: _scored(model, evaluation) for model in planned.models}
+    scores = {model.name: _scored(model, evaluation) for model in planned.models} if planned.models else {}
     return Firing(stream, anchor_id, anchor_ms, late, holding_id, features, payloads, warming, scores)
 
 

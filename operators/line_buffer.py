@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import overload
 
 import numpy as np
+import numpy.typing as npt
 
 from operators.event_schema import DEFAULT_CURRENCY
 from state.compiled import compiled
@@ -43,7 +44,7 @@ class LineBuffer(Sequence[bytes]):
         return cls(Texts.from_lines(lines, b"".join((b"\n".join(lines), b"\n", TAIL))))
 
     @classmethod
-    def of_joined(cls, joined: bytes) -> LineBuffer:
+    def of_joined(cls, joined: bytes | npt.NDArray[np.uint8]) -> LineBuffer:
         """The lines of ``joined``, where each ends with a newline and ``TAIL`` follows the last."""
         buffer = np.frombuffer(joined, np.uint8)
         size, room = len(joined) - len(TAIL), len(joined) // _USUAL_BYTES + 1

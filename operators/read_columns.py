@@ -146,11 +146,14 @@ class ColumnReader:
                 lines = slice(None) if every else rows
             columns = {c: scanned.column(code, c, lines, columniser.key) for c in columniser.read[code]}
             number = count if isinstance(places, slice) else len(places)
-            masks[places] = self._masks.masks(code, number, columns)
+            # column by column: NumPy is slow at choosing rows of several cells
+            masks_of = self._masks.masks(code, number, columns)
+            for word in range(columniser.masks.words):
+                masks[:, word][places] = masks_of[:, word]
             for slot, column in enumerate(columniser.words[code]):
-                words[places, slot] = columns[column].words(objects)
+                words[:, slot][places] = columns[column].words(objects)
             for slot, column in enumerate(columniser.hashes[code]):
-                hashes[places, slot] = columns[column].hashes()
+                hashes[:, slot][places] = columns[column].hashes()
         part = slice(None) if every else rows
         customer_id = scanned.texts(3, part)
         return EventBatch(

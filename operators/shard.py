@@ -161,11 +161,12 @@ class OrderingShard:
         return False
 
     def _split(self, name: str, events: EventBatch, first_sequence: int, to_entities: list[EntityDelivery]) -> None:
-        slots = self._slots[name][events.stream]
-        keys = events.hashes[np.arange(len(events)), np.maximum(slots, 0)]
-        concerned = (slots >= 0) & (keys != 0) & (events.masks & self._relevant[name]).any(axis=1)
-        chosen = np.flatnonzero(concerned)
-        keys = keys[chosen]
+        slots = self._slots[name].take(events.stream)
+        chosen = np.flatnonzero((slots >= 0) & (events.masks & self._relevant[name]).any(axis=1))
+        keys = events.hashes.reshape(-1).take(chosen * events.hashes.shape[1] + slots.take(chosen))
+        if not keys.all():  # some have no value in the field
+            concerned = np.flatnonzero(keys)
+            chosen, keys = chosen.take(concerned), keys.take(concerned)
         shards = (keys % np.uint64(ENTITY_SHARDS)).astype(np.int64)
         order = np.argsort(shards, kind="stable")
         bounds = np.searchsorted(shards[order], np.arange(ENTITY_SHARDS + 1))

@@ -22,6 +22,7 @@ from state.layout import Layout
 from state.objects import ObjectTable
 from state.periods import PeriodTable
 from state.reads import NULL, WHOLE
+from state.room import SpareRoom
 from state.row_mapping import RowMapping
 from state.store import RowStore
 
@@ -33,7 +34,7 @@ class RowTables:
         self, plan: Plan, features: FeatureSet, programs: Programs, *, updates: Callable[[int], Sequence[int]] | None,
         anchors: Sequence[int], disarms: Callable[[int], int], objects: ObjectTable, compact_after_ms: int,
     ) -> None:  # fmt: skip
-        self._objects, self._compact_after_ms = objects, compact_after_ms
+        self._objects, self._compact_after_ms, self._spare = objects, compact_after_ms, SpareRoom()
         words, hashes = (
             {
                 (STREAMS.index(stream), column): slot
@@ -61,7 +62,9 @@ class RowTables:
 
     def store(self) -> RowStore:
         """Rows of one shard, none yet."""
-        return RowStore(self.layout, self.tables, self.periods, self._objects, self._compact_after_ms)
+        return RowStore(
+            self.layout, self.tables, self.periods, self._objects, self._compact_after_ms, self._spare
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,8 @@ def _compile_template(template: m.Template, compile_slot: Callable[[m.Expr], Rea
     def render(c: Any) -> str:
         rendered = texts.copy()
         for place, read, spec in slots:
-            rendered[place] = show(read(c), spec)
+            value = read(c)
+            rendered[place] = value if type(value) is str and not spec else show(value, spec)
         return "".join(rendered)
 
     return render

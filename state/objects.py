@@ -18,7 +18,7 @@ from state.footprint import sampled_bytes
 from state.log import Words
 from state.words import KIND_BITS, KIND_MASK, OBJECT, encode_one
 
-_KEYED = (str, int, float)
+_KEYED = (str, int, float, bool)
 
 _REMEMBERED_TABLES = 16
 
@@ -54,7 +54,7 @@ class ObjectTable:
         self._least, self._in_use = least, 0
         self._holders: list[ObjectHolder] = []
         self.values: list[Any] = []
-        self._numbers: dict[tuple[type, Any], int] = {}
+        self._numbers: dict[type, dict[Any, int]] = {kind: {} for kind in _KEYED}
         self._highs, self._lows = np.full(16, math.nan), np.zeros(16)
         self._whole, self._dates = np.zeros(16, np.bool_), np.zeros(16, np.int64)
         self._known: dict[int, tuple[Sequence[Any], Words]] = {}
@@ -68,7 +68,7 @@ class ObjectTable:
     def used_bytes(self) -> int:
         """Bytes of the table with its values."""
         arrays = self._highs, self._lows, self._whole, self._dates
-        key_bytes = sys.getsizeof((str, "")) * len(self._numbers) + sys.getsizeof(self._numbers)
+        key_bytes = sum(map(sys.getsizeof, self._numbers.values()))
         values_bytes = sampled_bytes(self.values, len(self.values)) + sys.getsizeof(self.values)
         return sum(array.nbytes for array in arrays) + key_bytes + values_bytes
 
@@ -97,22 +97,24 @@ class ObjectTable:
             holder.renumber_objects(numbers)
         self._in_use = len(kept)
         self.values = [self.values[number] for number in kept.tolist()]
-        self._numbers = {
-            (type(value), value): number for number, value in enumerate(self.values) if isinstance(value, _KEYED)
-        }
+        for numbers_of in self._numbers.values():
+            numbers_of.clear()
+        for number, value in enumerate(self.values):
+            if type(value) in self._numbers:
+                self._numbers[type(value)][value] = number
         for array in (self._highs, self._lows, self._whole, self._dates):
             array[: len(kept)] = array[kept]
         self._known.clear()
 
     def number(self, value: Any) -> int:
         """The number of a value."""
-        key = (type(value), value) if isinstance(value, _KEYED) else None
-        if key is not None and key in self._numbers:
-            return self._numbers[key]
+        known = self._numbers.get(type(value))
+        if known is not None and value in known:
+            return known[value]
         number = len(self.values)
         self.values.append(value)
-        if key is not None:
-            self._numbers[key] = number
+        if known is not None:
+            known[value] = number
         if number >= len(self._dates):
             self._highs, self._lows, self._whole, self._dates = (
                 np.concatenate([array, np.zeros_like(array)])
@@ -137,13 +139,18 @@ class ObjectTable:
         if known is None or known[0] is not objects:
             if len(self._known) >= _REMEMBERED_TABLES:
                 self._known.clear()
-            known = self._known[id(objects)] = objects, np.array([self.number(value) for value in objects], np.int64)
+            known = self._known[id(objects)] = objects, np.array(self._numbers_of(objects), np.int64)
         is_object = (words & KIND_MASK) == OBJECT
         if not is_object.any():
             return words
         adopted = words.copy()
         adopted[is_object] = known[1][words[is_object] >> KIND_BITS] << KIND_BITS | OBJECT
         return adopted
+
+    def _numbers_of(self, objects: Sequence[Any]) -> list[int]:
+        texts = self._numbers[str]  # nearly all are, and most of them known
+        found = [texts.get(value) if type(value) is str else None for value in objects]
+        return [self.number(value) if number is None else number for value, number in zip(objects, found, strict=True)]
 
 
 def _in_parts(value: Any) -> tuple[float, float, bool]:

@@ -47,13 +47,13 @@ class PeriodTable:
         span = times_ms.item(0) // _SPAN_MS
         if times_ms.item(-1) < (span + 1) * _SPAN_MS and (place := self._place(span)):
             rows = np.full(len(times_ms), place)  # as at a tick, and in most steps of a paced source
-            return self._numbers[rows], self._starts[rows]
+            return self._numbers.take(rows, 0), self._starts.take(rows, 0)
         spans = times_ms // _SPAN_MS
         first = np.flatnonzero(spans[1:] != spans[:-1]) + 1
         places = [self._place(span) for span in (spans[:1].tolist() + spans[first].tolist())]
         bounds = [0, *first.tolist(), len(spans)]
         rows = np.repeat(places, np.diff(bounds))
-        numbers, starts = self._numbers[rows], self._starts[rows]
+        numbers, starts = self._numbers.take(rows, 0), self._starts.take(rows, 0)
         for place, begin, end in zip(places, bounds, bounds[1:], strict=False):
             if place == 0:  # some period ends within the span
                 for i in range(begin, end):

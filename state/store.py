@@ -21,13 +21,15 @@ from state.operations import MACHINE_CELLS
 from state.periods import PeriodTable
 from state.profiles import keep_holdings
 from state.reads import Step
-from state.row_index import FIRST_ROWS, RowIndex, grown
+from state.room import Room, SpareRoom
+from state.row_index import FIRST_ROWS, RowIndex
 from state.tables import R_ARMED, R_FLAGS, Tables
 from state.texts import Texts
-from state.walk import answer, tick, walk
+from state.walk import answer, tick
+from state.walker import Walk
 
 _FIRST_POOL_WORDS = 1024
-_GROWTH, _SPARE = 1.25, 1.125
+_GROWTH, _MARGIN = 1.25, 1.125
 _MOST_HELD = 65_536
 
 
@@ -42,11 +44,14 @@ class RowStore:
         Gives the calendar periods of times; shared by all stores of a process, as are the ``objects``.
     compact_after_ms
         Event time after which the memory is compacted at the latest.
+    spare
+        What compacting moves to; may be shared by stores that take turns.
     """
 
     def __init__(
-        self, layout: Layout, tables: Tables, periods: PeriodTable, objects: ObjectTable, compact_after_ms: int = DAY_MS
-    ) -> None:
+        self, layout: Layout, tables: Tables, periods: PeriodTable, objects: ObjectTable,
+        compact_after_ms: int = DAY_MS, spare: SpareRoom | None = None,
+    ) -> None:  # fmt: skip
         self._clock = CompactionClock(compact_after_ms)
         self._reach = sequence_reach(layout.feature_rows, layout.update_rows)
         self.objects = objects
@@ -54,8 +59,8 @@ class RowStore:
         self._layout = layout  # keeps the tables alive
         self._periods = periods
         self.index = RowIndex()
-        self.fixed = np.zeros((FIRST_ROWS, layout.row_words), np.int64)
-        self._pool = np.zeros(_FIRST_POOL_WORDS, np.int64)
+        self._rows = Room(FIRST_ROWS, (layout.row_words,))
+        self._pool, self._spare = Room(_FIRST_POOL_WORDS), spare or SpareRoom()
         self._sizes = block_sizes()
         self._free = np.zeros(len(self._sizes), np.int64)
         self.pool_counters = np.zeros(2, np.int64)
@@ -82,8 +87,10 @@ class RowStore:
 
     def _refresh(self) -> None:
         """Note where the arrays are now."""
+        self.fixed: Words = self._rows.cells
+        pool = self._pool.cells
         self._memory = Memory(
-            address(self.fixed), self.fixed.shape[1], address(self._pool), len(self._pool), address(self._free),
+            address(self.fixed), self.fixed.shape[1], address(pool), len(pool), address(self._free),
             address(self.pool_counters), address(self._sizes), len(self._sizes), *self.objects.addresses,
         )  # fmt: skip
 
@@ -94,7 +101,7 @@ class RowStore:
     @property
     def row_words(self) -> int:
         """Words of a row without its logs."""
-        return self.fixed.shape[1]
+        return self._layout.row_words
 
     def note_changes(self) -> None:
         """From now on know which rows change."""
@@ -117,7 +124,8 @@ class RowStore:
         """The rows of some ids, made where they are new."""
         found = self.index.rows(hashes, ids)
         if len(self.index) > len(self.fixed):
-            self.fixed = grown(self.fixed, len(self.index.places))
+            del self.fixed  # or it could not grow where it is
+            self._rows.resize(len(self.index.places))
             self._refresh()
         return found
 
@@ -135,7 +143,7 @@ class RowStore:
     @property
     def used_bytes(self) -> int:
         """Bytes of what is in use: rows with their ids, and logs with their freed blocks."""
-        return 8 * (len(self) * self.fixed.shape[1] + int(self.pool_counters[POOL_USED])) + self.index.used_bytes
+        return 8 * (len(self) * self.row_words + int(self.pool_counters[POOL_USED])) + self.index.used_bytes
 
     def compact_when_due(self, now_ms: int, remembered: Callable[[list[int]], Collection[int]] | None = None) -> bool:
         """Give back what nothing at or after ``now_ms`` can see, if it is time; whether it was.
@@ -147,8 +155,9 @@ class RowStore:
         if not self._clock.is_due(now_ms, self.pool_counters):
             return False
         live_words = int(self.pool_counters[POOL_USED] - self.pool_counters[POOL_FREE])
-        pool = np.zeros(int(live_words * _SPARE) + _FIRST_POOL_WORDS, np.int64)
-        used = compact(self.memory, self.tables, len(self), now_ms, address(pool))
+        pool = self._spare.take(int(live_words * _MARGIN) + _FIRST_POOL_WORDS)
+        used = compact(self.memory, self.tables, len(self), now_ms, address(pool.cells))
+        self._spare.leave(self._pool)
         self._pool = pool
         self.pool_counters[POOL_USED], self.pool_counters[POOL_FREE] = used, 0
         self._clock.words_left = used
@@ -205,7 +214,8 @@ class RowStore:
     def walk(self, table: SignatureTable, events: Events, records: RecordBuffer) -> Walk:
         """Begin to take events."""
         self.changes_in(events.rows)
-        return Walk(self, table, events, records)
+        step, kept = self.prepared(events)
+        return Walk(self, self._layout, table, step, kept, records)
 
     def answer(self, table: SignatureTable, events: Events, *, changing: bool = True) -> None:
         """Add events (unless they only ask) and read the features that each wants, into ``events.entity_…``."""
@@ -249,7 +259,7 @@ class RowStore:
 
     def grow_pool(self) -> None:
         """Make more room for logs."""
-        self._pool = grown(self._pool, int(len(self._pool) * _GROWTH) + 64)
+        self._pool.resize(int(len(self._pool.cells) * _GROWTH) + 64)
         self._refresh()
 
     def flag(self, row: int, bits: int) -> None:
@@ -275,26 +285,3 @@ class RowStore:
         if self._memory.object_numbers != self.objects.addresses[0]:
             self._refresh()
         return self._memory
-
-
-class Walk:
-    """Takes the events of one step, stopping where the caller says and where the records are full."""
-
-    def __init__(self, store: RowStore, table: SignatureTable, events: Events, records: RecordBuffer) -> None:
-        self._store, self._table, self._records = store, table, records
-        self._step, self._kept = store.prepared(events)
-
-    def take(self, start: int, stop: int) -> int:
-        """Take events from ``start`` until ``stop`` or until the records are full; returns the first not taken."""
-        store, records = self._store, self._records
-        records.counters[:] = 0
-        layout = store._layout
-        while True:
-            reached: int = walk(
-                store.memory, store.tables, self._table.dispatch, self._step, records.addresses, start, stop,
-                1 + layout.rules, layout.captures,
-            )  # fmt: skip
-            if reached == stop or records.counters[0]:
-                return reached
-            store.grow_pool()
-            start = reached

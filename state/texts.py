@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from state.cells import address, get_byte, put_byte
+from state.cells import address
 from state.compiled import compiled
+from state.copying import copy_bytes
 from state.load64 import PADDING
 
 Buffer = npt.NDArray[np.uint8]
@@ -119,7 +120,7 @@ class Texts:
 
     def take(self, order: npt.NDArray[np.int64]) -> Texts:
         """The strings in another order, or some of them; the buffer is shared."""
-        return self._with(self.starts[order], self.lengths[order])
+        return self._with(self.starts.take(order), self.lengths.take(order))
 
     def compact(self) -> Texts:
         """The same strings, consecutively, in a buffer that holds nothing else."""
@@ -139,7 +140,5 @@ def _gather(source: int, starts: Starts, lengths: Lengths, target: int) -> None:
     """Copy strings to consecutive places from the address ``target``."""
     at = 0
     for i in range(len(starts)):
-        start = starts[i]
-        for k in range(lengths[i]):
-            put_byte(target, at + k, get_byte(source, start + k))
+        copy_bytes(target + at, source + starts[i], lengths[i])
         at += lengths[i]

@@ -30,7 +30,7 @@ from flows.replay import GC_THRESHOLDS
 from flows.rule_history import earlier_plans, rules_id
 from flows.runtime_database import read_remembered
 from flows.state_folder import recovery_config
-from operators.annotate import default_annotator
+from operators.annotate import annotator_for
 from operators.column_masks import ColumnMasks
 from operators.columnise import Columniser
 from operators.decode import Decoder
@@ -61,7 +61,7 @@ def run_process(
         plan.fields,
         lateness_ms=settings.lateness_ms,
         max_jump_ms=settings.max_jump_ms,
-        annotate=default_annotator(settings.text_model),
+        annotate=annotator_for(plan.fields, settings.text_model),
     )
     columns = ColumnReader(plan.fields, decoder, Columniser(plan.layout, ColumnMasks(plan.matchers), job.key))
     tables = PlanTables(plan, settings.compact_after_ms, rules_id(job.rules), earlier_plans(job.state))

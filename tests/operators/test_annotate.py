@@ -7,7 +7,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from config.lexicon import LexiconError, load_lexicon
-from operators.annotate import Annotation, TextAnnotator, default_annotator
+from operators.annotate import Annotation, TextAnnotator, annotator_for, default_annotator, shipped_model
 from operators.text_words import MAX_CODE_POINTS
 
 annotate = default_annotator()
@@ -134,7 +134,7 @@ def test_any_text_is_in_range_and_gives_the_same_twice():
     chance = random.Random(3)
     lexicon = load_lexicon()
     words = [*lexicon.positive, *lexicon.negative, *lexicon.negations, *lexicon.degrees, "，", "x", "\0", "😀"]
-    again = default_annotator()
+    again = TextAnnotator(load_lexicon(), shipped_model())
     for _ in range(2000):
         text = "".join(chance.choices(words, k=chance.randrange(12)))
         found = annotate(text)
@@ -164,3 +164,8 @@ def test_an_own_lexicon(tmp_path):
     path = tmp_path / "my.yaml"
     path.write_text("topics: {T: [a+]}\npositive: []\nnegative: []\nneutral: []\nnegations: []\n", encoding="utf-8")
     assert TextAnnotator(load_lexicon(path))("aaa a+ b") == Annotation(0.0, ("T",), ("a+",))
+
+
+def test_nobody_who_reads_no_annotation_waits_for_the_dictionary():
+    assert annotator_for({"feedback": ("score", "text"), "txn": ("topics",)}) is None
+    assert annotator_for({"feedback": ("score", "topics")}) is default_annotator()

@@ -85,7 +85,9 @@ class Rows:
         at = 0
         while at < len(events):
             at = walk.take(at, len(events))
-            assert int(self.store.pool_counters[POOL_USED]) <= len(self.store._pool)  # nothing wrote beyond its end
+            assert int(self.store.pool_counters[POOL_USED]) <= len(
+                self.store._pool.cells
+            )  # nothing wrote beyond its end
             found += self._found()
         return found
 
