@@ -171,10 +171,7 @@ def business_time(calendar: WorkCalendar) -> BusinessTime:
 
 def is_told_of_ticket(decision: Mapping[str, Any]) -> bool:
     """Whether a decision, as it is written, is one that a ticket's clocks or stages have led to and no rule."""
-    if decision["kind"] != ESCALATE:
-        return False
-    said = decision["payload"]
-    return said.get("event") in TICKET_EVENTS and said.keys() >= {"ticket_id", "opened"}
+    return decision["kind"] == ESCALATE and decision["payload"].get("event") in TICKET_EVENTS
 
 
 def limits_of(level: ServiceLevel | None, sla: object) -> Iterable[tuple[str, Limit]]:

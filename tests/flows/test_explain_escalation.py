@@ -84,18 +84,6 @@ def test_lines_that_a_run_does_not_take_are_passed_over(
     assert [what for what in history if what.startswith("message")] == ["message resolved"]
 
 
-def test_a_rules_own_escalation_may_be_called_the_same(tmp_path: Path) -> None:
-    (tmp_path / "rules.yaml").write_text(RULES.replace("ticket: {", "escalate: {event: breach, "), encoding="utf-8")
-    event = {"stream": "feedback", "event_id": "f1", "customer_id": "C1", "ts": AT, "score": 1}
-    (tmp_path / "events.ndjson").write_text(json.dumps(event) + "\n", encoding="utf-8")
-    paths = ["--rules", str(tmp_path / "rules.yaml"), "--events", str(tmp_path / "events.ndjson")]
-    said = CliRunner().invoke(app, ["explain", *paths, "--customer", "C1", "--rule", "unhappy", "--json"])
-    (made,) = json.loads(said.stdout)["decisions"]
-    said = CliRunner().invoke(app, ["explain", *paths, "--action", made["action_id"], "--json"])
-    assert said.exit_code == 0, said.output
-    assert json.loads(said.stdout)["question"] == "why"
-
-
 def test_an_illegal_transition(run: tuple[list[str], list[dict[str, Any]]]) -> None:
     command, made = run
     wrong = next(one for one in made if one["payload"].get("event") == "illegal_transition")
