@@ -8,6 +8,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from operator import itemgetter
 from statistics import fmean, stdev
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -303,7 +304,9 @@ def _contacts(bank: Bank, days: int, goals: dict[str, str]) -> Rows:
     for d in bank.decisions:
         if d["kind"] not in CONTACT_KINDS or d["reason"] in ("shadow", "paused", "warming"):
             continue
-        after = [e for e in said[d["customer_id"]] if d["ts"] < e["ts"] <= d["ts"] + days * DAY_MS]
+        mine = said[d["customer_id"]]  # by time, as the bank has its events
+        ends = [bisect_right(mine, ts, key=itemgetter("ts")) for ts in (d["ts"], d["ts"] + days * DAY_MS)]
+        after = mine[slice(*ends)]
         goal = goals.get(d["rule_id"]) or d["payload"].get("goal") or goals.get("*", "click.action=finish")
         stream, field, value = re.fullmatch(r"([a-z]+)\.([^=]+)=(.*)", goal).groups()  # type: ignore[union-attr]
         if d["kind"] == "survey":
