@@ -88,3 +88,4 @@ $(DEPS): requirements.lock
 $(DONE): $(DEPS) pyproject.toml
 	@$(PIP) install --no-deps --no-build-isolation --no-index --editable .
 	@touch $@
+	@echo "Installed: $(BIN)/cem"

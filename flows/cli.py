@@ -188,6 +188,7 @@ def check(
 ) -> None:
     """Print every problem of the files as `file:line:column: CODE rule-id: message (hint)`."""
     from flows.loading import load_model_files
+    from rules.check_tickets import check_tickets
     from rules.load import load_rules
     from rules.policy import load_policy
 
@@ -197,7 +198,10 @@ def check(
     rule_set, rule_problems = load_rules(files or [], None if model_set is None else model_set.names)
     problems += rule_problems
     if policy is not None:
-        problems += load_policy(policy)[1]
+        loaded, policy_problems = load_policy(policy)
+        problems += policy_problems
+        if loaded is not None and loaded.tickets is not None and rule_set is not None and files:
+            problems += check_tickets(loaded.tickets, rule_set)
     for problem in problems:
         print(problem)
     errors = sum(problem.is_error for problem in problems)

@@ -188,9 +188,10 @@ def _decision(job: ReplayJob, action_id: str, actions_file: Path | None) -> Reco
 
     found = decision_of(job, action_id) if actions_file is None else find_decision(actions_file, action_id)
     if found is None:
-        where = "these rules, policy and events make no such decision" if actions_file is None else "is not in the file"
+        missing = f"{actions_file} has no such decision"
+        where = "these rules, policy and events make no such decision" if actions_file is None else missing
         fail(
-            f"action {action_id}: {where if actions_file is None else f'{actions_file}: {where}'}; an action_id has 32 "
+            f"action {action_id}: {where}; an action_id has 32 "
             "hexadecimal digits, as actions.ndjson has it", WRONG_INPUT,
         )  # fmt: skip
     return found

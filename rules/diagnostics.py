@@ -126,6 +126,7 @@ CODES: dict[str, str] = {
     # policy
     "W501": "class `risk` in a control group, where it never is",
     "W502": "a service level that no ticket gets",
+    "W503": "a condition that no ticket of the rules can meet",
     # calendars
     "W511": "a make-up workday on a day that is open anyway",
     # tests of rules

@@ -83,7 +83,8 @@ class _Calendars:
             path = self._folder / name
             if not os.path.isfile(path):  # Path.is_file raises for what no name can be
                 known = (ALWAYS.name, *shipped)
-                hint = did_you_mean(name, known) or f"one of {', '.join(known)}, or a file beside this one"
+                near = (*known, *sorted(beside.name for beside in self._folder.glob("*.yaml")))
+                hint = did_you_mean(name, near) or f"one of {', '.join(known)}, or a file beside this one"
                 self._problems.add("E502", node.position, f"no calendar {shown(name)}", hint)
                 return None
         calendar, found = load_calendar(path)
@@ -152,7 +153,7 @@ def _meant(reader: MappingReader) -> TicketsMeant:
         if name not in CLASSES:
             place = conditions.node.entries["class"][1].position
             reader.problems.add("E108", place, f"{shown(name)} is no class", did_you_mean(name, CLASSES))
-    return TicketsMeant(read.pop("rule", ()), classes, tuple(read.items()))
+    return TicketsMeant(read.pop("rule", ()), classes, tuple(read.items()), node.position)
 
 
 def _texts(reader: MappingReader, key: str) -> tuple[str, ...]:
@@ -180,12 +181,14 @@ def _level(
     limits = {clock: limit for clock in _CLOCKS if (limit := _limit(reader, clock)) is not None}
     most = _limit(reader, "extend_up_to")
     statutory = limits.get("statutory")
+    if statutory is None and "statutory" in reader.node.entries:
+        most = None  # the limit could not be read, which is told already
     if most is not None and (
         statutory is None or statutory.unit == "open" or most.unit != statutory.unit or most.amount < statutory.amount
     ):
         place = reader.node.entries["extend_up_to"][1].position
         message = "`extend_up_to` must be at least `statutory` and in the same unit, days or workdays"
-        problems.add("E505", place, message, "statutory: 15d, extend_up_to: 60d")
+        problems.add("E505", place, message, "such as statutory: 15d, extend_up_to: 60d")
         most = None
     return ServiceLevel(
         name,

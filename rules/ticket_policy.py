@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from rules.model import Position
 from rules.work_calendar import WorkCalendar
 
 LIMIT_HINT = "4h or 30m of open time, 3wd for workdays, 15d for calendar days"
@@ -38,6 +39,7 @@ class TicketsMeant:
     rules: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     payload: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    position: Position | None = field(default=None, repr=False, compare=False)
 
     def holds(self, rule_id: str, rule_class: str, payload: Mapping[str, Any]) -> bool:
         """Whether a ticket is one of them."""

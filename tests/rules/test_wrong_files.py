@@ -29,8 +29,9 @@ def test_messages_are_as_agreed() -> None:
 
 def test_every_code_is_shown_by_a_file() -> None:
     shown = {line.split()[1] for path in ALL_FILES for line in expected(path)}
-    # E001 and E002 are about files that no YAML can be: test_load.py has them.
-    assert set(CODES) - shown == {"E001", "E002"}
+    # E001 and E002 are about files that no YAML can be, W503 is about two files: test_load.py and test_check_tickets.py
+    # have them.
+    assert set(CODES) - shown == {"E001", "E002", "W503"}
 
 
 def test_one_line_each() -> None:
