@@ -143,8 +143,13 @@ def digest(value: object) -> str:
 
 
 def policy_digest(policy: Policy) -> str:
-    """A short text that stands for a contact policy, with what it says of tickets."""
-    return digest(policy if policy.tickets is None else (policy, policy.tickets))
+    """A short text that stands for a contact policy.
+
+    Where it says nothing of tickets and of surveys' metrics, it is the text that earlier versions gave it.
+    """
+    metrics = tuple(cap.metric for cap in policy.caps)
+    later = policy.tickets, metrics if any(metrics) else None
+    return digest(policy if later == (None, None) else (policy, *later))
 
 
 def text_model_id(path: Path | None) -> str:

@@ -35,7 +35,7 @@ class Cap:
     rule_class: str
     max: int
     per_ms: int
-    metric: str | None = None
+    metric: str | None = field(default=None, repr=False)  # as with `tickets` below
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,6 @@ POLICY = """\
 version: 1
 tickets: {{calendar: always, routes: [{{for: {{tier: gold}}, set: {{desk: vip}}}}], levels: [{}]}}
 """
-)
 
 
 def _check(folder: Path, level: str) -> tuple[int, list[str]]:

@@ -26,7 +26,7 @@ def _whole(events: list, folder: Path, until_ms: int) -> list[bytes]:
     return _lines(folder)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 6))])
 def test_interrupted(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = Random(seed)
     events = random_life(rng)
