@@ -1,5 +1,6 @@
 """Whatever is in a file, loading it never raises, and every problem has a place in it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from wrong_files import RULE_FILES
 
+from rules.diagnostics import Diagnostic
 from rules.load import load_rules
 from rules.policy import load_policy
 
@@ -23,11 +25,26 @@ def check(path: Path, data: bytes) -> None:
     rules, found = load_rules([path])
     assert (rules is None) == any(problem.is_error for problem in found)
     load_policy(path)
+    check_places(found)
+
+
+def check_places(found: Sequence[Diagnostic]) -> None:
+    """Every problem has a place, and can be printed in one line."""
     for problem in found:
         assert problem.position.line >= 1
         assert problem.position.column >= 1
         assert "\n" not in str(problem)
         str(problem).encode("utf-8")
+
+
+def mutated(data: st.DataObject, seeds: Sequence[bytes]) -> bytes:
+    """One of some files with pieces of it replaced by others."""
+    text = data.draw(st.sampled_from(seeds))
+    for _ in range(data.draw(st.integers(1, 5))):
+        start = data.draw(st.integers(0, len(text)))
+        length = data.draw(st.sampled_from([0, 0, 1, 5]))
+        text = text[:start] + data.draw(st.sampled_from(PIECES)) + text[start + length :]
+    return text
 
 
 @pytest.fixture(scope="module")
@@ -44,12 +61,7 @@ def test_random_bytes(file: Path, data: bytes) -> None:
 @QUICK
 @given(data=st.data())
 def test_mutated_rule_files(file: Path, data: st.DataObject) -> None:
-    text = data.draw(st.sampled_from(SEEDS))
-    for _ in range(data.draw(st.integers(1, 5))):
-        start = data.draw(st.integers(0, len(text)))
-        length = data.draw(st.sampled_from([0, 0, 1, 5]))
-        text = text[:start] + data.draw(st.sampled_from(PIECES)) + text[start + length :]
-    check(file, text)
+    check(file, mutated(data, SEEDS))
 
 
 @QUICK

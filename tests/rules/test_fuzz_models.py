@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_fuzz import PIECES, QUICK
+from test_fuzz import QUICK, check_places, mutated
 from wrong_files import MODEL_FILES
 
 from flows.loading import load, load_model_files
@@ -25,11 +25,7 @@ def check(path: Path, data: bytes) -> None:
     path.write_bytes(data)
     models, found = load_model_files([path])
     assert (models is None) == any(problem.is_error for problem in found)
-    for problem in found:
-        assert problem.position.line >= 1
-        assert problem.position.column >= 1
-        assert "\n" not in str(problem)
-        str(problem).encode("utf-8")
+    check_places(found)
     if models is not None and models.models:
         rules = path.with_name("reads.yaml")
         read = "".join(
@@ -54,12 +50,7 @@ def test_random_bytes(file: Path, data: bytes) -> None:
 @QUICK
 @given(data=st.data())
 def test_mutated_models_files(file: Path, data: st.DataObject) -> None:
-    text = data.draw(st.sampled_from(SEEDS))
-    for _ in range(data.draw(st.integers(1, 5))):
-        start = data.draw(st.integers(0, len(text)))
-        length = data.draw(st.sampled_from([0, 0, 1, 5]))
-        text = text[:start] + data.draw(st.sampled_from(PIECES)) + text[start + length :]
-    check(file, text)
+    check(file, mutated(data, SEEDS))
 
 
 @QUICK
