@@ -21,13 +21,12 @@ from flows.simulate.population import CALM_WEALTH_PAGES, Population
 from flows.simulate.profiles import iso_dates
 from flows.simulate.sequences import Row, by_customer, earlier, followed
 from flows.simulate.sessions import Sessions
-from flows.simulate.stories_care import APPLICATIONS
+from flows.simulate.stories_care import APPLICATIONS, SAMPLE
 from flows.simulate.stories_words import GOLD, PLATINUM
 from flows.simulate.voices import COMPLAINT, CSAT, METRICS, STAGES
 
 TRANSFER = words.SCRIPT_NO["transfer"]
 JOURNEYS = (*APPLICATIONS, "transfer")
-SAMPLE = 5
 ASSET_LINES = (500_000.0, 6_000_000.0)
 MUCH_ON_DEMAND = 0.55
 QUIET_DAYS, BEFORE_DAYS, OFTEN_CLICKS = 30, 120, 90

@@ -17,6 +17,8 @@ from flows.simulate.population import (
     FROZEN,
 )
 
+SAMPLE = 5
+"""A moment is drawn for a survey if its `ts` is a multiple of this."""
 APPLICATIONS = ("loan_apply", "card_apply", "wealth_buy")
 CODES = ("E1001", "E2003", "E3104", "E5000", "OCR_FAIL", "E4100")
 QUESTIONS = {
@@ -177,19 +179,19 @@ def activity_fallen(book: StoryBook, cast: list[int], decoy: int | None) -> None
 
 
 def key_moment(channel: str, before: str, ends: str) -> Teller:
-    """A call, visit or service that ends with the action `ends`, at a `ts` that is a multiple of 5. Complete then.
+    """A call, visit or service that ends with the action `ends`, at a `ts` that is a multiple of `SAMPLE`. Complete then.
 
-    Decoys: at another `ts`, so not in the sample; at a multiple of 5, but broken off before the end.
+    Decoys: at another `ts`, so not in the sample; at such a multiple, but broken off before the end.
     """
 
     def told(book: StoryBook, cast: list[int], decoy: int | None) -> None:
         c = cast[0]
         kind = "" if decoy is None else ("not_drawn", "broken_off")[decoy % 2]
-        ts = book.moment(book.integer(0, len(book.days) - 1), 9, 17) // 5 * 5
+        ts = book.moment(book.integer(0, len(book.days) - 1), 9, 17) // SAMPLE * SAMPLE
         session = book.new_number("session")
         book.click(c, ts - book.integer(2, 30) * MINUTE_MS, session, f'"page":"{channel}","action":"{before}"',
                    channel=channel)  # fmt: skip
-        ts += book.integer(1, 4) if kind == "not_drawn" else 0
+        ts += book.integer(1, SAMPLE - 1) if kind == "not_drawn" else 0
         action = f"{channel}_dropped" if kind == "broken_off" else ends
         found = book.click(c, ts, session, f'"page":"{channel}","action":"{action}"', channel=channel)
         book.tell(cast, [found], ts, ts, note=kind or "drawn", expected=decoy is None)
