@@ -179,7 +179,7 @@ def activity_fallen(book: StoryBook, cast: list[int], decoy: int | None) -> None
 
 
 def key_moment(channel: str, before: str, ends: str) -> Teller:
-    """A call, visit or service that ends with the action `ends`, at a `ts` that is a multiple of `SAMPLE`. Complete then.
+    """A call, visit or service that ends with the action `ends`, at a multiple of `SAMPLE`. Complete then.
 
     Decoys: at another `ts`, so not in the sample; at such a multiple, but broken off before the end.
     """
