@@ -54,10 +54,10 @@ def report_path(scratch: Path, index: int, *, known: bool) -> Path:
     return scratch / f"{'failure' if known else 'traceback'}-{index}"
 
 
-def run_cluster(scratch: Path, workers: int, module: str = "flows.worker") -> None:
+def run_cluster(scratch: Path, workers: int, module: str = "flows.worker", files: Sequence[int] = ()) -> None:
     """Run the job that lies in ``scratch`` with so many processes and wait for all of them.
 
-    A process is ``python -m module SCRATCH INDEX ADDRESS…``. When one fails, the others, which would wait for it for
+    A process is ``python -m module SCRATCH INDEX ADDRESS…``; it has the descriptors ``files`` of ours. When one fails, the others, which would wait for it for
     ever, are stopped. What they print (the runtime tells of every attempt to connect) goes to log files.
 
     Raises
@@ -66,7 +66,7 @@ def run_cluster(scratch: Path, workers: int, module: str = "flows.worker") -> No
         A process failed or was killed.
     """
     for attempt in range(1, _ATTEMPTS + 1):
-        codes = _run_once(scratch, workers, module)
+        codes = _run_once(scratch, workers, module, files)
         if not any(codes):
             return
         account = _what_happened(scratch, codes)
@@ -76,7 +76,7 @@ def run_cluster(scratch: Path, workers: int, module: str = "flows.worker") -> No
             report_path(scratch, index, known=False).unlink(missing_ok=True)
 
 
-def _run_once(scratch: Path, workers: int, module: str) -> list[int | None]:
+def _run_once(scratch: Path, workers: int, module: str, files: Sequence[int]) -> list[int | None]:
     """The exit codes, null for processes that had to be stopped."""
     addresses = free_addresses(workers)
     processes: list[Process] = []
@@ -85,7 +85,11 @@ def _run_once(scratch: Path, workers: int, module: str) -> list[int | None]:
             with _log(scratch, index).open("wb") as log:
                 command = [sys.executable, "-m", module, str(scratch), str(index), *addresses]
                 # Nothing is ever written to their standard input: that it ends tells them that we did.
-                processes.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT))
+                processes.append(
+                    subprocess.Popen(
+                        command, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, pass_fds=files
+                    )
+                )
         return _wait(processes)
     finally:
         _stop(processes)

@@ -38,6 +38,7 @@ from operators.annotate import annotator_for
 from operators.column_masks import ColumnMasks
 from operators.columnise import Columniser
 from operators.decode import Decoder
+from operators.exchange import shared_file
 from operators.read_columns import ColumnReader
 from operators.tables import PlanTables
 from rules.model import STREAMS, RuleSet
@@ -106,8 +107,7 @@ def replay(
         if job.workers == 1:
             run_worker(job, scratch, [], 0)
         else:
-            (scratch / "job.pickle").write_bytes(pickle.dumps(job))
-            run_cluster(scratch, job.workers)
+            _run_processes(job, scratch)
         seconds = perf_counter() - started
         if tell is not None and positions is not None and not board.events:
             tell("The run before had read all events: none were left for this one.")
@@ -116,6 +116,16 @@ def replay(
         summary = _summary(counts, seconds, board.rss_bytes) | {"warnings": _warnings(job, counts)}
     write_file(job.out / SUMMARY, json.dumps(summary, ensure_ascii=False, indent=2).encode() + b"\n")
     return summary
+
+
+def _run_processes(job: ReplayJob, scratch: Path) -> None:
+    shared = shared_file(job.workers)
+    try:
+        (scratch / "job.pickle").write_bytes(pickle.dumps((job, shared)))
+        run_cluster(scratch, job.workers, files=[] if shared is None else [shared])
+    finally:
+        if shared is not None:
+            os.close(shared)
 
 
 def run_alone(job: ReplayJob) -> None:

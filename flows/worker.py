@@ -14,6 +14,7 @@ from flows.cluster import report_path
 from flows.failures import failure_message, known_failure
 from flows.kernels import warm_up
 from flows.replay import ReplayJob, run_worker
+from operators.exchange import Exchange, join_exchange
 
 FAILED = 3
 
@@ -32,7 +33,11 @@ def main() -> int:
 
     try:
         warm_up()
-        job: ReplayJob = pickle.loads((scratch / "job.pickle").read_bytes())
+        job: ReplayJob
+        shared: int | None
+        job, shared = pickle.loads((scratch / "job.pickle").read_bytes())
+        if shared is not None:
+            join_exchange(Exchange(shared, index))
         run_worker(job, scratch, sys.argv[3:], index, report)
     except Exception as error:  # a panic of the runtime is none: it follows the failure of another process
         report(error)

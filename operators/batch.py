@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from operators.exchange import Parcel, fetch, lay
 from state.objects import ObjectTable
 from state.texts import Texts
 from state.words import restrict
@@ -53,6 +54,7 @@ class EventBatch:
     customer_id: Texts
     raw: Texts
     objects: list[Any] = field(default_factory=list)
+    _sent: tuple[Any, ...] | None = field(default=None, init=False, repr=False, compare=False)
 
     @classmethod
     def empty(cls, mask_words: int, words: int, hashes: int) -> EventBatch:
@@ -108,22 +110,40 @@ class EventBatch:
         return replace(self, words=table.adopt(self.words, self.objects), objects=[])
 
     def __reduce__(self) -> tuple[Any, ...]:
+        """The runtime pickles what it sends twice: to know the length, and to write it."""
+        if self._sent is None:
+            self._sent = self._packed()
+        return self._sent
+
+    def _packed(self) -> tuple[Any, ...]:
         objects: list[Any] = []
         words = restrict(self.words, self.objects, objects)
-        texts = [getattr(self, name).compact() for name in _TEXTS]
+        texts = [getattr(self, name) for name in _TEXTS]
+        text_bytes = [text.size for text in texts]
         arrays = (
             self.effective_ms, self.ts_ms, self.masks, words, self.hashes, self.customer_hash,
-            *(text.lengths for text in texts), self.stream, *(text.buffer for text in texts),
+            *(text.lengths for text in texts), self.stream,
         )  # fmt: skip
         widths = len(self), self.masks.shape[1], words.shape[1], self.hashes.shape[1]
         # one piece of bytes: pickling an array takes longer than copying a small one
-        packed = b"".join([array.data if array.flags.c_contiguous else array.tobytes() for array in arrays])
-        return _unpack, (widths, [len(text.buffer) for text in texts], packed, objects)
+        size = sum(array.nbytes for array in arrays) + sum(text_bytes)
+        parcel, memory = lay(size) or (None, np.empty(size, np.uint8))
+        at = 0
+        for array in arrays:
+            memory[at : at + array.nbytes] = array.reshape(-1).view(np.uint8)
+            at += array.nbytes
+        for text, length in zip(texts, text_bytes, strict=True):
+            text.write_to(memory[at : at + length])
+            at += length
+        return _unpack, (widths, text_bytes, parcel or memory.tobytes(), objects)
 
 
-def _unpack(widths: tuple[int, int, int, int], text_bytes: list[int], packed: bytes, objects: list[Any]) -> EventBatch:
+def _unpack(
+    widths: tuple[int, int, int, int], text_bytes: list[int], packed: Parcel | bytes, objects: list[Any]
+) -> EventBatch:
     count, masks, words, hashes = widths
-    memory = bytearray(packed)  # arrays over it are writable, as all others are: kernels know one type
+    # arrays over it are writable, as all others are: kernels know one type
+    memory = fetch(packed) if isinstance(packed, Parcel) else bytearray(packed)
     at = 0
 
     def column(kind: Any, length: int, width: int = 0) -> Any:

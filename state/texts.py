@@ -122,11 +122,20 @@ class Texts:
         """The strings in another order, or some of them; the buffer is shared."""
         return self._with(self.starts.take(order), self.lengths.take(order))
 
+    @property
+    def size(self) -> int:
+        """Bytes of all strings together."""
+        return int(self.lengths.sum(dtype=np.int64))
+
+    def write_to(self, buffer: Buffer) -> None:
+        """Write the strings one after the other into a buffer of ``size`` bytes."""
+        _gather(self.address, self.starts, self.lengths, address(buffer))
+
     def compact(self) -> Texts:
         """The same strings, consecutively, in a buffer that holds nothing else."""
         starts, size = _consecutive(self.lengths)
         buffer = np.empty(size, np.uint8)
-        _gather(self.address, self.starts, self.lengths, address(buffer))
+        self.write_to(buffer)
         return Texts(buffer, starts, self.lengths)
 
 
