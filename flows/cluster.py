@@ -57,8 +57,9 @@ def report_path(scratch: Path, index: int, *, known: bool) -> Path:
 def run_cluster(scratch: Path, workers: int, module: str = "flows.worker", files: Sequence[int] = ()) -> None:
     """Run the job that lies in ``scratch`` with so many processes and wait for all of them.
 
-    A process is ``python -m module SCRATCH INDEX ADDRESS…``; it has the descriptors ``files`` of ours. When one fails, the others, which would wait for it for
-    ever, are stopped. What they print (the runtime tells of every attempt to connect) goes to log files.
+    A process is ``python -m module SCRATCH INDEX ADDRESS…``; it has the open ``files`` by the same descriptors. When
+    one fails, the others, which would wait for it for ever, are stopped. What they print (the runtime tells of every
+    attempt to connect) goes to log files.
 
     Raises
     ------

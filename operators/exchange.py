@@ -1,10 +1,10 @@
 """Memory that the processes of one machine share: what one sends to another is laid there, and only its place travels.
 
-Through the runtime's sockets a batch is copied seven times: into one piece of bytes, and pickled, each of them twice,
-as the runtime asks for the length first, to the socket, from it, and into arrays. Here it is copied once by the sender.
+Through the runtime's sockets a batch is copied at every step: into one piece of bytes, pickled (twice, as the runtime
+asks for the length first), into the socket and out of it, and into arrays. Here only the sender copies.
 
-Each process lays into its own part of the memory, one block after the other and round again; the receiver marks a block
-as free. If there is no room left, or no shared memory, the bytes travel themselves.
+Each process lays into its own part of the memory, one block after the other and round again; the receiver looks at a
+block where it is, and marks it as free. If there is no room left, or no shared memory, the bytes travel themselves.
 """
 
 from __future__ import annotations
@@ -20,17 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 PART_BYTES = 96 << 20
-"""Of one process. What is not used yet takes no memory, and what is free is used again beginning at the front."""
+"""Of one process. What was never used takes no memory."""
 
-_ALIGNMENT = 64
-_HEAD_BYTES = 64
-"""Each block begins with the number of the parcel in it, 0 once it has been fetched."""
+_ALIGNMENT = _HEAD_BYTES = 64
+"""Each block begins with the number of the parcel in it, negative while somebody looks at it, 0 from then on."""
 
 
 class Parcel(NamedTuple):
-    """Where a sender laid something: its process, the block's first byte in the memory, and the parcel's number."""
+    """What was laid: the first byte of its block in the memory, its bytes without the head, and a number of its own."""
 
-    sender: int
     at: int
     size: int
     number: int
@@ -46,7 +44,7 @@ class Exchange:
     Parameters
     ----------
     descriptor
-        Of an open file of ``processes`` × ``PART_BYTES`` bytes, see ``shared_file``. It may be closed afterwards.
+        Of a file of ``part_bytes`` for each process, see ``shared_file``. It may be closed afterwards.
     process
         The number of this process.
     """
@@ -54,10 +52,9 @@ class Exchange:
     def __init__(self, descriptor: int, process: int, part_bytes: int = PART_BYTES) -> None:
         self._memory = mmap.mmap(descriptor, 0)
         self._words = np.frombuffer(self._memory, np.int64)
-        self._process, self._part_bytes = process, part_bytes
-        self._first = process * part_bytes
+        self._first, self._end = process * part_bytes, (process + 1) * part_bytes
         self._next = self._first
-        self._blocks: deque[tuple[int, int, int]] = deque()  # first byte, end and number of those not known to be free
+        self._blocks: deque[int] = deque()  # the first bytes of those that are not known to be free, the oldest first
         self._number = 0
 
     def lay(self, size: int) -> tuple[Parcel, NDArray[np.uint8]] | None:
@@ -65,26 +62,27 @@ class Exchange:
         at = self._room(_HEAD_BYTES + -(-size // _ALIGNMENT) * _ALIGNMENT)
         if at is None:
             return None
-        parcel = Parcel(self._process, at, size, self._number)
+        parcel = Parcel(at, size, self._number)
         return parcel, np.frombuffer(self._memory, np.uint8, size, at + _HEAD_BYTES)
 
     def _room(self, size: int) -> int | None:
-        blocks = self._blocks
-        while blocks and self._words[blocks[0][0] >> 3] != blocks[0][2]:
+        """The first byte of a new block; null if there is no room."""
+        blocks, words = self._blocks, self._words
+        while blocks and not words[blocks[0] >> 3]:
             blocks.popleft()
+        at, end = self._next, self._end
         if not blocks:
-            self._next = self._first
-        at, end = self._next, self._first + self._part_bytes
-        if blocks and blocks[0][0] >= at:
-            end = blocks[0][0]
+            at = self._first
+        elif at <= blocks[0]:  # round again
+            end = blocks[0]
         elif at + size > end:
-            at, end = self._first, blocks[0][0] if blocks else self._first
+            at, end = self._first, blocks[0]
         if at + size > end:
             return None
         self._number += 1
-        self._words[at >> 3] = self._number
+        words[at >> 3] = self._number
         self._next = at + size
-        blocks.append((at, self._next, self._number))
+        blocks.append(at)
         return at
 
     def fetch(self, parcel: Parcel) -> Any:
@@ -97,7 +95,8 @@ class Exchange:
         """
         word = parcel.at >> 3
         if self._words[word] != parcel.number:
-            raise ExchangeError(f"parcel {parcel} was fetched before")
+            raise ExchangeError(f"{parcel} was fetched before")
+        self._words[word] = -parcel.number
         content = (c_char * parcel.size).from_buffer(self._memory, parcel.at + _HEAD_BYTES)
         finalize(content, self._words.__setitem__, word, 0).atexit = False
         return content
@@ -128,6 +127,9 @@ def shared_file(processes: int) -> int | None:
     """The descriptor of a file in memory for so many processes; null where the system has none."""
     if not hasattr(os, "memfd_create"):
         return None
-    descriptor = os.memfd_create("cem-exchange")
+    try:
+        descriptor = os.memfd_create("cem-exchange")
+    except OSError:  # some containers forbid it
+        return None
     os.ftruncate(descriptor, processes * PART_BYTES)
     return descriptor

@@ -1,5 +1,6 @@
 """Hostile lines never stop a replay, and every line is accounted for."""
 
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -76,7 +77,10 @@ def test_every_line_is_an_event_a_dead_letter_or_blank(tmp_path, seed, lines, pa
     assert set(summary["decisions"]) == {"every", "everything", "daily", "watch"}
 
 
-def test_two_processes_write_what_one_writes(tmp_path):
+@pytest.mark.parametrize("share", [True, False], ids=["shared memory", "none"])
+def test_two_processes_write_what_one_writes(tmp_path, monkeypatch, share):
+    if not share:
+        monkeypatch.delattr(os, "memfd_create", raising=False)
     parts = hostile_partitions(5, 6000, 3)
     summaries = {workers: replay(hostile_job(tmp_path, parts, workers)) for workers in (1, 2)}
     for name in ("actions.ndjson", "dead_letters.ndjson"):
