@@ -100,6 +100,12 @@ class EventBatch:
             self.event_id.take(order), self.customer_id.take(order), self.raw.take(order), self.objects,
         )  # fmt: skip
 
+    def apart(self) -> EventBatch:
+        """The same events, in memory that nothing else is in."""
+        arrays: dict[str, Any] = {name: getattr(self, name).copy() for name in _ARRAYS}
+        texts: dict[str, Any] = {name: getattr(self, name).compact() for name in _TEXTS}
+        return EventBatch(**arrays, **texts, objects=self.objects)
+
     def without_messages(self) -> EventBatch:
         """The same events, each with an empty message."""
         count = len(self)

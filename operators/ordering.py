@@ -59,7 +59,9 @@ class OrderedBuffer:
             if count:
                 ready.append(run.slice(0, count))
             if count < len(run):
-                waiting.append(run.slice(count, len(run)))
+                rest = run.slice(count, len(run))
+                # a few events would keep the memory of the whole batch, that of its messages above all
+                waiting.append(rest.apart() if len(rest) < count else rest)
         if len(waiting) > MAX_RUNS:
             waiting = [in_order(waiting)]
         self.runs = waiting

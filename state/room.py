@@ -82,10 +82,18 @@ class Room:
 
 
 class SpareRoom:
-    """The room that the last one who moved to another left behind; for those who take turns."""
+    """The room that the last one who moved to another left behind; for those who take turns.
+
+    Once as many have moved as take part, it is given back until the next one moves.
+    """
 
     def __init__(self) -> None:
         self._left: Room | None = None
+        self._movers = self._moved = 0
+
+    def join(self) -> None:
+        """One more takes part."""
+        self._movers += 1
 
     def take(self, length: int) -> Room:
         """A room of this length, with anything in its cells."""
@@ -95,4 +103,8 @@ class SpareRoom:
 
     def leave(self, room: Room) -> None:
         """Nobody uses this one any more."""
-        self._left = room
+        self._moved += 1
+        if self._moved < self._movers:
+            self._left = room
+        else:
+            self._moved = 0

@@ -17,6 +17,8 @@ FIRST_ROWS = 64
 _ID_BYTES = 20
 _LENGTH_BITS = 16
 _GROWTH = 1.25
+_MOST_FILLED = 0.6
+"""A table that is fuller is made twice as large: from there on searching takes ever longer."""
 
 _ROWS, _BYTES, _FREE = range(3)
 """Counters: rows up to the last in use, bytes of ids, rows that are free."""
@@ -99,11 +101,11 @@ class RowIndex:
         if int(self._counters[_BYTES]) + id_bytes > len(self._ids):
             self._ids = grown(self._ids, max(int(self._counters[_BYTES]) + id_bytes, int(len(self._ids) * _GROWTH)))
         occupied = len(self) - self.free + rows
-        if 2 * occupied > len(self._slots):
+        if occupied > _MOST_FILLED * len(self._slots):
             self._fill(occupied)
 
     def _fill(self, rows: int) -> None:
-        self._slots = np.full(max(2 * FIRST_ROWS, 1 << (2 * rows).bit_length()), -1, np.int32)
+        self._slots = np.full(max(2 * FIRST_ROWS, 1 << int(rows / _MOST_FILLED).bit_length()), -1, np.int32)
         _fill_slots(self._slots, self.hashes, self.places, len(self))
 
 

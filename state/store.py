@@ -29,7 +29,7 @@ from state.walk import answer, tick
 from state.walker import Walk
 
 _FIRST_POOL_WORDS = 1024
-_GROWTH, _MARGIN = 1.25, 1.125
+_GROWTH = 1.25
 _MOST_HELD = 65_536
 
 
@@ -61,6 +61,7 @@ class RowStore:
         self.index = RowIndex()
         self._rows = Room(FIRST_ROWS, (layout.row_words,))
         self._pool, self._spare = Room(_FIRST_POOL_WORDS), spare or SpareRoom()
+        self._spare.join()
         self._sizes = block_sizes()
         self._free = np.zeros(len(self._sizes), np.int64)
         self.pool_counters = np.zeros(2, np.int64)
@@ -155,8 +156,9 @@ class RowStore:
         if not self._clock.is_due(now_ms, self.pool_counters):
             return False
         live_words = int(self.pool_counters[POOL_USED] - self.pool_counters[POOL_FREE])
-        pool = self._spare.take(int(live_words * _MARGIN) + _FIRST_POOL_WORDS)
+        pool = self._spare.take(live_words)
         used = compact(self.memory, self.tables, len(self), now_ms, address(pool.cells))
+        pool.resize(used + _FIRST_POOL_WORDS)  # behind lies what the last one left, which is not to be kept as room
         self._spare.leave(self._pool)
         self._pool = pool
         self.pool_counters[POOL_USED], self.pool_counters[POOL_FREE] = used, 0

@@ -65,6 +65,21 @@ def test_an_event_at_the_frontier_waits():
     assert buffer.take(AFTER_ALL_MS) is None
 
 
+def test_a_few_that_wait_do_not_keep_the_memory_of_all():
+    batch = sorted_batch(make_batch(random.Random(2), 500, spread_ms=100))
+    buffer = OrderedBuffer()
+    buffer.add(batch)
+    first = buffer.take(int(batch.effective_ms[10]))
+    assert buffer.runs[0].raw.owners[0] is batch.raw.owners[0], "copying many would cost more than it saves"
+    second = buffer.take(int(batch.effective_ms[480]))
+    (left,) = buffer.runs
+    assert 0 < len(left) <= 20
+    for name in ("raw", "event_id", "customer_id"):
+        assert len(getattr(left, name).buffer) == getattr(left, name).lengths.sum()
+    assert left.masks.base is None
+    assert rows(first) + rows(second) + rows(buffer.take(AFTER_ALL_MS)) == rows(batch)
+
+
 def test_two_events_that_are_the_same_can_be_ordered():
     batch = make_batch(random.Random(1), 1, spread_ms=1)
     buffer = OrderedBuffer()

@@ -55,6 +55,8 @@ class _Fixed(bytearray):
 
 def test_what_one_leaves_another_takes():
     spare = SpareRoom()
+    for _ in range(3):
+        spare.join()
     first, second = spare.take(100_000), spare.take(50)
     assert (len(first.cells), len(second.cells)) == (100_000, 50)
     spare.leave(first)
@@ -62,3 +64,14 @@ def test_what_one_leaves_another_takes():
     assert again is first
     assert len(again.cells) == 120_000
     assert spare.take(10) is not first
+
+
+def test_once_all_have_moved_nothing_is_kept():
+    spare, rooms = SpareRoom(), [Room(100_000) for _ in range(4)]
+    spare.join()
+    spare.join()
+    for first, second in (rooms[:2], rooms[2:]):
+        spare.leave(first)
+        assert spare.take(1) is first
+        spare.leave(second)
+        assert spare.take(1) is not second
