@@ -10,6 +10,7 @@ from rules.context import Evaluation
 from rules.plan import RulePlan
 from state.customer import Customer
 from state.footprint import sampled_bytes
+from state.packed_rows import PackedRows
 from state.packing import Packer
 from state.walk import ASKED_BIT
 
@@ -36,9 +37,9 @@ class Customers:
     def __init__(self, holdings_column: int | None) -> None:
         self._holdings_column = holdings_column
         self.by_row: dict[int, Customer] = {}
-        self.profiles: list[bytes | None] = []
+        self.profiles = PackedRows()
         self.packer = Packer()
-        self._unpacked: tuple[bytes | None, tuple[Any, ...]] = (None, ())
+        self._unpacked: tuple[bytes, tuple[Any, ...]] = (b"", ())
         self.changed: set[int] | None = None
 
     def __len__(self) -> int:
@@ -47,7 +48,7 @@ class Customers:
 
     def make_room(self, rows: int) -> None:
         """There are so many rows now."""
-        self.profiles += [None] * (rows - len(self.profiles))
+        self.profiles.make_room(rows)
 
     def find(self, row: int) -> Customer | None:
         """The customer, if anything is remembered; it may be changed."""
@@ -70,7 +71,7 @@ class Customers:
         packed = self.profiles[row]
         if packed is None:
             return None
-        if packed is not self._unpacked[0]:  # one decision often looks at it more than once
+        if packed != self._unpacked[0]:  # one decision often looks at it more than once
             self._unpacked = packed, self.packer.unpack(packed)
         return self._unpacked[1]
 
@@ -106,11 +107,8 @@ class Customers:
 
     def used_bytes(self, rule_ids: Sequence[str]) -> int:
         """Bytes of all this; the ids of rules are the plan's."""
-        customers, profiles = self.by_row, self.profiles
-        found = sampled_bytes(customers.items(), len(customers), list(rule_ids))
-        return (
-            found + sys.getsizeof(customers) + sys.getsizeof(profiles) + sum(map(sys.getsizeof, filter(None, profiles)))
-        )
+        found = sampled_bytes(self.by_row.items(), len(self.by_row), list(rule_ids))
+        return found + sys.getsizeof(self.by_row) + self.profiles.used_bytes
 
     def forget(
         self, rows: Sequence[int], now_ms: int, kept: set[int], cap_horizon_ms: int, cooldowns_ms: Mapping[str, int]

@@ -26,6 +26,8 @@ FIRST_BITS = TIME_SHIFT
 MORE_BITS = 64
 _LENGTH = 0xFFFFFFFF
 _FIRST = 0x3FFFFFFF
+_SHORT = 16
+"""A log of fewer records gets room for one more at a time, or what the size class gives."""
 _INDEXED = 1 << 62
 """In a log's second header word: it has an index."""
 
@@ -206,9 +208,11 @@ def is_full(memory: Memory, row: int, header: int, width: int, spare: int) -> bo
 def log_class(memory: Memory, length: int, width: int, spare: int) -> int:
     """The class of the block for a log of so many records that is to get one more, and ``spare`` words.
 
-    A quarter more than there is: else a log that grows would be copied over and over.
+    A quarter more than there is: else a log that grows would be copied over and over. For a short one that is cheaper
+    than the room, which it may not need for long.
     """
-    return size_class(memory, max((length + 1) * width + spare, (length * width * 5) >> 2))
+    most = length * width if length < _SHORT else (length * width * 5) >> 2
+    return size_class(memory, max((length + 1) * width + spare, most))
 
 
 @compiled
