@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 
-from benchmarks.process import Figures, memory_bytes
+from benchmarks.process import Figures, answer, memory_bytes, start
 from flows.files_source import BATCH_BYTES
 from flows.lines import LineReader, RawBatch
 from flows.loading import load
@@ -68,8 +68,8 @@ def engine(task: Figures) -> Figures:
     """A replay. ``base_rss_bytes`` is the memory once everything is loaded and a few events have gone through.
 
     ``workers`` processes; with one, a small replay before the measured one loads what is loaded at first use.
-    ``steady``: also the rate without the time that starting and stopping take, which a timed small replay tells; null
-    if that is half of the time or more.
+    ``steady``: also the rate without the time that starting and stopping take, which a timed small replay (of the files
+    ``small``, or ``warm``) tells; null if that is half of the time or more.
     """
     rules, policy = rules_of(task), policy_of(task)
     workers: int = task.get("workers", 1)
@@ -99,12 +99,31 @@ def engine(task: Figures) -> Figures:
     }
 
 
+def apart(task: Figures) -> Figures:
+    """Two engines that know nothing of each other, each with half of the files, at the same time.
+
+    What two processes could be at best on this machine: nothing is sent, and nobody waits.
+    """
+    runs = [start(task | {"task": "engine", "events": task["events"][half::2]}) for half in range(2)]
+    found = [answer(run, *run.communicate()) for run in runs]
+    events, seconds = sum(run["events"] for run in found), max(run["seconds"] for run in found)
+    rates = [run["steady_rate"] for run in found]
+    slowest = None if None in rates else max(run["events"] / run["steady_rate"] for run in found)
+    return {
+        "seconds": seconds,
+        "events": events,
+        "steady_rate": events / slowest if slowest else None,
+        "peak_rss_bytes": sum(run["peak_rss_bytes"] for run in found),
+    }
+
+
 def _timed_small_replay(task: Figures, rules: RuleSet, policy: Policy, folder: Path) -> tuple[int, float]:
     """Events and seconds of the small replay: the time is that of starting and stopping, above all with processes.
 
     The better of two, as what is too long here would be taken off the measured run.
     """
-    job = ReplayJob(rules, (Path(task["warm"]),), folder / "small", policy, workers=task.get("workers", 1))
+    files = tuple(map(Path, task.get("small", [task["warm"]])))
+    job = ReplayJob(rules, files, folder / "small", policy, workers=task.get("workers", 1))
     seconds = []
     for _ in range(2):
         started = perf_counter()

@@ -19,6 +19,7 @@ Figures = dict[str, Any]
 
 ROOT = Path(__file__).resolve().parent.parent
 TASKS = {
+    "apart": "benchmarks.measure_engine:apart",
     "decode": "benchmarks.measure_engine:decode",
     "engine": "benchmarks.measure_engine:engine",
     "latency": "benchmarks.measure_flow:latency",
