@@ -6,9 +6,7 @@ import gc
 import json
 import os
 import pickle
-import resource
 import secrets
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,7 +25,7 @@ from flows.cluster import run_cluster, wait_for_listeners
 from flows.dataflow import Outputs, build_dataflow
 from flows.failures import Report, watched
 from flows.files_source import FilesSource
-from flows.heap import return_freed_memory
+from flows.heap import peak_rss_bytes, return_freed_memory
 from flows.keeper import Keeper, message_reader
 from flows.kernels import warm_up
 from flows.lines import LineReader
@@ -104,25 +102,28 @@ def replay(
         if progress is not None:
             progress(board)
         started = perf_counter()
+        shared_bytes = 0
         if job.workers == 1:
             run_worker(job, scratch, [], 0)
         else:
-            _run_processes(job, scratch)
+            shared_bytes = _run_processes(job, scratch)
         seconds = perf_counter() - started
         if tell is not None and positions is not None and not board.events:
             tell("The run before had read all events: none were left for this one.")
         counts_file = scratch / "counts.json"
         counts = json.loads(counts_file.read_bytes()) if counts_file.exists() else {}
-        summary = _summary(counts, seconds, board.rss_bytes) | {"warnings": _warnings(job, counts)}
+        summary = _summary(counts, seconds, board.rss_bytes + shared_bytes) | {"warnings": _warnings(job, counts)}
     write_file(job.out / SUMMARY, json.dumps(summary, ensure_ascii=False, indent=2).encode() + b"\n")
     return summary
 
 
-def _run_processes(job: ReplayJob, scratch: Path) -> None:
+def _run_processes(job: ReplayJob, scratch: Path) -> int:
+    """The bytes of memory that the processes shared."""
     shared = shared_file(job.workers)
     try:
         (scratch / "job.pickle").write_bytes(pickle.dumps((job, shared)))
         run_cluster(scratch, job.workers, files=[] if shared is None else [shared])
+        return 0 if shared is None else 512 * os.fstat(shared).st_blocks
     finally:
         if shared is not None:
             os.close(shared)
@@ -232,23 +233,13 @@ def run_worker(
     finally:
         gc.set_threshold(*thresholds)
         keeper.close()
-    board.note_memory(index, _peak_rss_bytes())
+    board.note_memory(index, peak_rss_bytes())
 
 
 def _tables(job: ReplayJob, plan: Plan) -> PlanTables:
     if job.state is None:
         return PlanTables(plan, job.compact_after_ms)
     return PlanTables(plan, job.compact_after_ms, rules_id(job.rules), earlier_plans(job.state))
-
-
-def _peak_rss_bytes() -> int:
-    """This process's peak memory. The resource module's figure would begin with that of the process it came from."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        for line in status.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _warnings(job: ReplayJob, counts: dict[str, Any]) -> list[str]:

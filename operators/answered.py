@@ -59,7 +59,7 @@ class AnsweredEvents:
 
     def _add(self, events: EventBatch) -> None:
         first, self._received = self._received, self._received + len(events)
-        self._times.append(events.effective_ms)
+        self._times.append(events.effective_ms.copy())  # a view would keep the whole batch
         if self._choose is None:
             sequences = np.arange(first, self._received)
         else:

@@ -116,7 +116,7 @@ class EventBatch:
         return replace(self, words=table.adopt(self.words, self.objects), objects=[])
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """The runtime pickles what it sends twice: to know the length, and to write it."""
+        """The runtime pickles what it sends twice: to know the length, and to write it. It is for one receiver."""
         if self._sent is None:
             self._sent = self._packed()
         return self._sent

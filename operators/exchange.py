@@ -19,8 +19,8 @@ from weakref import finalize
 import numpy as np
 from numpy.typing import NDArray
 
-PART_BYTES = 96 << 20
-"""Of one process. What was never used takes no memory."""
+PART_BYTES = 64 << 20
+"""Of one process, some ten batches. A sender begins at the front again as soon as as much is free there as waits."""
 
 _ALIGNMENT = _HEAD_BYTES = 64
 """Each block begins with the number of the parcel in it, negative while somebody looks at it, 0 from then on."""
@@ -75,7 +75,7 @@ class Exchange:
             at = self._first
         elif at <= blocks[0]:  # round again
             end = blocks[0]
-        elif at + size > end:
+        elif at + size > end or blocks[0] - self._first >= max(size, at - blocks[0]):
             at, end = self._first, blocks[0]
         if at + size > end:
             return None
@@ -131,5 +131,9 @@ def shared_file(processes: int) -> int | None:
         descriptor = os.memfd_create("cem-exchange")
     except OSError:  # some containers forbid it
         return None
-    os.ftruncate(descriptor, processes * PART_BYTES)
+    try:
+        os.ftruncate(descriptor, processes * PART_BYTES)
+    except OSError:  # there is a limit to the size of files
+        os.close(descriptor)
+        return None
     return descriptor

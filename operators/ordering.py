@@ -63,7 +63,7 @@ class OrderedBuffer:
                 # a few events would keep the memory of the whole batch, that of its messages above all
                 waiting.append(rest.apart() if len(rest) < count else rest)
         if len(waiting) > MAX_RUNS:
-            waiting = [in_order(waiting)]
+            waiting = [in_order(waiting).apart()]  # else it would keep the memory of all that were merged into it
         self.runs = waiting
         return in_order(ready) if ready else None
 

@@ -1,19 +1,19 @@
-"""Bytes by row, one after the other in one buffer: as objects of their own they would take some 50 bytes more each."""
+"""Bytes by row, one after the other in one buffer: as objects of their own they would take some 40 bytes more each."""
 
 from __future__ import annotations
 
 import sys
 from array import array
 
-_LENGTH_BITS = 27
-_LENGTH = (1 << _LENGTH_BITS) - 1
+_LENGTH_BITS = 30
+MAX_BYTES = _LENGTH = (1 << _LENGTH_BITS) - 1
 _NONE = -1
 _FEW_BYTES = 4_096
 """So much that is no longer used is not worth the trouble."""
 
 
 class PackedRows:
-    """For each row some bytes, fewer than 2^27, or none.
+    """For each row some bytes, at most ``MAX_BYTES``, or none.
 
     >>> rows = PackedRows()
     >>> rows.make_room(3)
@@ -43,6 +43,8 @@ class PackedRows:
         return bytes(self._bytes[start : start + (place & _LENGTH)])
 
     def __setitem__(self, row: int, packed: bytes) -> None:
+        if len(packed) > MAX_BYTES:
+            raise OverflowError(f"{len(packed):,} bytes for one row; {MAX_BYTES:,} is the most")
         place = self._places[row]
         if place != _NONE and place & _LENGTH == len(packed):  # as mostly, of a profile that comes again
             start = place >> _LENGTH_BITS
@@ -52,7 +54,7 @@ class PackedRows:
             self._unused += place & _LENGTH
         self._places[row] = len(self._bytes) << _LENGTH_BITS | len(packed)
         self._bytes += packed
-        if self._unused > max(_FEW_BYTES, len(self._bytes) >> 3):
+        if self._unused > max(_FEW_BYTES, len(self._bytes) >> 3, len(self._places)):
             self._move_together()
 
     def _move_together(self) -> None:

@@ -84,16 +84,18 @@ class Room:
 class SpareRoom:
     """The room that the last one who moved to another left behind; for those who take turns.
 
-    Once as many have moved as take part, it is given back until the next one moves.
+    Once all who take part have moved, it is given back until the next one moves.
     """
 
     def __init__(self) -> None:
         self._left: Room | None = None
-        self._movers = self._moved = 0
+        self._movers = 0
+        self._moved: set[int] = set()
 
-    def join(self) -> None:
-        """One more takes part."""
+    def join(self) -> int:
+        """One more takes part; the number that it has."""
         self._movers += 1
+        return self._movers
 
     def take(self, length: int) -> Room:
         """A room of this length, with anything in its cells."""
@@ -101,10 +103,10 @@ class SpareRoom:
         room.resize(length)
         return room
 
-    def leave(self, room: Room) -> None:
-        """Nobody uses this one any more."""
-        self._moved += 1
-        if self._moved < self._movers:
+    def leave(self, room: Room, mover: int) -> None:
+        """The one who has this number has moved to another and does not use this one any more."""
+        self._moved.add(mover)
+        if len(self._moved) < self._movers:
             self._left = room
         else:
-            self._moved = 0
+            self._moved.clear()

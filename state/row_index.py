@@ -18,7 +18,7 @@ _ID_BYTES = 20
 _LENGTH_BITS = 16
 _GROWTH = 1.25
 _MOST_FILLED = 0.6
-"""A table that is fuller is made twice as large: from there on searching takes ever longer."""
+"""A table that would be fuller is made anew and larger: from there on searching takes ever longer."""
 
 _ROWS, _BYTES, _FREE = range(3)
 """Counters: rows up to the last in use, bytes of ids, rows that are free."""

@@ -61,7 +61,7 @@ class RowStore:
         self.index = RowIndex()
         self._rows = Room(FIRST_ROWS, (layout.row_words,))
         self._pool, self._spare = Room(_FIRST_POOL_WORDS), spare or SpareRoom()
-        self._spare.join()
+        self._mover = self._spare.join()
         self._sizes = block_sizes()
         self._free = np.zeros(len(self._sizes), np.int64)
         self.pool_counters = np.zeros(2, np.int64)
@@ -159,7 +159,7 @@ class RowStore:
         pool = self._spare.take(live_words)
         used = compact(self.memory, self.tables, len(self), now_ms, address(pool.cells))
         pool.resize(used + _FIRST_POOL_WORDS)  # behind lies what the last one left, which is not to be kept as room
-        self._spare.leave(self._pool)
+        self._spare.leave(self._pool, self._mover)
         self._pool = pool
         self.pool_counters[POOL_USED], self.pool_counters[POOL_FREE] = used, 0
         self._clock.words_left = used

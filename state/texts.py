@@ -136,7 +136,7 @@ class Texts:
         starts, size = _consecutive(self.lengths)
         buffer = np.empty(size, np.uint8)
         self.write_to(buffer)
-        return Texts(buffer, starts, self.lengths)
+        return Texts(buffer, starts, self.lengths.copy())
 
 
 def _consecutive(lengths: Lengths) -> tuple[Starts, int]:

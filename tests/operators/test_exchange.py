@@ -7,10 +7,13 @@ import random
 
 import numpy as np
 import pytest
+from test_ordering import sorted_batch
 from test_split import make_batch, rows
 
 from operators import exchange
 from operators.exchange import Exchange, ExchangeError, join_exchange
+from operators.ordering import OrderedBuffer
+from state.sequencer import AFTER_ALL_MS
 
 PART_BYTES = 1 << 16
 
@@ -85,6 +88,33 @@ def test_room_is_used_again_once_nobody_looks_at_it(both):
     assert put(sender, b"") is None
 
 
+def test_a_few_events_that_wait_do_not_keep_the_room(both):
+    batch = sorted_batch(make_batch(random.Random(8), 300, spread_ms=100))
+    join_exchange(both[0])
+    sent = pickle.dumps(batch)
+    join_exchange(both[1])
+    buffer = OrderedBuffer()
+    buffer.add(pickle.loads(sent))
+    taken = buffer.take(int(batch.effective_ms[290]))
+    rest = bytes(PART_BYTES - 64)
+    assert put(both[0], rest) is None
+    first = rows(taken)
+    del taken
+    gc.collect()
+    assert put(both[0], rest) is not None
+    assert first + rows(buffer.take(AFTER_ALL_MS)) == rows(batch)
+
+
+def test_a_sender_stays_at_the_front(both):
+    sender, receiver = both
+    alive = []
+    for _ in range(200):
+        parcel = put(sender, bytes(1_000))
+        assert parcel.at < 16_000
+        alive.append(receiver.fetch(parcel))
+        del alive[:-3]
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_parcels_do_not_touch_one_another(both, seed):
     """Fetched in any order, with some looked at for long."""
@@ -108,6 +138,14 @@ def test_parcels_do_not_touch_one_another(both, seed):
             del got
     assert refused > 20
     assert laid > 1_000
+
+
+def test_files_may_be_limited(monkeypatch):
+    def refuse(*_):
+        raise OSError(27, "File too large")
+
+    monkeypatch.setattr(os, "ftruncate", refuse)
+    assert exchange.shared_file(2) is None
 
 
 def test_without_shared_memory_there_is_none(monkeypatch):

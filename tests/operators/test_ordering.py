@@ -76,6 +76,7 @@ def test_a_few_that_wait_do_not_keep_the_memory_of_all():
     assert 0 < len(left) <= 20
     for name in ("raw", "event_id", "customer_id"):
         assert len(getattr(left, name).buffer) == getattr(left, name).lengths.sum()
+        assert getattr(left, name).lengths.base is None
     assert left.masks.base is None
     assert rows(first) + rows(second) + rows(buffer.take(AFTER_ALL_MS)) == rows(batch)
 

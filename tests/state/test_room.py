@@ -59,7 +59,7 @@ def test_what_one_leaves_another_takes():
         spare.join()
     first, second = spare.take(100_000), spare.take(50)
     assert (len(first.cells), len(second.cells)) == (100_000, 50)
-    spare.leave(first)
+    spare.leave(first, 1)
     again = spare.take(120_000)
     assert again is first
     assert len(again.cells) == 120_000
@@ -67,11 +67,11 @@ def test_what_one_leaves_another_takes():
 
 
 def test_once_all_have_moved_nothing_is_kept():
-    spare, rooms = SpareRoom(), [Room(100_000) for _ in range(4)]
-    spare.join()
-    spare.join()
-    for first, second in (rooms[:2], rooms[2:]):
-        spare.leave(first)
-        assert spare.take(1) is first
-        spare.leave(second)
+    spare, rooms = SpareRoom(), [Room(100_000) for _ in range(6)]
+    movers = [spare.join(), spare.join()]
+    for again, first, second in (rooms[:3], rooms[3:]):
+        for room in (again, first):  # one moves twice
+            spare.leave(room, movers[0])
+            assert spare.take(1) is room
+        spare.leave(second, movers[1])
         assert spare.take(1) is not second
