@@ -309,6 +309,7 @@ def test_event_time_stands_still_when_the_broker_goes(read: Read) -> None:
     one.until(lambda: one.watermarks and one.watermarks[-1] >= now_ms() - LATENESS - 300)
     owner.clear()
     one.until(lambda: one.meter.unreachable, "the broker is still there")
+    one.until(lambda: not any(partition.reachable for partition in one.reader._partitions.values()))
     stood = one.reader._clock.promised_ms
     before = now_ms()
     one.until(lambda: now_ms() > before + 600)
