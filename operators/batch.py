@@ -57,16 +57,6 @@ class EventBatch:
     _sent: tuple[Any, ...] | None = field(default=None, init=False, repr=False, compare=False)
 
     @classmethod
-    def empty(cls, mask_words: int, words: int, hashes: int) -> EventBatch:
-        """No events, in arrays of the given widths."""
-        none = Texts(np.empty(0, np.uint8), np.empty(0, np.int64), np.empty(0, np.int32))
-        times = np.empty(0, np.int64)
-        return cls(
-            times, times, np.empty(0, np.uint8), np.empty((0, mask_words), np.uint64), np.empty((0, words), np.int64),
-            np.empty((0, hashes), np.uint64), np.empty(0, np.uint64), none, none, none,
-        )  # fmt: skip
-
-    @classmethod
     def concat(cls, batches: Sequence[EventBatch]) -> EventBatch:
         """At least one batch, one after the other; of their objects those in use."""
         if len(batches) == 1:

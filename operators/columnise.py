@@ -1,4 +1,4 @@
-"""From decoded structs to an ``EventBatch``, stream by stream and column by column."""
+"""From decoded structs to the columns of an ``EventBatch``, stream by stream and column by column."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from operators.batch import EventBatch
 from operators.column_masks import ColumnMasks
-from operators.decode import Decoded
 from operators.event_layout import StreamLayout
 from rules.model import STREAMS
 from rules.plan import ColumnLayout
@@ -22,7 +20,7 @@ from state.words import encode
 
 
 class Columniser:
-    """Makes batches of decoded events.
+    """Makes columns of decoded events.
 
     Parameters
     ----------
@@ -44,37 +42,18 @@ class Columniser:
             tuple(sorted({*masks.columns(code), *self.words[code], *self.hashes[code]})) for code in range(len(STREAMS))
         ]
 
-    def batch(self, decoded: Decoded) -> EventBatch:
-        """The events of ``decoded``, in arrival order."""
-        rows = decoded.events
-        count = len(rows)
-        if not count:
-            return EventBatch.empty(self.masks.words, *self.widths)
-        objects: list[Any] = []
+    def tables(
+        self, layouts: Mapping[type, StreamLayout], rows: Sequence[Any], objects: list[Any]
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint64], npt.NDArray[np.int64], Hashes]:
+        """Streams, masks, words and hashes of at least one struct; the words' objects are added to ``objects``."""
         types = set(map(type, rows))
         if len(types) == 1:
-            layout = decoded.layouts[types.pop()]
-            stream = np.full(count, layout.code, np.uint8)
-            masks, words, hashes = self._of_one_stream(layout, rows, objects)
-        else:
-            stream, masks, words, hashes = self._of_streams(decoded.layouts, types, rows, objects)
-        customer_id = Texts.from_strings([row.customer_id for row in rows])
-        return EventBatch(
-            effective_ms=decoded.effective_ms,
-            ts_ms=decoded.ts_ms,
-            stream=stream,
-            masks=masks,
-            words=words,
-            hashes=hashes,
-            customer_hash=text_hashes(customer_id, self.key),
-            event_id=Texts.from_strings([row.event_id for row in rows]),
-            customer_id=customer_id,
-            raw=Texts.from_lines(decoded.raw, decoded.joined),
-            objects=objects,
-        )
+            layout = layouts[types.pop()]
+            return np.full(len(rows), layout.code, np.uint8), *self._of_one_stream(layout, rows, objects)
+        return self._of_streams(layouts, types, rows, objects)
 
     def _of_streams(
-        self, layouts: Mapping[type, StreamLayout], types: set[type], rows: list[Any], objects: list[Any]
+        self, layouts: Mapping[type, StreamLayout], types: set[type], rows: Sequence[Any], objects: list[Any]
     ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint64], npt.NDArray[np.int64], Hashes]:
         count = len(rows)
         codes = {kind: layouts[kind].code for kind in types}

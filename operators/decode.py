@@ -57,8 +57,6 @@ class Decoded:
         The streams, by the type of their events.
     events, raw
         The events in arrival order, and their messages.
-    joined
-        All of ``raw`` with a newline between two, where that is at hand.
     ts_ms, effective_ms
         int64: the events' own times and those at which they take effect, which are higher only for late events (below
         the partition's watermark when they were read). In ms since 1970-01-01T00:00:00Z.
@@ -67,7 +65,6 @@ class Decoded:
     layouts: Mapping[type, StreamLayout]
     events: list[Any] = field(default_factory=list)
     raw: list[bytes] = field(default_factory=list)
-    joined: bytes | None = None
     ts_ms: Times = field(default_factory=lambda: np.empty(0, np.int64))
     effective_ms: Times = field(default_factory=lambda: np.empty(0, np.int64))
     dead_letters: list[DeadLetter] = field(default_factory=list)
@@ -124,7 +121,7 @@ class Decoder:
         if not refused:
             times = self._times(rows, clock)
             if times is not None:
-                return Decoded(self.layouts, rows, lines, joined, *times)
+                return Decoded(self.layouts, rows, lines, *times)
         return self._decode_in_turn(lines, rows, unreadable, f"{source}{separator}", first_line, clock)
 
     def values(self, message: bytes) -> tuple[Any, ...]:

@@ -14,7 +14,7 @@ import numpy as np
 from operators.batch import EventBatch
 from operators.columnise import Columniser
 from operators.dead_letters import FUTURE_TS, DeadLetter
-from operators.decode import Decoded, Decoder, PartitionClock
+from operators.decode import Decoder, PartitionClock
 from operators.decode_slow import Fault
 from operators.event_schema import DEFAULT_CURRENCY
 from operators.line_buffer import TAIL, LineBuffer
@@ -113,10 +113,8 @@ class ColumnReader:
             run, at = runs[number], i - starts[number]
             message = raw.bytes_at(i) if run.message is None else run.message(at)
             letters.append(DeadLetter(message, run.place(at), faults[i].reason, faults[i].field))
-        events = self._of_scanned(raw, scanned, np.flatnonzero(scanned.taken & is_event), effective_ms)
         others = [(i, row) for i, row in zip(left, found, strict=True) if is_event[i]]
-        if others:
-            events = self._with_others(events, others, raw, scanned, effective_ms)
+        events = self._batch(raw, scanned, np.flatnonzero(scanned.taken & is_event), others, effective_ms)
         return ReadBatch(events, letters, sorted(faults), sum(row is None for row in found))
 
     def _advance(
@@ -129,23 +127,49 @@ class ColumnReader:
         if high_ms >= 0:
             clock.high_ms = high_ms
 
-    def _of_scanned(self, raw: Texts, scanned: _Scanned, rows: Any, effective_ms: Any) -> EventBatch:
-        """The batch of the lines ``rows``, which the scanner took."""
+    def _batch(
+        self, raw: Texts, scanned: _Scanned, rows: Any, others: list[tuple[int, Any]], effective_ms: Any
+    ) -> EventBatch:
+        """The batch of the lines ``rows``, which the scanner took, and after them of the ``others``, with structs."""
         count, columniser = len(rows), self._columniser
+        size = count + len(others)
+        masks = np.empty((size, columniser.masks.words), np.uint64)
+        words = np.zeros((size, columniser.widths[0]), np.int64)
+        hashes = np.zeros((size, columniser.widths[1]), np.uint64)
+        objects: list[Any] = []
         every = count == len(scanned.taken)
         stream = scanned.stream if every else scanned.stream[rows]
-        masks = np.empty((count, columniser.masks.words), np.uint64)
-        words = np.zeros((count, columniser.widths[0]), np.int64)
-        hashes = np.zeros((count, columniser.widths[1]), np.uint64)
-        objects: list[Any] = []
+        self._fill(scanned, None if every else rows, stream, (masks[:count], words[:count], hashes[:count]), objects)
+        lines: Any = slice(None) if every else rows
+        event_id, customer_id = scanned.texts(2, lines), scanned.texts(3, lines)
+        if others:
+            structs = [row for _, row in others]
+            lines = np.concatenate([rows, np.array([i for i, _ in others], np.int64)])
+            codes, *tables = columniser.tables(self._decoder.layouts, structs, objects)
+            stream = np.concatenate([stream, codes])
+            for whole, part in zip((masks, words, hashes), tables, strict=True):
+                whole[count:] = part
+            event_id = Texts.concat([event_id, Texts.from_strings([row.event_id for row in structs])])
+            customer_id = Texts.concat([customer_id, Texts.from_strings([row.customer_id for row in structs])])
+        return EventBatch(
+            effective_ms=effective_ms[lines], ts_ms=scanned.ts_ms[lines], stream=stream, masks=masks, words=words,
+            hashes=hashes, customer_hash=text_hashes(customer_id, columniser.key), event_id=event_id,
+            customer_id=customer_id, raw=raw if every else raw.take(lines), objects=objects,
+        )  # fmt: skip
+
+    def _fill(
+        self, scanned: _Scanned, rows: Any, stream: Any, tables: tuple[Any, Any, Any], objects: list[Any]
+    ) -> None:
+        """Fill masks, words and hashes of the lines ``rows`` (all, if that is null), which the scanner took."""
+        columniser, (masks, words, hashes) = self._columniser, tables
         for code in np.flatnonzero(np.bincount(stream, minlength=len(STREAMS))).tolist():
             places: Any = np.flatnonzero(stream == code)
-            lines = rows[places]
-            if len(places) == count:
+            number = len(places)
+            lines = places if rows is None else rows[places]
+            if number == len(stream):
                 places = slice(None)
-                lines = slice(None) if every else rows
+                lines = slice(None) if rows is None else rows
             columns = {c: scanned.column(code, c, lines, columniser.key) for c in columniser.read[code]}
-            number = count if isinstance(places, slice) else len(places)
             # column by column: NumPy is slow at choosing rows of several cells
             masks_of = self._masks.masks(code, number, columns)
             for word in range(columniser.masks.words):
@@ -154,25 +178,6 @@ class ColumnReader:
                 words[:, slot][places] = columns[column].words(objects)
             for slot, column in enumerate(columniser.hashes[code]):
                 hashes[:, slot][places] = columns[column].hashes()
-        part = slice(None) if every else rows
-        customer_id = scanned.texts(3, part)
-        return EventBatch(
-            effective_ms=effective_ms[part], ts_ms=scanned.ts_ms[part], stream=stream, masks=masks, words=words,
-            hashes=hashes, customer_hash=text_hashes(customer_id, columniser.key), event_id=scanned.texts(2, part),
-            customer_id=customer_id, raw=raw if every else raw.take(rows), objects=objects,
-        )  # fmt: skip
-
-    def _with_others(
-        self, events: EventBatch, others: list[tuple[int, Any]], raw: Texts, scanned: _Scanned, effective_ms: Any
-    ) -> EventBatch:
-        places = np.array([i for i, _ in others], np.int64)
-        decoded = Decoded(
-            self._decoder.layouts, [row for _, row in others], [],
-            ts_ms=scanned.ts_ms[places], effective_ms=effective_ms[places],
-        )  # fmt: skip
-        batch = self._columniser.batch(decoded)
-        batch.raw = raw.take(places)
-        return EventBatch.concat([events, batch]) if len(events) else batch
 
 
 class _Scanned:

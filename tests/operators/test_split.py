@@ -96,7 +96,7 @@ def test_concat_joins_events_and_the_objects_in_use():
     chance = random.Random(6)
     batches = [make_batch(chance, n) for n in (3, 0, 50)]
     batches[2].objects += ["never used"] * 9
-    joined = EventBatch.concat([EventBatch.empty(1, 2, 1), *batches])
+    joined = EventBatch.concat([batches[0].slice(0, 0), *batches])
     assert rows(joined) == [row for batch in batches for row in rows(batch)]
     assert "never used" not in joined.objects
     assert rows(joined.slice(2, 9)) == rows(joined)[2:9]
