@@ -11,6 +11,7 @@ import pytest
 
 from flows import files_source
 from flows.kernels import warm_up
+from tests.seeds import seeds
 from tests.test_models import (
     Bench,
     events_of,
@@ -104,7 +105,7 @@ def test_arrival_batches_and_processes_change_nothing(
     assert bench.decisions("dealt") == bench.decisions("whole")
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", seeds(1, 6))
 def test_interrupted_runs_go_on_as_if_nothing_was(
     bench: Bench,
     interrupted_after: Interrupted,  # noqa: F811

@@ -14,6 +14,7 @@ from flows import files_source
 from flows.kernels import warm_up
 from flows.loading import load
 from flows.replay import ReplayJob, replay
+from tests.seeds import seeds
 
 HOUR_MS = 3_600_000
 START_MS = 1_760_000_000_000
@@ -234,7 +235,7 @@ def run_interrupted(bench: Bench, parts: Sequence[Sequence[dict[str, Any]]], bat
         return run_until_cut_off(bench, parts)
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", seeds(1, 6))
 def test_interrupted_runs_go_on_as_if_nothing_was(
     bench: Bench, interrupted_after: Callable[[int], None], seed: int
 ) -> None:

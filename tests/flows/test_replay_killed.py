@@ -14,6 +14,7 @@ import pytest
 
 from flows.simulate import simulate
 from state.disk import Disk
+from tests.seeds import seeds
 
 ROOT = Path(__file__).parents[2]
 RULES, POLICY = ROOT / "benchmarks/rules/bank30.yaml", ROOT / "benchmarks/rules/policy.yaml"
@@ -115,7 +116,7 @@ class KilledRuns:
         yield lines(self.out)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", seeds(1, 2))
 def test_killed_at_random_moments(seed, events, uninterrupted, tmp_path):
     for written in KilledRuns(events, tmp_path, seed, longest_seconds=3).run(kills=4):
         assert written == uninterrupted, f"seed {seed}"
