@@ -6,8 +6,6 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-import rjieba
-
 _PUNCTUATION = tuple(zip("，！？：；（）～", ",!?:;()~", strict=True))
 _COMPATIBILITY = re.compile(
     "[\u00a0-\u00be\u0300-\u036f\u2000-\u200a\u2026\u2070-\u24ff\u3000\u3200-\u33ff\uf900-\ufdff\ufe30-\uffef]"
@@ -44,6 +42,8 @@ class Segmenter:
     """
 
     def __init__(self, words: Iterable[str]) -> None:
+        import rjieba  # only here: that alone builds its dictionary, and most rules look at no words
+
         self._jieba = rjieba.Jieba()
         for word in dict.fromkeys(map(cleaned, words)):
             if len(word) > 1 and not (word.isascii() and word.isalnum()):
