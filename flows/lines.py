@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -60,7 +61,9 @@ class LineReader:
     def __init__(self, path: str | Path, *, skip_lines: int = 0) -> None:
         self.path = os.fsencode(path).decode("utf-8", "replace")  # for people and dead letters: always a real text
         self._file = _open(os.fspath(path))
-        self.bytes_total = os.fstat(self._file.fileno()).st_size
+        about = os.fstat(self._file.fileno())
+        self.bytes_total = about.st_size
+        self._tells_size = stat.S_ISREG(about.st_mode)
         self.bytes_read = 0
         self._is_packed = self.path.endswith((".gz", ".zst"))
         self._blocks = self._unpacked() if self._is_packed else iter(())
@@ -129,8 +132,9 @@ class LineReader:
     def _next_plain(self, max_bytes: int) -> RawBatch | None:
         """As ``_next_batch``, of a file that is not packed."""
         carried = self._take_partial()
+        left = self.bytes_total - self.bytes_read if self._tells_size else max_bytes
         try:
-            block = PlainBlock(self._file, carried, max_bytes, self.bytes_total - self.bytes_read)
+            block = PlainBlock(self._file, carried, max_bytes, left)
         except OSError as error:
             self._end(error)
             return None

@@ -11,7 +11,7 @@ from operators.line_buffer import TAIL
 
 _LOOK_BYTES = 1 << 16
 _LEAST_BYTES = 1 << 16
-"""A file that tells no size, as a pipe does, is asked for so much at least."""
+"""A file that is longer than its size says (it grew, or the system makes it up) is asked for so much at least."""
 
 
 class PlainBlock:

@@ -1,7 +1,9 @@
 """Reading lines: same lines whatever the packing and the batch size, and errors that say what to do."""
 
 import gzip
+import os
 import random
+import threading
 
 import pytest
 import zstandard
@@ -79,6 +81,21 @@ def test_batches_are_bounded_and_progress_is_told(tmp_path):
     assert len(positions) >= 33
     assert positions == sorted(positions)
     assert positions[-1] == reader.bytes_total
+
+
+def test_a_pipe_gives_batches_as_large_as_a_file(tmp_path):
+    data = b"".join(b"line %d\n" % number for number in range(200_000))
+    (tmp_path / "file").write_bytes(data)
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(data,))
+    writer.start()
+    sizes = {}
+    for name in ("file", "pipe"):
+        with LineReader(tmp_path / name) as reader:
+            sizes[name] = [len(batch.lines) for batch in iter(lambda reader=reader: reader.read_batch(1 << 20), None)]
+    writer.join()
+    assert sizes["pipe"] == sizes["file"]
+    assert len(sizes["file"]) == 3
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz", ".zst"])
