@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from operators.scan import Kinds
 from operators.scan_values import ABSENT, NULL, NUMBER, TEXT, TRUTH
+from state.cells import address
 from state.compiled import compiled
 from state.exact import SCALE
 from state.hashing import Hashes, Key, sip_hash, value_hash
@@ -42,7 +43,7 @@ class SpanColumn:
 
     def spans(self) -> tuple[int, Kinds, Words, Lengths]:
         """The buffer's address, and the arrays; for kernels."""
-        return int(self._buffer.ctypes.data), self._kinds, self._values, self._sizes
+        return address(self._buffer), self._kinds, self._values, self._sizes
 
     def identities(self) -> Words:
         """A number for each value, the same for the same ones; of a number or boolean it is the word."""
@@ -73,7 +74,7 @@ class SpanColumn:
         if self._hashes is None:
             self._hashes = np.empty(len(self), np.uint64)
             keys = np.uint64(self._key[0]), np.uint64(self._key[1])
-            base = int(self._buffer.ctypes.data)
+            base = address(self._buffer)
             self._only_texts = _hash_texts(base, self._kinds, self._values, self._sizes, *keys, self._hashes)
         return self._hashes
 

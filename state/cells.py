@@ -6,20 +6,47 @@ cell. So kernels get addresses; whoever calls them keeps the arrays alive meanwh
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from ctypes import c_ssize_t
 from typing import Any, cast
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+_HEAD_BYTES = object.__basicsize__
+_word_at = c_ssize_t.from_address
+
+
+def _by_interface(array: NDArray[Any]) -> int:
+    begin: int = array.__array_interface__["data"][0]
+    return begin
+
+
+def _by_layout(array: NDArray[Any]) -> int:
+    """The first field of an array's structure in C, which is NumPy's ABI (``PyArrayObject_fields.data``)."""
+    begin: int = _word_at(id(array) + _HEAD_BYTES).value
+    return begin
+
+
+def _tell_the_same() -> bool:
+    whole = np.arange(6).reshape(2, 3)
+    return sys.implementation.name == "cpython" and all(
+        _by_layout(array) == _by_interface(array) for array in (whole, whole[1:], whole[:, 1:], np.empty(0))
+    )
+
+
+# A step asks for some thirty addresses; the interface builds a dictionary for each, in a microsecond or two.
+_begin = _by_layout if _tell_the_same() else _by_interface
+
 
 def address(array: NDArray[Any]) -> int:
     """Where an array begins; kernels presume that it is C-contiguous."""
     assert array.flags.c_contiguous
-    begin: int = array.__array_interface__["data"][0]  # a third of the time of ``array.ctypes``
-    return begin
+    return _begin(array)
 
 
 def _pointer(builder: Any, base: Any, index: Any, cell: Any) -> Any:
