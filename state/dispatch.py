@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -42,11 +43,9 @@ class SignatureTable:
         self._slots = np.full(1024, -1, np.int32)
         self._known = np.zeros((512, self._mask_words), np.uint64)
         self._count = np.zeros(1, np.int64)
-        self._bits: list[list[int]] = []
-        self._disarming: list[int] = []
-        self._updates: list[int] = []
-        self._anchors: list[int] = []
-        self._update_starts, self._anchor_starts = [0], [0]
+        self._bits = np.zeros((0, len(self._record_bits(0))), np.int64)
+        self._disarming, self._updates, self._anchors = (np.zeros(0, np.int64) for _ in range(3))
+        self._update_starts, self._anchor_starts = (np.zeros(1, np.int64) for _ in range(2))
         self.masks: list[int] = []
         self.dispatch = self._made()
 
@@ -65,26 +64,37 @@ class SignatureTable:
         return found
 
     def _extend(self) -> None:
-        for words in self._known[len(self.masks) : int(self._count[0])].tolist():
-            mask = sum(word << 64 * place for place, word in enumerate(words))
-            self.masks.append(mask)
-            self._bits.append(self._record_bits(mask))
-            self._disarming.append(self._disarms(mask))
-            self._updates += self._updates_of(mask)
-            self._anchors += self._anchors_of(mask)
-            self._update_starts.append(len(self._updates))
-            self._anchor_starts.append(len(self._anchors))
+        known = len(self.masks)
+        for words in self._known[known : int(self._count[0])].tolist():
+            self.masks.append(sum(word << 64 * place for place, word in enumerate(words)))
+        new = self.masks[known:]
+        # what is there is copied as it is: with many rules there may be thousands, and some new ones in every batch
+        self._bits = np.concatenate([self._bits, np.array([self._record_bits(mask) for mask in new], np.int64)])
+        self._disarming = np.concatenate([self._disarming, np.array([self._disarms(mask) for mask in new], np.int64)])
+        self._updates, self._update_starts = _appended(
+            self._updates, self._update_starts, [self._updates_of(mask) for mask in new]
+        )
+        self._anchors, self._anchor_starts = _appended(
+            self._anchors, self._anchor_starts, [self._anchors_of(mask) for mask in new]
+        )
         self.dispatch = self._made()
 
     def _made(self) -> Dispatch:
-        bits = np.array(self._bits or [[0]], np.int64)
         self._kept: tuple[NDArray[Any], ...] = (
-            bits, np.asarray(bits.any(axis=1)), np.array(self._disarming or [0], np.int64),
-            *(np.array(values or [0], np.int64)
-              for values in (self._update_starts, self._updates, self._anchor_starts, self._anchors)),
+            self._bits, np.asarray(self._bits.any(axis=1)), self._disarming, self._update_starts, self._updates,
+            self._anchor_starts, self._anchors,
         )  # fmt: skip
         first, *others = map(address, self._kept)
-        return Dispatch(first, bits.shape[1], *others)
+        return Dispatch(first, self._bits.shape[1], *others)
+
+
+def _appended(numbers: Words, starts: Words, more: Sequence[Sequence[int]]) -> tuple[Words, Words]:
+    """Lists one after the other, with where each starts and the last ends, and some more of them."""
+    ends = len(numbers) + np.cumsum([len(one) for one in more])
+    return (
+        np.concatenate([numbers, np.fromiter(chain.from_iterable(more), np.int64)]),
+        np.concatenate([starts, ends]),
+    )
 
 
 @compiled
