@@ -47,7 +47,16 @@ class ModelInput:
     def __len__(self) -> int:
         return len(self.effective_ms)
 
-    def take(self, order: Any) -> ModelInput:
+    def slice(self, start: int, end: int) -> ModelInput:
+        """Some consecutive rows, as views."""
+        part = slice(start, end)
+        return ModelInput(
+            self.effective_ms[part], self.stream[part], self.event_id[part], self.customer_id[part],
+            self.sequences[part], self.shards[part], self.is_label[part], self.keys[part], self.labels[part],
+            self.features[part],
+        )  # fmt: skip
+
+    def take(self, order: Words) -> ModelInput:
         """The rows in another order, or some of them."""
         return ModelInput(
             self.effective_ms[order], self.stream[order], self.event_id.take(order), self.customer_id.take(order),

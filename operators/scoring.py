@@ -84,9 +84,9 @@ class ScoringShard:
         for run in self._runs:
             count = int(np.searchsorted(run.effective_ms, self._frontier.ms))
             if count:
-                ready.append(run if count == len(run) else run.take(slice(0, count)))
+                ready.append(run if count == len(run) else run.slice(0, count))
             if count < len(run):
-                waiting.append(run.take(slice(count, len(run))))
+                waiting.append(run.slice(count, len(run)))
         self._runs = waiting
         return ready
 

@@ -16,6 +16,8 @@ HASHED = ("values", "unusual_value")
 """Kinds of series that read the hash of their field, not its scalar."""
 
 _PERIOD_MAX_MS = {"day": 2 * 86_400_000, "week": 8 * 86_400_000, "month": 32 * 86_400_000}
+_CALENDAR_MS = 253_402_300_800_000
+"""From 1970 to the end of the year 9999: a window that long holds all events, and kernels keep times in 48 bits."""
 _SERIES_KIND = {
     "count": "times",
     "sum": "sums",
@@ -115,9 +117,9 @@ class FeaturePlanner:
         match node:
             case m.Aggregate(op, selector, name, window, per) if window.kind != "ever":
                 key = (per, _SERIES_KIND[op], selector, name)
-                size_ms = _PERIOD_MAX_MS[window.period] if window.kind == "this" else window.size_ms
-            case m.Novel(selector, name, size_ms):
-                key = (None, "values", selector, name)
+                size_ms = _PERIOD_MAX_MS[window.period] if window.kind == "this" else _held_ms(window.size_ms)
+            case m.Novel(selector, name, within_ms):
+                key, size_ms = (None, "values", selector, name), _held_ms(within_ms)
             case _:
                 return
         self._retention_ms[key] = max(size_ms, self._retention_ms.get(key, 0))
@@ -153,7 +155,7 @@ class FeaturePlanner:
                 kind = _SERIES_KIND[op]
                 retention_ms = self._retention_ms[(per, kind, selector, name)]
                 series = self._series(into, kind, [selector], [name], retention_ms=retention_ms)
-                return Feature(series, op, window.kind, window.size_ms, window.period, window.timezone)
+                return Feature(series, op, window.kind, _held_ms(window.size_ms), window.period, window.timezone)
             case m.Latest(op, selector, name):
                 return Feature(self._series(into, "latest", [selector], [name]), op)
             case m.Age(selector):
@@ -161,7 +163,7 @@ class FeaturePlanner:
             case m.Novel(selector, name, within_ms):
                 retention_ms = self._retention_ms[(None, "values", selector, name)]
                 series = self._series(into, "values", [selector], [name], retention_ms=retention_ms)
-                return Feature(series, "novel", "prior", within_ms)
+                return Feature(series, "novel", "prior", _held_ms(within_ms))
             case m.Sequence(selectors, within_ms):
                 series = self._series(into, "sequence", selectors, [None] * len(selectors))
                 return Feature(series, "seq", "last", within_ms)
@@ -203,3 +205,8 @@ class FeaturePlanner:
             period=node.period, timezone=node.timezone, ops=tuple(p.op for p in parts),
             program=self.streaks.index(streak),
         )  # fmt: skip
+
+
+def _held_ms(size_ms: int) -> int:
+    """A window's length as it matters."""
+    return min(size_ms, _CALENDAR_MS)
