@@ -117,12 +117,12 @@ class FeaturePlanner:
         match node:
             case m.Aggregate(op, selector, name, window, per) if window.kind != "ever":
                 key = (per, _SERIES_KIND[op], selector, name)
-                size_ms = _PERIOD_MAX_MS[window.period] if window.kind == "this" else _held_ms(window.size_ms)
-            case m.Novel(selector, name, within_ms):
-                key, size_ms = (None, "values", selector, name), _held_ms(within_ms)
+                size_ms = _PERIOD_MAX_MS[window.period] if window.kind == "this" else window.size_ms
+            case m.Novel(selector, name, size_ms):
+                key = (None, "values", selector, name)
             case _:
                 return
-        self._retention_ms[key] = max(size_ms, self._retention_ms.get(key, 0))
+        self._retention_ms[key] = max(_held_ms(size_ms), self._retention_ms.get(key, 0))
 
     def feature(self, node: m.Expr) -> int:
         """The number of a customer's feature."""
